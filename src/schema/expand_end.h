@@ -1,0 +1,20 @@
+/* schema/expand_end.h - forgets what schema/expand.h defined; the last line of every .def file of messages. */
+#undef TYPE_STR
+#undef TYPE_INTEGER
+#undef TYPE_DECIMAL
+#undef TYPE_BOOLEAN
+#undef TYPE_TIME
+#undef TYPE_STRS
+#undef TYPE_ANY
+#undef WORD
+#undef WIRE
+#undef LEAST_INTEGER
+#undef CHOICES
+#undef MESSAGE
+#undef FIELD
+#undef CHOICE
+#undef PART
+#undef LIST
+#undef END
+#undef SCHEMA_STRUCTS
+#undef SCHEMA_TABLES
