@@ -5,7 +5,7 @@
  * Lines of a .def file:
  *   CHOICES(name, WORD("A") WORD("B"))                         a list of words; its index order is the order here
  *   MESSAGE(name, "Title")
- *   FIELD(name, KIND, member, "wire", PRESENCE, most)          STR (most characters), INTEGER (least value), DECIMAL,
+ *   FIELD(name, KIND, member, "wire", PRESENCE, most)          STR (most characters), INTEGER, INT32 (least value), DECIMAL,
  *                                                              BOOLEAN, TIME, STRS (characters each), ANY
  *   CHOICE(name, choices, member, "wire", PRESENCE)
  *   PART(name, part, member, "wire", PRESENCE)                 an object of another message, declared before
@@ -14,6 +14,7 @@
 #if defined(SCHEMA_STRUCTS)
 #define TYPE_STR              struct str
 #define TYPE_INTEGER          struct integer
+#define TYPE_INT32            struct integer
 #define TYPE_DECIMAL          struct str
 #define TYPE_BOOLEAN          struct boolean
 #define TYPE_TIME             struct stamp
@@ -40,10 +41,11 @@
     static const char name##_title[] = title;                                                                          \
     static const struct field name##_fields[] = {
 #define WIRE(literal)         {(literal), sizeof(literal) - 1}
-#define LEAST_INTEGER(n)      (n)
+#define IS_NUMBER(kind)       (KIND_##kind == KIND_INTEGER || KIND_##kind == KIND_INT32)
 #define FIELD(m, kind, member, wire, presence, limit)                                                                  \
     {WIRE(wire), #member, KIND_##kind, presence, offsetof(struct m, member),                                           \
-     KIND_##kind == KIND_INTEGER ? (limit) : 0, KIND_##kind == KIND_INTEGER ? INT64_MAX : (limit), NULL, NULL},
+     IS_NUMBER(kind) ? (limit) : 0, KIND_##kind == KIND_INTEGER ? INT64_MAX : IS_NUMBER(kind) ? INT32_MAX : (limit),    \
+     NULL, NULL},
 #define CHOICE(m, choices, member, wire, presence)                                                                     \
     {WIRE(wire), #member, KIND_CHOICE, presence, offsetof(struct m, member), 0, 0, &choices##_choices, NULL},
 #define PART(m, part, member, wire, presence)                                                                          \

@@ -1,6 +1,7 @@
 /* schema/expand_end.h - forgets what schema/expand.h defined; the last line of every .def file of messages. */
 #undef TYPE_STR
 #undef TYPE_INTEGER
+#undef TYPE_INT32
 #undef TYPE_DECIMAL
 #undef TYPE_BOOLEAN
 #undef TYPE_TIME
@@ -8,7 +9,7 @@
 #undef TYPE_ANY
 #undef WORD
 #undef WIRE
-#undef LEAST_INTEGER
+#undef IS_NUMBER
 #undef CHOICES
 #undef MESSAGE
 #undef FIELD

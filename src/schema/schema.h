@@ -39,7 +39,8 @@ struct str_list {
 
 enum field_kind {
     KIND_STR,     /* struct str      longest: characters (not bytes); 0 none */
-    KIND_INTEGER, /* struct integer  least..largest */
+    KIND_INTEGER, /* struct integer  from least up, 64 bits */
+    KIND_INT32,   /* struct integer  from least up, 32 bits: OCPP's integers */
     KIND_DECIMAL, /* struct str      JSON number as text */
     KIND_BOOLEAN, /* struct boolean */
     KIND_TIME,    /* struct stamp */
