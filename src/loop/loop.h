@@ -1,0 +1,64 @@
+/* loop/loop.h - libuv behind our verbs: one loop a thread, timers, mailboxes between threads, blocking work as jobs,
+ * signals, and the round: everything that became ready in one turn. uv types go no further than loop/ and wire/. */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+#include "base/memory.h"
+#include "base/time.h"
+
+struct loop;
+struct loop *loop_new(void);
+void loop_free(struct loop *l); /* after loop_run returned; closes what is left */
+void loop_run(struct loop *l);  /* until loop_stop, which may come from a handler of this loop */
+void loop_stop(struct loop *l);
+void *loop_uv(struct loop *l);  /* uv_loop_t, for wire/ */
+
+/* Called once at the end of every turn in which anything happened, after all its handlers: the place to commit a round. Up
+ * to LOOP_ROUND_HANDLERS_MAX, in the order they were added. */
+#define LOOP_ROUND_HANDLERS_MAX 8
+void loop_on_round_end(struct loop *l, void (*handler)(void *data), void *data);
+/* Frees memory when the present round has ended: for what is freed inside its own callback. */
+void loop_free_later(struct loop *l, void *memory);
+
+struct instant clock_now(void);     /* wall clock, UTC */
+int64_t clock_now_us(void);         /* the same number, for log_setup */
+int64_t clock_monotonic_ms(void);   /* only for durations and timers */
+
+/* A timer inside its owner's struct. Coarse (10 ms), cheap by the hundred thousand: a wheel, not a heap a connection.
+ * start again moves it; a timer that never fires costs no callback. */
+struct timer {
+    struct link link;
+    int64_t due_ms;
+    void (*on_due)(struct timer *t);
+};
+void timer_init(struct timer *t, void (*on_due)(struct timer *t));
+void timer_start(struct loop *l, struct timer *t, int64_t after_ms);
+void timer_stop(struct timer *t); /* also when not started */
+
+/* From any thread to the thread of one loop. Bounded: ERR_LIMIT past the stop mark; on_room (may be NULL, called on the
+ * loop's thread) when it fell below the go mark afterwards. Order is kept. */
+struct mail {
+    struct mail *next;
+    void (*on_arrive)(struct mail *m); /* on the loop's thread; owns *m from then on */
+};
+struct mailbox;
+struct mailbox *mailbox_new(struct loop *l, size_t most);
+void mailbox_free(struct mailbox *b); /* undelivered mail is delivered first; on the loop's thread */
+MUST_USE enum err mailbox_post(struct mailbox *b, struct mail *m);
+void mailbox_post_always(struct mailbox *b, struct mail *m); /* for mail that is bounded by other means */
+
+/* Work that blocks: run on a worker thread, then done on the loop's thread. At most most at a time are under way, others wait
+ * in order; the queue is bounded by the caller. */
+struct job {
+    struct job *next;
+    void (*run)(struct job *j);
+    void (*done)(struct job *j);
+};
+struct workers;
+struct workers *workers_new(struct loop *l, unsigned threads, void *(*open_state)(void *arg), void (*close_state)(void *state), void *arg);
+void workers_free(struct workers *w);          /* waits for what is under way; jobs not begun are dropped after done() */
+void workers_add(struct workers *w, struct job *j);
+void *workers_state(void); /* inside run(): what open_state made for this worker thread, for example its database */
+
+/* SIGINT and SIGTERM (handler may be called again for the second one). */
+void loop_on_signal(struct loop *l, void (*handler)(int signal, void *data), void *data);
+#endif
