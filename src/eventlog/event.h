@@ -1,0 +1,54 @@
+/* eventlog/event.h - one thing that happened, and its form in the log.
+ *
+ * An event carries what the contract says of it (payload), and beside it the raw frame that caused it and the answer that was
+ * given: the log is the one store of both. The payload is JSON text as published; its structs are in payload.def. */
+#ifndef EVENTLOG_EVENT_H
+#define EVENTLOG_EVENT_H
+#include "base/id.h"
+#include "schema/schema.h"
+
+#define SCHEMA_STRUCTS
+#include "schema/expand.h"
+#include "eventlog/payload.def"
+
+enum event_type {
+#define EVENT(name, wire, payload, audience, when) EVENT_##name,
+#include "eventlog/event.def"
+    EVENT_TYPE_COUNT
+};
+struct event_kind {
+    struct str wire;               /* "transaction.started" */
+    const struct message *payload;
+    bool is_published;             /* to the topic; else only for this program */
+    const char *when;
+};
+extern const struct event_kind event_kinds[EVENT_TYPE_COUNT];
+int event_type_find(struct str wire); /* -1: none */
+
+#define EVENT_SCHEMA_VERSION "1.0"
+
+/* All text borrows. What the log fills in on append: position and id. */
+struct event {
+    uint64_t position;             /* in the log: from 1, no gap */
+    struct uuid id;                /* eventId: v7, made of time, log and position */
+    enum event_type type;
+    struct str station;            /* chargePointId */
+    struct instant received;       /* timestamp */
+    struct instant device_time;    /* INSTANT_NONE: the device gave none */
+    uint64_t sequence;             /* of the station; 0 for INTERNAL events, which no consumer outside counts */
+    uint8_t trace[16];
+    struct str payload;            /* one JSON object */
+    struct str frame;              /* as it came in, or for COMMAND_SENT as it goes out; absent: no frame */
+    struct str answer;             /* as it was sent for that frame; absent: none */
+};
+
+/* The published form: one JSON object, gateway-contract.md 1. */
+void event_write(const struct event *e, struct str gateway_id, struct buf *out);
+/* payload -> struct; *out is the payload struct of its type (sizes differ: see event_kinds[].payload->size). */
+MUST_USE enum err event_read_payload(const struct event *e, struct arena *a, void *out, struct fault *why);
+
+/* One record: the event's bytes as a batch holds them (layout at the head of record.c). */
+void record_write(const struct event *e, struct buf *out);
+/* Takes one record off the front; position and id are set by the reader of the batch. ERR_CORRUPT: lengths that do not fit. */
+MUST_USE enum err record_read(struct bytes *in, struct event *out);
+#endif
