@@ -23,7 +23,7 @@ enum ws_close {
 
 struct ws_limits {
     size_t message_max;     /* bytes of a whole message, and so of a frame */
-    unsigned fragments_max; /* of one message */
+    unsigned fragments_max; /* frames of one message: at least 1 */
 };
 
 enum ws_kind { WS_TEXT, WS_BINARY, WS_PING, WS_PONG, WS_CLOSE };
@@ -48,7 +48,7 @@ struct ws_reader {
     uint8_t mask_at;
     uint8_t control_len;
     bool expect_mask;
-    bool is_closed;           /* a close frame was read: nothing may follow */
+    bool is_closed;           /* a close frame was read, or an error found: what follows is dropped unread (RFC 6455, 1.4) */
     uint32_t utf8;            /* state of the incremental check of text */
     unsigned fragments;
     uint64_t left;            /* payload bytes of the present frame still to come */
@@ -61,18 +61,22 @@ void ws_reader_release(struct ws_reader *r);
 
 /* Take one message (control frames are messages too) off the front of the *len bytes at *at, which are changed in place by
  * unmasking. OK: *out is one; call again for more. ERR_AGAIN: all input was taken, more is needed. Else ERR_FORMAT, ERR_RANGE
- * (too big, too many fragments), ERR_MEMORY: *code is the close code to send; the reader is of no further use. Invalid UTF-8
- * is found at its first bad byte, in fragments too. */
+ * (too big, too many fragments), ERR_MEMORY: *code is the close code to send; the reader is of no further use: it takes and drops
+ * all further input, as it does after a close frame. Invalid UTF-8 is found at its first bad byte, in fragments too; a length
+ * over the limit as soon as it was read. How the input is cut changes nothing in what comes out. */
 MUST_USE enum err ws_read(struct ws_reader *r, uint8_t **at, size_t *len, struct ws_message *out, uint16_t *code);
 
-/* Append one whole frame. mask NULL: a server's. Fragmented sending is for tests: ws_write_fragment(). */
+/* Append one whole frame, or nothing but out->failed. mask NULL: a server's. A control frame's payload is at most
+ * WS_CONTROL_PAYLOAD_MAX; a close reason is cut to that at a character. Fragmented sending is for tests: ws_write_fragment(). */
 void ws_write(struct buf *out, enum ws_kind kind, struct bytes payload, const uint8_t mask[4]);
 void ws_write_fragment(struct buf *out, enum ws_kind kind, bool is_first, bool is_last, struct bytes payload, const uint8_t mask[4]);
 void ws_write_close(struct buf *out, uint16_t code, struct str reason, const uint8_t mask[4]); /* WS_CLOSE_NONE: empty */
 /* Only the head, for payload that is sent from elsewhere; returns its length. */
 size_t ws_write_head(uint8_t head[WS_HEAD_SIZE_MAX], enum ws_kind kind, size_t payload_len);
 
-/* Sec-WebSocket-Accept of a Sec-WebSocket-Key: 28 characters and a terminating 0. ERR_FORMAT: no base64 of 16 bytes. */
+/* Is it base64 of 16 bytes? Its unused last bits are not looked at: clients in the field send random ones. */
+bool ws_key_is_valid(struct str key);
+/* Sec-WebSocket-Accept of a Sec-WebSocket-Key: 28 characters and a terminating 0. ERR_FORMAT: not valid; ERR_MEMORY. */
 #define WS_ACCEPT_SIZE 29
 MUST_USE enum err ws_accept_key(struct str key, char out[WS_ACCEPT_SIZE]);
 #endif
