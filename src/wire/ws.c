@@ -2,8 +2,10 @@
  * unmasked and checked where it lies; so what is refused, and with which code, does not depend on how the input was cut. */
 #include "wire/ws.h"
 
-#include <openssl/evp.h>
 #include <string.h>
+#define ERR_STATE OPENSSL_ERR_STATE /* it has a type of that name, hidden from us here */
+#include <openssl/evp.h>
+#undef ERR_STATE
 
 #define FIN           0x80
 #define RSV_BITS      0x70
