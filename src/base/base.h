@@ -45,6 +45,8 @@ size_t str_copy(char *to, size_t size, struct str from);
 /* ERR_FORMAT: not a decimal integer with optional '-'; ERR_RANGE: does not fit. */
 MUST_USE enum err str_to_int(struct str s, int64_t *out);
 bool utf8_is_valid(struct bytes b);
+/* The size of the character that begins there, 1 to 4; 0 if none does: cut off, overlong, a surrogate, past U+10FFFF. */
+size_t utf8_char_size(const uint8_t *at, const uint8_t *end);
 
 /* Why something was refused: where, which field, and the reason in words; for people, never branched upon. */
 struct fault {

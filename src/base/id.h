@@ -6,6 +6,7 @@
 uint32_t fnv1a32(struct bytes b);                                /* gateway-contract.md 2 */
 uint64_t siphash(const uint64_t key[2], struct bytes b);         /* SipHash-2-4 */
 uint32_t crc32c(uint32_t start, struct bytes b);                 /* Castagnoli; start 0; hardware where there is */
+uint32_t crc32c_by_table(uint32_t start, struct bytes b);         /* the same where there is none */
 
 struct uuid {
     uint8_t at[16];
@@ -24,7 +25,7 @@ void buf_put_base64(struct buf *b, struct bytes in);
 MUST_USE enum err base64_parse(struct str s, struct buf *out);
 
 /* A keyed permutation of 1 .. 2^31-1 (Feistel, cycle walking): counts in, unguessable transaction ids out, each once.
- * permute31_back is its inverse. */
+ * permute31_back is its inverse. What is outside the range gives 0. */
 uint32_t permute31(const uint64_t key[2], uint32_t n);
 uint32_t permute31_back(const uint64_t key[2], uint32_t n);
 #endif

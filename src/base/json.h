@@ -16,17 +16,22 @@
 #include "base/time.h"
 
 #define JSON_DEPTH_MAX  32
-#define JSON_NUMBER_MAX 64
+#define JSON_NUMBER_MAX 128
+#define JSON_KEY_UNDONE 64
 
 enum json_kind { JSON_NONE, JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL };
 
 struct json {
     const uint8_t *start, *at, *end;
-    enum err error;       /* first error; OK so far. ERR_FORMAT, ERR_LIMIT (depth, number length), ERR_TYPE (another kind was wanted) */
+    /* first error; OK so far. ERR_FORMAT, ERR_LIMIT (depth, number length), ERR_TYPE (another kind was wanted),
+     * ERR_STATE (the caller asked out of turn: a key in an array, a second value, the end before it) */
+    enum err error;
     const char *reason;   /* in words, static text; NULL while OK */
     uint32_t depth;
     uint32_t is_array;    /* one bit a level: what is open there */
     uint32_t is_fresh;    /* one bit a level: nothing was read there yet */
+    bool is_due;          /* a value must come next */
+    char undone_key[JSON_KEY_UNDONE];
 };
 
 /* A string as it stands between its quotes. */
@@ -40,8 +45,9 @@ void json_init(struct json *j, struct str text);
 enum json_kind json_peek(struct json *j);
 bool json_open_object(struct json *j);
 bool json_open_array(struct json *j);
-/* Next member's key, its escapes undone only if it has any (then *key borrows from scratch inside a static limit of 64
- * bytes: longer escaped keys come back raw). False at the end of the object, which is then closed, or at an error. */
+/* Next member's key. Its escapes are undone if it has any: *key then borrows from *j until the next key; an escaped key
+ * of more than JSON_KEY_UNDONE bytes comes back raw, with has_escape set. False at the end of the object, which is then
+ * closed, or at an error. */
 bool json_next_key(struct json *j, struct json_string *key);
 /* True while another item follows; false at the end of the array, which is then closed, or at an error. */
 bool json_next_item(struct json *j);

@@ -17,12 +17,12 @@ void arena_release(struct arena *a);
 void arena_reset(struct arena *a); /* keeps one block */
 /* Aligned for any type, zeroed; NULL past the limit. */
 void *arena_take(struct arena *a, size_t size);
-/* absent stays absent; past the limit: absent */
+/* absent stays absent; past the limit: absent. Both are followed by a 0 that is not counted. */
 struct str arena_copy(struct arena *a, struct str s);
 struct str arena_printf(struct arena *a, const char *format, ...) PRINTF(2, 3);
 
-/* Bytes that grow up to max. A write past it, or without memory, changes nothing and sets failed; so a writer of many
- * pieces asks once, at its end. */
+/* Bytes that grow up to max. A write past it, or without memory, changes nothing and sets failed, and so does every write
+ * after it until buf_clear: a writer of many pieces asks once, at its end, and what is there has no gap. */
 struct buf {
     uint8_t *at;
     size_t len, room, max;
@@ -52,8 +52,9 @@ struct map {
 void map_init(struct map *m, const uint64_t key[2]);
 void map_release(struct map *m);
 void *map_find(const struct map *m, struct str key);
-void *map_put(struct map *m, struct str key, void *value); /* returns what was there before, or NULL */
-void *map_take(struct map *m, struct str key);             /* removes; NULL if there was none */
+/* value is not NULL. Returns what was there before, or NULL; the entry then borrows the new key, not the old. */
+void *map_put(struct map *m, struct str key, void *value);
+void *map_take(struct map *m, struct str key); /* removes; NULL if there was none */
 /* for (size_t i = 0; (v = map_next(&m, &i)) != NULL;) ; nothing may be put or taken meanwhile */
 void *map_next(const struct map *m, size_t *i);
 

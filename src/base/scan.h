@@ -1,0 +1,47 @@
+/* base/scan.h - eight bytes of text at a time, for those inside base/ who walk over a lot of it. */
+#ifndef BASE_SCAN_H
+#define BASE_SCAN_H
+#include "base/base.h"
+#include <string.h>
+
+#define EACH_BYTE(b) (0x0101010101010101u * (uint64_t)(uint8_t)(b))
+
+/* Little-endian whatever the machine: the first byte is the lowest. */
+static inline uint64_t load64le(const uint8_t *at)
+{
+    uint64_t v;
+    memcpy(&v, at, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+/* Sets the top bit of each zero byte; those above the lowest hit may be wrong, which no user of the first one sees. */
+static inline uint64_t zero_bytes(uint64_t v)
+{
+    return (v - EACH_BYTE(0x01)) & ~v & EACH_BYTE(0x80);
+}
+
+/* A byte that stands in a JSON string for itself: ASCII, no control character, no quote, no backslash. */
+static inline bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* The first byte that is not plain, or end. */
+static inline const uint8_t *scan_plain(const uint8_t *at, const uint8_t *end)
+{
+    while (end - at >= 8) {
+        uint64_t v = load64le(at);
+        uint64_t low = (v - EACH_BYTE(0x20)) & ~v;
+        uint64_t hit = zero_bytes(v ^ EACH_BYTE('"')) | zero_bytes(v ^ EACH_BYTE('\\')) | ((low | v) & EACH_BYTE(0x80));
+        if (hit != 0)
+            return at + (__builtin_ctzll(hit) >> 3);
+        at += 8;
+    }
+    while (at < end && is_plain(*at))
+        at++;
+    return at;
+}
+#endif
