@@ -8,14 +8,17 @@
 #undef TYPE_STRS
 #undef TYPE_ANY
 #undef WORD
+#undef NAMED
 #undef WIRE
 #undef IS_NUMBER
 #undef CHOICES
 #undef MESSAGE
 #undef FIELD
 #undef CHOICE
+#undef OPEN_CHOICE
 #undef PART
 #undef LIST
 #undef END
+#undef EMPTY
 #undef SCHEMA_STRUCTS
 #undef SCHEMA_TABLES

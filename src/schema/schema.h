@@ -22,12 +22,14 @@ struct boolean {
     bool value;
     bool is_set;
 };
-/* A point in time as it was written, and as read: at is INSTANT_NONE if the text is no time. text.at == NULL: absent. */
+/* A point in time as it was written, and as read: at is INSTANT_NONE if it is absent or the text is no time.
+ * text.at == NULL: absent. */
 struct stamp {
     struct str text;
     struct instant at;
 };
-/* One of a fixed list of words. text.at == NULL: absent; index -1: a word that is not in the list (lenient reading). */
+/* One of a list of words. text.at == NULL: absent; index -1: absent, or a word that is not in the list (lenient reading, or
+ * an open list). */
 struct word {
     struct str text;
     int index;
@@ -46,9 +48,9 @@ enum field_kind {
     KIND_TIME,    /* struct stamp */
     KIND_CHOICE,  /* struct word     of a choice list */
     KIND_PART,    /* struct X *      NULL absent */
-    KIND_LIST,    /* struct X_list   least count */
-    KIND_STRS,    /* struct str_list longest characters each */
-    KIND_ANY,     /* struct str      any JSON value as its raw text */
+    KIND_LIST,    /* struct X_list   least count; at NULL absent, else present, also when empty */
+    KIND_STRS,    /* struct str_list longest characters each; absent likewise */
+    KIND_ANY,     /* struct str      any JSON value as its raw text: a string with its quotation marks */
 };
 enum presence { OPTIONAL, REQUIRED };
 
@@ -64,9 +66,11 @@ struct field {
     enum field_kind kind;
     enum presence presence;
     size_t offset;
-    int64_t least, most; /* INTEGER: value; STR, STRS: most characters, 0 no limit; LIST: least items */
+    int64_t least, most; /* INTEGER: value; STR, STRS: most characters, 0 no limit; DECIMAL: most digits after the point, 0 no
+                            limit; LIST: least items */
     const struct choice_list *choice;
     const struct message *part;
+    bool is_open; /* CHOICE: others extend the list, so that only STRICT refuses a word that is not in it */
 };
 struct message {
     const char *name; /* as the documentation calls it */
@@ -75,29 +79,53 @@ struct message {
     size_t size; /* of the struct */
 };
 
-/* How strictly (ocpp16.md 2.4). Both check the JSON whole and refuse a repeated key. */
+/* How strictly (ocpp16.md 2.4). All check the JSON whole and refuse a repeated key (of members that the table does not know
+ * the first SCHEMA_UNKNOWN_MAX are watched for it; inside a member that is passed over no key is). "null" instead of a
+ * message counts as {}: OCPP-J allows it for empty payloads. */
 enum reading {
-    STRICT,  /* unknown members, words, lengths, types, ranges and absent required fields are errors */
-    NORMAL,  /* as STRICT, but unknown members are passed over */
-    LENIENT, /* nothing of that is an error: a field that cannot be read is left absent, an over-long text and an unknown
-                word are taken, a number given as text is read; *why tells the first such thing */
+    STRICT, /* unknown members, words, lengths, types, ranges and absent required fields are errors; so are null and a time
+               without its zone or 'T' */
+    NORMAL, /* as STRICT, but unknown members are passed over, null is absent, and an open list takes any word */
+    /* Nothing of that is an error; *why tells the first thing that was bent:
+     * - taken as it is: an over-long text, an unknown word (index -1), a time that is none (at INSTANT_NONE), a number below
+     *   its least value, a decimal with too many digits, a list with too few items;
+     * - converted: a number where text is due and the other way round, "true" and "false", a fraction where an integer is due
+     *   (rounded to the nearest, halves away from zero);
+     * - left out: what cannot be read as its kind, such as a number of too many bits, and list items likewise or past
+     *   SCHEMA_ITEMS_MAX. */
+    LENIENT,
 };
 /* The kinds of refusal, for the tables that give them their word on the wire:
- * ERR_FORMAT not JSON, or not an object; ERR_UNKNOWN an unknown member; ERR_MISSING; ERR_TYPE; ERR_RANGE a value, word,
- * length or date that is not allowed; ERR_LIMIT more items or depth than we take; ERR_MEMORY the arena is full.
- * On an error *out is not to be used. In LENIENT mode, OK with why->reason[0] != 0 means: something was bent. */
-#define SCHEMA_ITEMS_MAX 4096
+ * ERR_FORMAT not JSON, not an object, or a repeated key; ERR_UNKNOWN an unknown member; ERR_MISSING a required field, or an
+ * item in a list that needs it; ERR_TYPE; ERR_RANGE a value, word, length or date that is not allowed; ERR_LIMIT more items
+ * or depth than we take; ERR_MEMORY the arena is full.
+ * On an error *out is not to be used. In LENIENT mode, OK with why->reason[0] != 0 means: something was bent. *why is
+ * cleared first; it may be NULL. */
+#define SCHEMA_ITEMS_MAX   4096 /* in one list */
+#define SCHEMA_FIELDS_MAX  64   /* of one message */
+#define SCHEMA_UNKNOWN_MAX 16
 MUST_USE enum err schema_read(const struct message *m, struct str json, enum reading how, struct arena *a, void *out,
                               struct fault *why);
 /* The same from where a reader stands; takes exactly that value. */
 MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enum reading how, struct arena *a, void *out,
                                     struct fault *why);
-/* Members in the order of the table; absent ones left out. Never refuses: what is given is written. */
+/* Members in the order of the table; absent ones left out. Never refuses: what is given is written. Words and times are
+ * written as their text says. */
 void schema_write(const struct message *m, const void *in, struct buf *out);
-/* JSON Schema (2020-12) of a message, for OpenAPI, AsyncAPI and the reference pages. */
+/* JSON Schema (2020-12) of what STRICT takes, for OpenAPI, AsyncAPI and the reference pages. */
 void schema_describe(const struct message *m, struct buf *out);
-/* A Markdown table of its fields: name, type, presence, limits. */
+/* A Markdown table of its fields: name, type, presence, limits; those of its parts as "part.field" and "list[].field". */
 void schema_document(const struct message *m, struct buf *out);
 int choice_find(const struct choice_list *c, struct str word); /* exact, -1 if not in it */
-struct word choice_word(const struct choice_list *c, int index);
+struct word choice_word(const struct choice_list *c, int index); /* index must be one of the list's */
+/* A point in time to be written; absent if it is not set or the arena is full. */
+struct stamp stamp_of(struct arena *a, struct instant t);
+static inline struct integer integer_of(int64_t n)
+{
+    return (struct integer){n, true};
+}
+static inline struct boolean boolean_of(bool b)
+{
+    return (struct boolean){b, true};
+}
 #endif
