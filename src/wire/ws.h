@@ -69,7 +69,8 @@ MUST_USE enum err ws_read(struct ws_reader *r, uint8_t **at, size_t *len, struct
 /* Append one whole frame, or nothing but out->failed. mask NULL: a server's. A control frame's payload is at most
  * WS_CONTROL_PAYLOAD_MAX; a close reason is cut to that at a character. Fragmented sending is for tests: ws_write_fragment(). */
 void ws_write(struct buf *out, enum ws_kind kind, struct bytes payload, const uint8_t mask[4]);
-void ws_write_fragment(struct buf *out, enum ws_kind kind, bool is_first, bool is_last, struct bytes payload, const uint8_t mask[4]);
+void ws_write_fragment(struct buf *out, enum ws_kind kind, bool is_first, bool is_last, struct bytes payload,
+                       const uint8_t mask[4]);
 void ws_write_close(struct buf *out, uint16_t code, struct str reason, const uint8_t mask[4]); /* WS_CLOSE_NONE: empty */
 /* Only the head, for payload that is sent from elsewhere; returns its length. */
 size_t ws_write_head(uint8_t head[WS_HEAD_SIZE_MAX], enum ws_kind kind, size_t payload_len);
