@@ -13,6 +13,10 @@ struct db;
 enum db_mode { DB_WRITER, DB_READER }; /* a reader cannot change anything */
 MUST_USE enum err db_open(const char *path, enum db_mode mode, struct db **out, struct fault *why);
 void db_close(struct db *d);
+/* What the next commits of a writer promise; outside a transaction. true (at first): on disk when db_commit returns. false: it
+ * may be lost with the power, never half, never out of order, and is durable with the next commit that is: enough for what
+ * follows from the event log and moves together with its cursor. A killed process loses nothing either way. */
+MUST_USE enum err db_set_durable(struct db *d, bool is_durable);
 
 /* Numbered steps of one part of the program; each runs once, in order, in a transaction of its own. */
 struct migration {
@@ -74,7 +78,8 @@ struct instant db_col_time(struct db_rows *r, int col);
 struct str db_col_text(struct db_rows *r, int col); /* NULL is absent */
 struct bytes db_col_blob(struct db_rows *r, int col);
 
-/* Nested: a begin inside a transaction is a savepoint. */
+/* Nested: a begin inside a transaction is a savepoint. A commit that fails has undone everything. When the engine gives up a
+ * transaction by itself (disk full), every statement in it fails until the outermost is rolled back. */
 MUST_USE enum err db_begin(struct db *d);
 MUST_USE enum err db_commit(struct db *d);
 void db_rollback(struct db *d);
