@@ -31,6 +31,8 @@ static bool fail(struct json *j, enum err e, const char *reason)
 
 static inline const uint8_t *skip_blanks(const uint8_t *at, const uint8_t *end)
 {
+    if (__builtin_expect(at<end && * at> ' ', 1))
+        return at;
     while (at < end && *at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
         at++;
     return at;
@@ -93,32 +95,42 @@ static size_t utf8_write(uint32_t c, uint8_t out[4])
     return size;
 }
 
-/* From after the opening quote to after the closing one; NULL after fail(). */
-static inline const uint8_t *take_string(struct json *j, const uint8_t *at, struct json_string *out)
+/* A string of which only the bytes before at are known to be plain. */
+static __attribute__((noinline)) const uint8_t *take_hard_string(struct json *j, const uint8_t *start,
+                                                                 const uint8_t *at, struct json_string *out)
 {
-    const uint8_t *start = at;
     bool has_escape = false;
-    for (;;) {
-        at = scan_plain(at, j->end);
-        if (at < j->end && *at == '"')
-            break;
+    for (; at < j->end && *at != '"'; at = scan_plain(at, j->end)) {
         uint32_t character;
-        size_t size = at == j->end ? 0 : *at == '\\' ? escape_read(at, j->end, &character) : 0;
-        has_escape = has_escape || size > 0;
-        if (size == 0 && at < j->end && *at >= 0x80)
-            size = utf8_char_size(at, j->end);
+        bool is_escape = *at == '\\';
+        size_t size = is_escape ? escape_read(at, j->end, &character) : *at >= 0x80 ? utf8_char_size(at, j->end) : 0;
         if (size == 0) {
             j->at = at;
             (void)fail(j, ERR_FORMAT,
-                       at == j->end  ? "a string is not closed"
-                       : *at == '\\' ? "an escape that is none, or half a surrogate pair"
+                       is_escape     ? "an escape that is none, or half a surrogate pair"
                        : *at >= 0x80 ? "a string is not UTF-8"
                                      : "a control character in a string");
             return NULL;
         }
+        has_escape = has_escape || is_escape;
         at += size;
     }
+    if (at == j->end) {
+        j->at = at;
+        (void)fail(j, ERR_FORMAT, "a string is not closed");
+        return NULL;
+    }
     *out = (struct json_string){{(const char *)start, (size_t)(at - start)}, has_escape};
+    return at + 1;
+}
+
+/* From after the opening quote to after the closing one; NULL after fail(). */
+static inline const uint8_t *take_string(struct json *j, const uint8_t *start, struct json_string *out)
+{
+    const uint8_t *at = scan_plain(start, j->end);
+    if (__builtin_expect(at == j->end || *at != '"', 0))
+        return take_hard_string(j, start, at, out);
+    *out = (struct json_string){{(const char *)start, (size_t)(at - start)}, false};
     return at + 1;
 }
 
@@ -167,8 +179,13 @@ void json_init(struct json *j, struct str text)
 
 static inline enum json_kind peek(struct json *j)
 {
-    j->at = skip_blanks(j->at, j->end);
-    return j->at < j->end ? (enum json_kind)kinds[*j->at] : JSON_NONE;
+    /* mostly there is no blank, and then nothing is stored: the next call need not wait for it */
+    if (__builtin_expect(j->at == j->end || *j->at <= ' ', 0)) {
+        j->at = skip_blanks(j->at, j->end);
+        if (j->at == j->end)
+            return JSON_NONE;
+    }
+    return (enum json_kind)kinds[*j->at];
 }
 
 enum json_kind json_peek(struct json *j)
@@ -223,53 +240,65 @@ bool json_open_array(struct json *j)
     return is_next(j, JSON_ARRAY) && open_level(j, true);
 }
 
-/* To the next member or item of the level: past the comma, if there must be one. False: closed, or failed. */
-static inline bool next_in_level(struct json *j, bool is_array)
+/* To the next member or item of the level, past the comma if there must be one: where it begins, or what stands there
+ * instead. NULL: closed, or failed. */
+static inline const uint8_t *next_in_level(struct json *j, bool is_array)
 {
-    if (j->error != OK)
-        return false;
-    if (j->is_due || j->depth == 0 || ((j->is_array & level_bit(j)) != 0) != is_array)
-        return fail(j, ERR_STATE, is_array ? "no item comes here" : "no member comes here");
-    j->at = skip_blanks(j->at, j->end);
-    if (j->at == j->end)
-        return fail(j, ERR_FORMAT, is_array ? "an array is not closed" : "an object is not closed");
-    if (*j->at == (is_array ? ']' : '}')) {
-        j->at++;
-        j->depth--;
-        return false;
+    uint32_t bit = j->depth == 0 ? 0 : level_bit(j);
+    if (__builtin_expect(j->error != OK, 0))
+        return NULL;
+    if (__builtin_expect(j->is_due || bit == 0 || ((j->is_array & bit) != 0) != is_array, 0)) {
+        (void)fail(j, ERR_STATE, is_array ? "no item comes here" : "no member comes here");
+        return NULL;
     }
-    uint32_t bit = level_bit(j);
+    const uint8_t *at = skip_blanks(j->at, j->end);
+    if (at < j->end && *at == (is_array ? ']' : '}')) {
+        j->at = at + 1;
+        j->depth--;
+        return NULL;
+    }
     if (j->is_fresh & bit) {
         j->is_fresh &= ~bit;
-    } else {
-        if (*j->at != ',')
-            return fail(j, ERR_FORMAT, is_array ? "',' or ']' is expected" : "',' or '}' is expected");
-        j->at++;
+        return at;
     }
-    return true;
+    if (at == j->end || *at != ',') {
+        j->at = at;
+        (void)fail(j, ERR_FORMAT, is_array ? "',' or ']' is expected" : "',' or '}' is expected");
+        return NULL;
+    }
+    return skip_blanks(at + 1, j->end);
 }
 
 static inline bool next_raw_key(struct json *j, struct json_string *key)
 {
-    if (!next_in_level(j, false))
-        return false;
-    j->at = skip_blanks(j->at, j->end);
-    if (j->at == j->end || *j->at != '"')
-        return fail(j, ERR_FORMAT, "a key is expected");
-    const uint8_t *at = take_string(j, j->at + 1, key);
+    const uint8_t *at = next_in_level(j, false);
     if (at == NULL)
         return false;
-    j->at = skip_blanks(at, j->end);
-    if (j->at == j->end || *j->at != ':')
+    if (at == j->end || *at != '"') {
+        j->at = at;
+        return fail(j, ERR_FORMAT, "a key is expected");
+    }
+    at = take_string(j, at + 1, key);
+    if (at == NULL)
+        return false;
+    at = skip_blanks(at, j->end);
+    if (at == j->end || *at != ':') {
+        j->at = at;
         return fail(j, ERR_FORMAT, "':' is expected");
-    j->at++;
+    }
+    j->at = at + 1;
     j->is_due = true;
     return true;
 }
 
 bool json_next_item(struct json *j)
 {
-    return j->is_due = next_in_level(j, true);
+    const uint8_t *at = next_in_level(j, true);
+    if (at == NULL)
+        return false;
+    j->at = at;
+    j->is_due = true;
+    return true;
 }
 
 static inline bool get_string(struct json *j, struct json_string *out)
@@ -433,13 +462,19 @@ static bool undo(struct str raw, char *to, size_t *len)
     return true;
 }
 
+static __attribute__((noinline)) void undo_key(struct json *j, struct json_string *key)
+{
+    size_t len;
+    if (key->raw.len <= sizeof j->undone_key && undo(key->raw, j->undone_key, &len))
+        *key = (struct json_string){{j->undone_key, len}, false};
+}
+
 bool json_next_key(struct json *j, struct json_string *key)
 {
     if (!next_raw_key(j, key))
         return false;
-    size_t len;
-    if (key->has_escape && key->raw.len <= sizeof j->undone_key && undo(key->raw, j->undone_key, &len))
-        *key = (struct json_string){{j->undone_key, len}, false};
+    if (__builtin_expect(key->has_escape, 0))
+        undo_key(j, key);
     return true;
 }
 

@@ -3,6 +3,9 @@
 #define BASE_SCAN_H
 #include "base/base.h"
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #define EACH_BYTE(b) (0x0101010101010101u * (uint64_t)(uint8_t)(b))
 
@@ -32,6 +35,19 @@ static inline bool is_plain(uint8_t c)
 /* The first byte that is not plain, or end. */
 static inline const uint8_t *scan_plain(const uint8_t *at, const uint8_t *end)
 {
+#if defined(__SSE2__)
+    while (end - at >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+        /* as signed bytes all from 80 up are below 20 too */
+        __m128i hit =
+            _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)),
+                         _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+        if (mask != 0)
+            return at + __builtin_ctz(mask);
+        at += 16;
+    }
+#endif
     while (end - at >= 8) {
         uint64_t v = load64le(at);
         uint64_t low = (v - EACH_BYTE(0x20)) & ~v;
