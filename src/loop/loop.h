@@ -13,9 +13,16 @@ void loop_stop(struct loop *l);
 void *loop_uv(struct loop *l);  /* uv_loop_t, for wire/ */
 
 /* Called once at the end of every turn in which anything happened, after all its handlers: the place to commit a round. Up
- * to LOOP_ROUND_HANDLERS_MAX, in the order they were added. */
+ * to LOOP_ROUND_HANDLERS_MAX, in the order they were added. A turn: all ready sockets are read, all due timers fire, all mail
+ * arrives; then these; then what they and everybody else had to send is written (loop_on_flush). */
 #define LOOP_ROUND_HANDLERS_MAX 8
 void loop_on_round_end(struct loop *l, void (*handler)(void *data), void *data);
+/* The one handler after all those, for wire/: what was sent in this round leaves here, whenever who registered. Taken once a
+ * loop. data is heap memory and the loop's from then on: loop_free calls close(data), lets its handles close, frees it. */
+void loop_on_flush(struct loop *l, void (*handler)(void *data), void (*close)(void *data), void *data);
+void *loop_flush_data(const struct loop *l); /* NULL before loop_on_flush */
+/* Something happened that ends in a round: for who works on loop_uv() directly. Timers, mail and jobs do it themselves. */
+void loop_touch(struct loop *l);
 /* Frees memory when the present round has ended: for what is freed inside its own callback. */
 void loop_free_later(struct loop *l, void *memory);
 
@@ -34,31 +41,36 @@ void timer_init(struct timer *t, void (*on_due)(struct timer *t));
 void timer_start(struct loop *l, struct timer *t, int64_t after_ms);
 void timer_stop(struct timer *t); /* also when not started */
 
-/* From any thread to the thread of one loop. Bounded: ERR_LIMIT past the stop mark; on_room (may be NULL, called on the
- * loop's thread) when it fell below the go mark afterwards. Order is kept. */
+/* From any thread to the thread of one loop, in batches. Bounded: ERR_LIMIT past the stop mark (most); on_room is called on
+ * the loop's thread once it fell below the go mark (half of it) after a refusal. Order is kept. */
 struct mail {
     struct mail *next;
     void (*on_arrive)(struct mail *m); /* on the loop's thread; owns *m from then on */
 };
 struct mailbox;
 struct mailbox *mailbox_new(struct loop *l, size_t most);
+void mailbox_on_room(struct mailbox *b, void (*on_room)(void *data), void *data); /* before the first mailbox_post */
 void mailbox_free(struct mailbox *b); /* undelivered mail is delivered first; on the loop's thread */
 MUST_USE enum err mailbox_post(struct mailbox *b, struct mail *m);
 void mailbox_post_always(struct mailbox *b, struct mail *m); /* for mail that is bounded by other means */
 
-/* Work that blocks: run on a worker thread, then done on the loop's thread. At most most at a time are under way, others wait
- * in order; the queue is bounded by the caller. */
+/* Work that blocks: run on a worker thread, then done on the loop's thread. As many as there are threads are under way, others
+ * wait in order; the queue is bounded by the caller. */
 struct job {
     struct job *next;
+    bool was_run; /* false in done(): workers_free came first */
     void (*run)(struct job *j);
     void (*done)(struct job *j);
 };
 struct workers;
-struct workers *workers_new(struct loop *l, unsigned threads, void *(*open_state)(void *arg), void (*close_state)(void *state), void *arg);
-void workers_free(struct workers *w);          /* waits for what is under way; jobs not begun are dropped after done() */
+/* open_state and close_state (both may be NULL) run on the worker's own thread. */
+struct workers *workers_new(struct loop *l, unsigned threads, void *(*open_state)(void *arg),
+                            void (*close_state)(void *state), void *arg);
+/* On the loop's thread. Waits for what is under way; then done() for everything that ran, then for what was not begun. */
+void workers_free(struct workers *w);
 void workers_add(struct workers *w, struct job *j);
 void *workers_state(void); /* inside run(): what open_state made for this worker thread, for example its database */
 
-/* SIGINT and SIGTERM (handler may be called again for the second one). */
+/* SIGINT and SIGTERM, once a loop (handler may be called again for the second one). */
 void loop_on_signal(struct loop *l, void (*handler)(int signal, void *data), void *data);
 #endif
