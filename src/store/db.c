@@ -41,46 +41,51 @@ struct db {
     uint64_t tick;
     unsigned depth; /* of begins */
     bool is_writer, is_durable;
-    enum err lost;  /* of the transaction at hand: why SQLite ended it */
+    enum err lost;    /* of the transaction at hand: why SQLite ended it */
+    enum err refusal; /* likewise: the engine's own last trouble */
     char reason[160];
 };
 
-static const struct {
+static const struct error_row {
     int code;
     enum err is;
+    bool is_engine; /* not the statement's fault */
 } errors[] = {
-    {SQLITE_CONSTRAINT_UNIQUE,     ERR_EXISTS     },
-    {SQLITE_CONSTRAINT_PRIMARYKEY, ERR_EXISTS     },
-    {SQLITE_CONSTRAINT_ROWID,      ERR_EXISTS     },
-    {SQLITE_CONSTRAINT,            ERR_RANGE      },
-    {SQLITE_MISMATCH,              ERR_RANGE      },
-    {SQLITE_TOOBIG,                ERR_RANGE      },
-    {SQLITE_FULL,                  ERR_FULL       },
-    {SQLITE_BUSY,                  ERR_BUSY       },
-    {SQLITE_LOCKED,                ERR_BUSY       },
-    {SQLITE_CORRUPT,               ERR_CORRUPT    },
-    {SQLITE_NOTADB,                ERR_CORRUPT    },
-    {SQLITE_NOMEM,                 ERR_MEMORY     },
-    {SQLITE_READONLY,              ERR_DENIED     },
-    {SQLITE_ERROR,                 ERR_STATE      }, /* no such table yet, a function refused its argument */
+    {SQLITE_CONSTRAINT_UNIQUE,     ERR_EXISTS,  false},
+    {SQLITE_CONSTRAINT_PRIMARYKEY, ERR_EXISTS,  false},
+    {SQLITE_CONSTRAINT_ROWID,      ERR_EXISTS,  false},
+    {SQLITE_CONSTRAINT,            ERR_RANGE,   false},
+    {SQLITE_MISMATCH,              ERR_RANGE,   false},
+    {SQLITE_TOOBIG,                ERR_RANGE,   false},
+    {SQLITE_READONLY,              ERR_DENIED,  false},
+    {SQLITE_ERROR,                 ERR_STATE,   false}, /* no such table yet, a function refused its argument */
+    {SQLITE_FULL,                  ERR_FULL,    true },
+    {SQLITE_BUSY,                  ERR_BUSY,    true },
+    {SQLITE_LOCKED,                ERR_BUSY,    true },
+    {SQLITE_CORRUPT,               ERR_CORRUPT, true },
+    {SQLITE_NOTADB,                ERR_CORRUPT, true },
+    {SQLITE_NOMEM,                 ERR_MEMORY,  true },
 };
 
-static enum err err_of(int code)
+static const struct error_row *error_find(int code)
 {
+    static const struct error_row other = {0, ERR_IO, true};
     for (size_t i = 0; i < COUNT_OF(errors); i++)
         if (errors[i].code == code || errors[i].code == (code & 0xff))
-            return errors[i].is;
-    return ERR_IO;
+            return &errors[i];
+    return &other;
 }
 
 /* Keeps the engine's words and notes a transaction that it ended by itself. */
 static enum err fail(struct db *d, int code)
 {
-    enum err e = err_of(code);
+    const struct error_row *row = error_find(code);
     str_copy(d->reason, sizeof d->reason, str_of(sqlite3_errmsg(d->handle)));
+    if (row->is_engine)
+        d->refusal = row->is;
     if (d->depth > 0 && sqlite3_get_autocommit(d->handle) != 0)
-        d->lost = e;
-    return e;
+        d->lost = row->is;
+    return row->is;
 }
 
 static enum err run_text(struct db *d, const char *sql)
@@ -172,6 +177,11 @@ enum err db_set_durable(struct db *d, bool is_durable)
 const char *db_reason(struct db *d)
 {
     return d->reason;
+}
+
+enum err db_refusal(const struct db *d)
+{
+    return d->refusal;
 }
 
 int64_t db_changes(struct db *d)
@@ -390,6 +400,8 @@ enum err db_begin(struct db *d)
     if (d->lost != OK)
         return d->lost;
     enum err e;
+    if (d->depth == 0)
+        d->refusal = OK;
     if (d->depth > 0)
         e = DB_RUN(d, "SAVEPOINT inner");
     else if (d->is_writer)

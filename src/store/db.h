@@ -59,6 +59,9 @@ static inline struct db_value db_null(void)
 MUST_USE enum err db_run(struct db *d, const char *sql, const struct db_value *values, size_t count);
 int64_t db_changes(struct db *d);
 const char *db_reason(struct db *d);
+/* Since the outermost begin, the engine itself failed (full, input/output, busy, damaged, no memory): what went wrong is not
+ * the fault of the values. OK: it did not. */
+enum err db_refusal(const struct db *d);
 
 /* Rows: values stay valid until the next db_next() or db_rows_end() of the same rows.
  *     struct db_rows *r = DB_ROWS(d, "SELECT ...", db_text(id));

@@ -149,6 +149,7 @@ static void test_nesting(void)
     CHECK("inner", db_begin(d) == OK);
     CHECK("inner kept", db_commit(d) == OK);
     CHECK("a refused statement", DB_RUN(d, "INSERT INTO t VALUES (4,'e',NULL,1)") == ERR_EXISTS);
+    CHECK("which is no fault of the engine", db_refusal(d) == OK);
     char said[160];
     str_copy(said, sizeof said, str_of(db_reason(d)));
     db_rollback(d);
@@ -220,6 +221,7 @@ static void test_full(void)
     for (int i = 2; i < 1000 && e == OK; i++)
         e = DB_RUN(d, "INSERT INTO t VALUES (?1, ?2, zeroblob(2000), 1)", db_int(i), db_null());
     CHECK("the disk is full", e == ERR_FULL);
+    CHECK("it is the engine that refuses", db_refusal(d) == ERR_FULL);
     CHECK("nothing runs in what is lost", DB_RUN(d, "UPDATE t SET n=9") == ERR_FULL);
     CHECK("nor begins", db_begin(d) == ERR_FULL);
     db_rollback(d);
@@ -232,6 +234,7 @@ static void test_full(void)
     r = DB_ROWS(d, "PRAGMA max_page_count=20000");
     CHECK("room again", db_next(r) && db_rows_end(r) == OK);
     CHECK("and it goes on", db_begin(d) == OK && DB_RUN(d, "UPDATE t SET n=9") == OK && db_commit(d) == OK);
+    CHECK("its trouble forgotten", db_refusal(d) == OK);
     db_close(d);
 }
 
