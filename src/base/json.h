@@ -28,9 +28,13 @@ struct json {
     enum err error;
     const char *reason;   /* in words, static text; NULL while OK */
     uint32_t depth;
-    uint32_t is_array;    /* one bit a level: what is open there */
-    uint32_t is_fresh;    /* one bit a level: nothing was read there yet */
-    bool is_due;          /* a value must come next */
+    uint32_t is_array;  /* one bit a level: what is open there */
+    uint8_t next;       /* what may come next: enum json_next in json.c */
+    uint8_t next_after; /* and what once a value of this level is read */
+    /* Of the 64 bytes before block_end: which are not plain text. Looked at in blocks, so that where a string ends does
+     * not wait for where the one before ended. */
+    const uint8_t *block_end;
+    uint64_t stops;
     char undone_key[JSON_KEY_UNDONE];
 };
 

@@ -35,19 +35,6 @@ static inline bool is_plain(uint8_t c)
 /* The first byte that is not plain, or end. */
 static inline const uint8_t *scan_plain(const uint8_t *at, const uint8_t *end)
 {
-#if defined(__SSE2__)
-    while (end - at >= 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
-        /* as signed bytes all from 80 up are below 20 too */
-        __m128i hit =
-            _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)),
-                         _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
-        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
-        if (mask != 0)
-            return at + __builtin_ctz(mask);
-        at += 16;
-    }
-#endif
     while (end - at >= 8) {
         uint64_t v = load64le(at);
         uint64_t low = (v - EACH_BYTE(0x20)) & ~v;
@@ -60,4 +47,22 @@ static inline const uint8_t *scan_plain(const uint8_t *at, const uint8_t *end)
         at++;
     return at;
 }
+
+#if defined(__SSE2__)
+#define SCAN_BLOCK 64
+/* One bit for each of 64 bytes: is it not plain? */
+static inline uint64_t scan_block(const uint8_t *at)
+{
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), blank = _mm_set1_epi8(' ');
+    uint64_t stops = 0;
+    for (int i = 0; i < SCAN_BLOCK / 16; i++) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(at + 16 * i));
+        /* as signed bytes all from 80 up are below the blank too */
+        __m128i hit = _mm_or_si128(_mm_cmplt_epi8(v, blank),
+                                   _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
+        stops |= (uint64_t)(unsigned)_mm_movemask_epi8(hit) << (16 * i);
+    }
+    return stops;
+}
+#endif
 #endif
