@@ -224,7 +224,8 @@ const char *setting_nearest(struct str key)
     if (key.len == 0 || key.len > SETTING_KEY_MAX)
         return NULL;
     const char *best = NULL;
-    size_t least = key.len / 3 + 2; /* further away it is another word */
+    size_t section_rest = last_part(key).len / 2, whole = key.len / 3; /* further away it is another word */
+    size_t least = (section_rest < whole ? section_rest : whole) + 2;
     for (enum setting s = 0; s < SETTING_COUNT; s++) {
         struct str candidate = str_of(setting_lines[s].key);
         /* the right name in the wrong section, or in none, counts as one slip */

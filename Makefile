@@ -1,0 +1,40 @@
+# Chargeline. make run starts it with simulated chargers, make test runs every test; both install what is missing first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build run test lint bench torture fuzz clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## the program: build/release/chargeline
+	@tools/install-deps build
+	@tools/build release chargeline
+
+run: build ## the server with simulated chargers; Ctrl-C stops it
+	@exec tools/demo
+
+test: ## every test, in release and under sanitizers; the last line says how many
+	@tools/install-deps build test
+	@tools/run-tests
+
+lint: ## form, clang-tidy, cppcheck (ALL=1: of all files, not only changed ones)
+	@tools/install-deps build lint
+	@tools/lint $(if $(ALL),--all)
+
+bench: ## the figures: prints numbers, asserts nothing
+	@tools/install-deps build test
+	@tools/build release
+	@for b in build/release/bench-*; do [ ! -x $$b ] || { echo "== $$b"; $$b; } || exit 1; done
+
+torture: ## kill -9 under load, ROUNDS times (1000)
+	@tools/install-deps build test
+	@tools/build release
+	@for t in tests/crash/test_*.py; do echo "== $$t"; CRASH_ROUNDS=$${ROUNDS:-1000} CHARGELINE_BUILD=$(CURDIR)/build/release \
+	    CHARGELINE_BIN=$(CURDIR)/build/release/chargeline PYTHONPATH=tests python3 $$t || exit 1; done
+
+fuzz: ## each fuzz target for FUZZ_SECONDS (60)
+	@tools/install-deps build fuzz
+	@tools/fuzz
+
+clean: ## everything that was built; data stays
+	rm -rf build
