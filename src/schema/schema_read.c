@@ -101,6 +101,35 @@ static enum err leave_out_next(const struct reader *r, const struct place *at, c
     return json_skip(r->j) ? leave_out(r, at, ERR_TYPE, reason) : refuse_json(r, at);
 }
 
+static inline uint64_t load64(const char *at)
+{
+    uint64_t v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+static inline uint32_t load32(const char *at)
+{
+    uint32_t v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+/* Two texts of one length. Names and words are short: comparing eight bytes at a time in line, the last ones overlapping
+ * those before, costs less than a call of memcmp. */
+static inline bool text_is_same(const char *a, const char *b, size_t len)
+{
+    if (len >= 8) {
+        for (size_t i = 0; i + 8 < len; i += 8)
+            if (load64(a + i) != load64(b + i))
+                return false;
+        return load64(a + len - 8) == load64(b + len - 8);
+    }
+    if (len >= 4)
+        return load32(a) == load32(b) && load32(a + len - 4) == load32(b + len - 4);
+    return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
+}
+
 /* Characters of valid UTF-8. */
 static size_t character_count(struct str s)
 {
@@ -122,7 +151,8 @@ static enum err read_text(const struct reader *r, const struct place *at, enum j
         if (!json_get_string(r->j, &s))
             return refuse_json(r, at);
         if (__builtin_expect(!s.has_escape, 1)) {
-            *out = s.raw;
+            out->at = s.raw.at;
+            out->len = s.raw.len;
             return OK;
         }
         enum err e = json_string_text(s, r->a, out);
@@ -369,18 +399,20 @@ static enum err read_value(const struct reader *r, struct place *at, const struc
 
 /* Stations send members in the order of the table, leaving some out: look from the one that is due, then before it.
  * Returns field_count if the table has none of that name. */
-static size_t field_find(const struct message *m, struct json_string key, size_t due)
+static inline size_t field_find(const struct message *m, const struct json_string *key, size_t due)
 {
+    const char *name = key->raw.at;
+    size_t len = key->raw.len;
     for (size_t i = due; i < m->field_count; i++)
-        if (m->fields[i].wire.len == key.raw.len && memcmp(m->fields[i].wire.at, key.raw.at, key.raw.len) == 0)
+        if (m->fields[i].wire.len == len && text_is_same(m->fields[i].wire.at, name, len))
             return i;
     for (size_t i = 0; i < due; i++)
-        if (m->fields[i].wire.len == key.raw.len && memcmp(m->fields[i].wire.at, key.raw.at, key.raw.len) == 0)
+        if (m->fields[i].wire.len == len && text_is_same(m->fields[i].wire.at, name, len))
             return i;
-    if (__builtin_expect(!key.has_escape, 1))
+    if (__builtin_expect(!key->has_escape, 1))
         return m->field_count;
     size_t i = 0; /* so many escapes that the reader of JSON did not undo them */
-    while (i < m->field_count && !json_string_is(key, m->fields[i].wire))
+    while (i < m->field_count && !json_string_is(*key, m->fields[i].wire))
         i++;
     return i;
 }
@@ -442,9 +474,9 @@ static enum err read_object(const struct reader *r, const struct message *m, con
     (void)json_open_object(j);
     while (json_next_key(j, &key)) {
         enum err e;
-        size_t i = field_find(m, key, due);
-        at.name = key.raw;
+        size_t i = field_find(m, &key, due);
         if (__builtin_expect(i == m->field_count, 0)) {
+            at.name = key.raw;
             e = read_unknown(r, &at, key, &unknowns);
             if (e != OK)
                 return e;
@@ -505,7 +537,7 @@ int choice_find(const struct choice_list *c, struct str word)
     char last = word.at[word.len - 1];
     for (int i = 0; i < c->count; i++) {
         struct str w = c->words[i];
-        if (w.len == word.len && w.at[w.len - 1] == last && memcmp(w.at, word.at, word.len) == 0)
+        if (w.len == word.len && w.at[w.len - 1] == last && text_is_same(w.at, word.at, word.len))
             return i;
     }
     return -1;
