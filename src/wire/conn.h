@@ -3,7 +3,10 @@
  * Order of calls for a server connection: on_upgrade once, to which the owner answers now or later with conn_accept() or
  * conn_refuse(); then on_message for each text or binary message, in order; on_close exactly once, last, also when the upgrade
  * failed after on_upgrade was called. After on_close the connection is gone at the end of the round. Everything runs on
- * the loop's thread. Pings are answered here; any frame counts as life; silence for two ping periods closes. */
+ * the loop's thread. Pings are answered here; any frame counts as life; silence for two ping periods closes.
+ *
+ * No handler is called from inside a call to these functions: what a call sets off (an end, messages after conn_resume) comes
+ * when the round ends, after the owner's own loop_on_round_end handlers; then whatever was sent is written. */
 #ifndef WIRE_CONN_H
 #define WIRE_CONN_H
 #include "loop/loop.h"
@@ -12,6 +15,8 @@
 
 struct tls; /* wire/tls.h */
 struct conn;
+
+#define WS_CLOSE_ABNORMAL 1006 /* RFC 6455, 7.4.1: never on the wire */
 
 enum conn_end {           /* why a connection ended: words of gateway-contract.md 1 */
     CONN_END_TCP,         /* "tcp_connection_closed": by the peer, orderly or not */
@@ -29,6 +34,7 @@ struct conn_handlers {
     /* head borrows and is valid only during the call. */
     void (*on_upgrade)(struct conn *c, const struct http_head *head);
     void (*on_message)(struct conn *c, struct bytes message, bool is_text);
+    /* close_code: of the close frame that ended it, the peer's or ours; WS_CLOSE_ABNORMAL if there was none. */
     void (*on_close)(struct conn *c, enum conn_end why, uint16_t close_code);
     void (*on_open)(struct conn *c); /* client side only: the upgrade was accepted */
 };
@@ -36,8 +42,8 @@ struct conn_options {
     struct ws_limits limits;         /* 1 MiB, 64 fragments by default */
     int head_timeout_ms;             /* 5,000: from accept to a complete head, TLS handshake included */
     int upgrade_timeout_ms;          /* 10,000: until conn_accept */
-    int ping_ms;                     /* 45,000 of silence; 0: never ping */
-    size_t write_queue_max;          /* 64 KiB beyond the message that is being written, then CONN_END_SLOW */
+    int ping_ms;                     /* 45,000 of silence, less up to a quarter, so that pings spread; 0: never ping */
+    size_t write_queue_max;          /* 64 KiB beyond what is being written, then CONN_END_SLOW */
     bool lenient_upgrade;            /* ocpp16.md 1.2 */
     unsigned control_frames_per_s;   /* 10 sustained, 32 at once; 0 no limit. A close does not count */
 };
@@ -48,7 +54,8 @@ struct conn_options conn_options_default(void);
  * connections_max: past it new ones get 503 with Retry-After. */
 struct listener;
 struct listener_options {
-    struct str address;
+    struct str address;              /* 1.2.3.4:8887 or [::1]:8887 */
+    bool is_shared;                  /* SO_REUSEPORT: the same port again for each further loop of this process */
     struct tls *tls;
     struct conn_options conn;
     const struct conn_handlers *handlers;

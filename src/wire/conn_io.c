@@ -1,0 +1,234 @@
+/* wire/conn_io.c - bytes in: read into the loop's buffer, through TLS, to the HTTP head or to frames. Bytes out: what was
+ * queued in a round goes to the kernel in one call; only what it does not take costs memory and a second one. */
+#include "wire/conn_private.h"
+#include "base/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *out)
+{
+    (void)wanted;
+    struct conn *c = handle->data;
+    *out = uv_buf_init((char *)c->wire->read_buffer, READ_SIZE);
+}
+
+static void take_frame(struct conn *c, uint8_t **at, size_t *len)
+{
+    struct ws_message m;
+    uint16_t code;
+    enum err e = ws_read(&c->reader, at, len, &m, &code);
+    if (e == ERR_AGAIN)
+        return;
+    if (e != OK) {
+        conn_fail(c, code, str_of(err_text(e)));
+        return;
+    }
+    c->last_frame_ms = wire_now_ms(c->wire);
+    if (m.kind == WS_CLOSE) {
+        conn_on_close_frame(c, m.code);
+    } else if (c->state == CONN_CLOSING) {
+        return; /* the owner wants no more of it */
+    } else if (m.kind == WS_TEXT || m.kind == WS_BINARY) {
+        c->handlers->on_message(c, m.payload, m.kind == WS_TEXT);
+    } else if (!conn_may_control(c)) {
+        conn_fail(c, WS_CLOSE_POLICY, STR("too many control frames"));
+    } else if (m.kind == WS_PING && conn_queue(c, WS_PONG, m.payload) != OK) {
+        return; /* it is ending already */
+    }
+}
+
+/* Returns how many bytes at the end of the input have to wait. */
+static size_t take(struct conn *c, uint8_t *at, size_t len)
+{
+    while (len > 0) {
+        if (c->state == CONN_HEAD)
+            upgrade_take(c, (const uint8_t **)&at, &len);
+        else if (c->state == CONN_CLOSING || (c->state == CONN_OPEN && c->pauses == 0))
+            take_frame(c, &at, &len);
+        else if (c->state == CONN_OPEN || c->state == CONN_UPGRADE)
+            return len;
+        else
+            return 0; /* it is over: thrown away */
+    }
+    return 0;
+}
+
+/* New input; what has to wait is copied out of the loop's buffer. */
+static void take_new(struct conn *c, uint8_t *at, size_t len)
+{
+    size_t left = c->rest != NULL ? len : take(c, at, len);
+    if (left == 0)
+        return;
+    size_t have = c->rest_len - c->rest_at; /* not 0 only after TLS decrypted more than it was given */
+    uint8_t *rest = mem_new(1, have + left);
+    if (have > 0)
+        memcpy(rest, c->rest + c->rest_at, have);
+    memcpy(rest + have, at + len - left, left);
+    free(c->rest);
+    c->rest = rest;
+    c->rest_at = 0;
+    c->rest_len = (uint32_t)(have + left);
+}
+
+void conn_take_rest(struct conn *c)
+{
+    if (c->rest == NULL || c->state == CONN_UPGRADE || (c->state == CONN_OPEN && c->pauses > 0))
+        return;
+    uint8_t *rest = c->rest;
+    uint32_t at = c->rest_at, end = c->rest_len;
+    c->rest = NULL;
+    c->rest_at = c->rest_len = 0;
+    size_t left = take(c, rest + at, end - at);
+    if (left == 0) {
+        free(rest);
+        return;
+    }
+    c->rest = rest;
+    c->rest_at = end - (uint32_t)left;
+    c->rest_len = end;
+}
+
+/* The peer will send no more. */
+static void on_stream_end(struct conn *c)
+{
+    bool is_leaving = c->state == CONN_CLOSING || c->state == CONN_LINGER;
+    conn_end(c, is_leaving ? c->end : CONN_END_TCP, is_leaving ? c->code : WS_CLOSE_ABNORMAL);
+}
+
+static void on_handshake_done(struct conn *c)
+{
+    conn_handshake_over(c);
+    c->state = CONN_HEAD;
+    if (c->is_client)
+        conn_wait(c, c->options->upgrade_timeout_ms);
+    conn_mark(c);
+}
+
+static void take_tls(struct conn *c, struct bytes in)
+{
+    struct buf *plain = &c->wire->plain;
+    struct fault why = {{0}, {0}};
+    buf_clear(plain);
+    enum err e = tls_session_feed(c->tls, in, plain, &why);
+    if (c->state == CONN_TLS && tls_session_is_open(c->tls))
+        on_handshake_done(c);
+    if (tls_session_output(c->tls)->len > 0)
+        conn_mark(c);
+    if (plain->len > 0)
+        take_new(c, plain->at, plain->len);
+    if (e == ERR_CLOSED) {
+        if (c->rest == NULL)
+            on_stream_end(c);
+    } else if (e != OK) {
+        if (c->state != CONN_LINGER && wire_may_note(c->wire))
+            LOG_WARN("tls.refused", F_INT("conn", c->number), F_STR("remote", conn_remote(c)),
+                     F_CSTR("err", err_text(e)), F_CSTR("reason", why.reason));
+        conn_linger(c, CONN_END_PROTOCOL, WS_CLOSE_ABNORMAL);
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
+{
+    struct conn *c = stream->data;
+    if (n == 0)
+        return;
+    loop_touch(c->wire->loop);
+    if (n < 0) {
+        on_stream_end(c);
+        return;
+    }
+    c->alive_ms = wire_now_ms(c->wire);
+    c->is_pinged = false;
+    if (c->state == CONN_LINGER)
+        return;
+    if (c->tls != NULL)
+        take_tls(c, (struct bytes){(const uint8_t *)b->base, (size_t)n});
+    else
+        take_new(c, (uint8_t *)b->base, (size_t)n);
+    conn_update_reading(c);
+}
+
+void conn_update_reading(struct conn *c)
+{
+    static const bool is_wanted[] = {[CONN_TLS] = true,     [CONN_HEAD] = true,   [CONN_OPEN] = true,
+                                     [CONN_CLOSING] = true, [CONN_LINGER] = true, [CONN_GONE] = false};
+    bool want = is_wanted[c->state] && (c->state == CONN_LINGER || c->rest == NULL) &&
+                (c->state != CONN_OPEN || c->pauses == 0);
+    if (want == c->is_reading || c->state == CONN_GONE)
+        return;
+    c->is_reading = want;
+    if (!want)
+        (void)uv_read_stop((uv_stream_t *)&c->tcp);
+    else if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
+        on_stream_end(c);
+}
+
+void conn_start(struct conn *c)
+{
+    c->state = c->tls != NULL ? CONN_TLS : CONN_HEAD;
+    if (c->tls != NULL && c->is_client)
+        take_tls(c, (struct bytes){NULL, 0});
+    conn_mark(c);
+    conn_update_reading(c);
+}
+
+bool conn_is_flushed(const struct conn *c)
+{
+    return c->writing == NULL && c->out.len == 0 && (c->tls == NULL || tls_session_output(c->tls)->len == 0);
+}
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct output *o = CONTAINER(request, struct output, request);
+    struct conn *c = o->conn;
+    free(o);
+    c->writing = NULL;
+    if (c->state == CONN_GONE)
+        return;
+    if (status < 0)
+        on_stream_end(c);
+    conn_mark(c);
+}
+
+/* Queues what the kernel did not take. */
+static bool write_rest(struct conn *c, const uint8_t *at, size_t len)
+{
+    struct output *o = malloc(sizeof *o + len);
+    if (o == NULL)
+        return false;
+    memcpy(o->at, at, len);
+    o->conn = c;
+    uv_buf_t b = uv_buf_init((char *)o->at, (unsigned)len);
+    if (uv_write(&o->request, (uv_stream_t *)&c->tcp, &b, 1, on_written) != 0) {
+        free(o);
+        return false;
+    }
+    c->writing = o;
+    return true;
+}
+
+void conn_flush(struct conn *c)
+{
+    if (c->writing != NULL || c->state == CONN_CONNECT || c->state >= CONN_ENDING)
+        return;
+    struct buf *b = &c->out;
+    bool failed = false;
+    if (c->tls != NULL) {
+        if (c->out.len > 0 && tls_session_is_open(c->tls)) {
+            failed = tls_session_send(c->tls, (struct bytes){c->out.at, c->out.len}) != OK;
+            buf_release(&c->out);
+        }
+        b = tls_session_output(c->tls);
+    }
+    if (b->len == 0 && !failed)
+        return;
+    uv_buf_t all = uv_buf_init((char *)b->at, (unsigned)b->len);
+    int n = failed ? UV_EPIPE : uv_try_write((uv_stream_t *)&c->tcp, &all, 1);
+    if (n == UV_EAGAIN)
+        n = 0;
+    if (n >= 0 && (size_t)n < b->len)
+        failed = !write_rest(c, b->at + n, b->len - (size_t)n);
+    buf_release(b);
+    if (n < 0 || failed)
+        on_stream_end(c);
+}
