@@ -183,15 +183,24 @@ static enum err round_to_int(struct str text, int64_t *out)
     return OK;
 }
 
-/* The text of a number; in LENIENT also of one between quotes. */
+/* The text of a number; in LENIENT also of one between quotes, which must be one by the rules of JSON too: it is written
+ * again without them. */
 static enum err read_number_text(const struct reader *r, const struct place *at, enum json_kind kind, struct str *out)
 {
+    struct str text, number;
+    struct json inside;
     if (kind == JSON_NUMBER)
         return json_get_number(r->j, out) ? OK : refuse_json(r, at);
     if (kind != JSON_STRING || r->how != LENIENT)
         return leave_out_next(r, at, "not a number");
-    enum err e = read_text(r, at, kind, out);
-    return e == OK ? object_to(r, at, ERR_TYPE, "a number as text") : e;
+    enum err e = read_text(r, at, kind, &text);
+    if (e != OK)
+        return e;
+    json_init(&inside, text);
+    if (!json_get_number(&inside, &number) || json_end(&inside) != OK)
+        return leave_out(r, at, ERR_TYPE, "not a number");
+    *out = number;
+    return object_to(r, at, ERR_TYPE, "a number as text");
 }
 
 static enum err read_integer(const struct reader *r, const struct place *at, enum json_kind kind, const struct field *f,
@@ -202,7 +211,7 @@ static enum err read_integer(const struct reader *r, const struct place *at, enu
     enum err e = read_number_text(r, at, kind, &text);
     if (e != OK)
         return e;
-    e = kind == JSON_NUMBER ? json_number_int(text, &n) : ERR_TYPE;
+    e = json_number_int(text, &n);
     if (e == ERR_TYPE && r->how == LENIENT) {
         (void)object_to(r, at, ERR_TYPE, "not an integer");
         e = round_to_int(text, &n);
@@ -211,7 +220,7 @@ static enum err read_integer(const struct reader *r, const struct place *at, enu
     if (e == OK && (n > f->most || n < least_of_kind))
         e = ERR_RANGE;
     if (e != OK)
-        return leave_out(r, at, e == ERR_RANGE ? ERR_RANGE : ERR_TYPE, e == ERR_RANGE ? "too big" : "not an integer");
+        return leave_out(r, at, e, e == ERR_RANGE ? "too big" : "not an integer");
     *out = integer_of(n);
     return n < f->least ? object_to_limit(r, at, ERR_RANGE, "less than", f->least) : OK;
 }
@@ -221,17 +230,12 @@ static enum err read_decimal(const struct reader *r, const struct place *at, enu
 {
     int64_t scaled;
     bool is_inexact;
-    struct str text;
-    enum err e = read_number_text(r, at, kind, &text);
-    if (e != OK)
+    enum err e = read_number_text(r, at, kind, out);
+    if (e != OK || digits == 0)
         return e;
-    e = decimal_parse(text, (int)digits, &scaled, &is_inexact);
-    if (e == ERR_FORMAT)
-        return leave_out(r, at, ERR_TYPE, "not a number");
-    *out = text; /* too big for our integers, it is a number all the same */
-    if (digits > 0 && e == OK && is_inexact)
+    if (decimal_parse(*out, (int)digits, &scaled, &is_inexact) == OK && is_inexact)
         return object_to_limit(r, at, ERR_RANGE, "digits after the point, more than", digits);
-    return OK;
+    return OK; /* one too big for our integers is a number all the same */
 }
 
 static enum err read_boolean(const struct reader *r, const struct place *at, enum json_kind kind, struct boolean *out)
