@@ -5,7 +5,12 @@
  * event that it wants at least once and its effect happens once: what it changes and its cursor move commit together.
  * When a handler fails: its changes for that event are undone; the event is parked with its reason and tried again after
  * a growing pause; later events of the same station wait behind it in order, all other stations go on. After
- * attempts_max it becomes a dead letter, which a person can retry or discard, and the station goes on. */
+ * attempts_max it becomes a dead letter, which a person can retry or discard, and the station goes on. When it is the
+ * store that fails (db_refusal), no event is blamed: the consumer stands and tries again.
+ *
+ * What consumers write is not synced commit by commit: after a power cut the newest of it may be gone together with the
+ * cursors, and is done again from the log, which is kept from the cursors that are known to be on disk. What bus_write
+ * commits is on disk when it returns. */
 #ifndef BUS_BUS_H
 #define BUS_BUS_H
 #include "eventlog/log.h"
@@ -17,7 +22,8 @@ struct consumer {
     /* One event, inside a transaction of d. An error undoes what this call wrote, and is retried. */
     enum err (*on_event)(void *state, struct db *d, const struct event *e, struct fault *why);
     /* May be NULL: before the first event of a batch, and before its commit: to gather writes of many events. An error in
-     * on_batch_end undoes the batch, which is then done again event by event. on_batch_undone: forget what was gathered. */
+     * on_batch_end undoes the batch, which is then done again event by event. on_batch_undone: forget what was gathered; comes
+     * after every undoing of on_event, on_batch_end or on_tick, also if only one event of several was undone. */
     enum err (*on_batch_begin)(void *state, struct db *d);
     enum err (*on_batch_end)(void *state, struct db *d, struct fault *why);
     void (*on_batch_undone)(void *state);
@@ -39,6 +45,7 @@ struct bus_options {
     unsigned parked_max;       /* events waiting behind a failed one, over all stations; past it the consumer stands still and says so */
     const struct consumer *consumers; /* borrowed */
     size_t consumer_count;
+    int64_t (*clock_us)(void); /* since 1970; NULL: the system's. Tests own it. */
 };
 struct bus_options bus_options_default(void);
 
@@ -47,9 +54,11 @@ extern const struct migration bus_migrations[];
 extern const size_t bus_migration_count;
 
 struct bus;
-MUST_USE enum err bus_open(const struct bus_options *o, struct bus **out, struct fault *why); /* opens the database; no thread yet */
-/* Runs the consumers on the calling thread until each has seen all that is durable: at start, before anyone is answered.
- * What fails there is parked as usual. */
+/* Opens the database; no thread yet. ERR_CORRUPT also: a cursor is past the end of the log, so that the store belongs to another. */
+MUST_USE enum err bus_open(const struct bus_options *o, struct bus **out, struct fault *why);
+/* Runs the consumers on the calling thread until each has seen all that is durable, what is parked and due included, then ticks
+ * once: at start, before anyone is answered. What fails there is parked as usual; a consumer that stands at parked_max stays
+ * behind. An error: the store refuses. */
 MUST_USE enum err bus_catch_up(struct bus *b, struct fault *why);
 MUST_USE enum err bus_start(struct bus *b);
 void bus_stop(struct bus *b); /* ends the batch at hand, commits, joins */

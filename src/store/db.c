@@ -402,6 +402,7 @@ enum err db_begin(struct db *d)
     enum err e;
     if (d->depth == 0)
         d->refusal = OK;
+    d->reason[0] = '\0';
     if (d->depth > 0)
         e = DB_RUN(d, "SAVEPOINT inner");
     else if (d->is_writer)

@@ -54,7 +54,7 @@ static inline struct db_value db_null(void)
 }
 
 /* Runs a statement that returns no row. db_changes(): rows it touched. ERR_EXISTS: a unique key is taken; ERR_FULL; ERR_BUSY; ERR_IO;
- * ERR_CORRUPT; ERR_RANGE: another constraint. db_reason() has the engine's own words. */
+ * ERR_CORRUPT; ERR_RANGE: another constraint. db_reason() has the engine's own words since the last begin. */
 #define DB_RUN(d, sql, ...) db_run((d), (sql), (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value))
 MUST_USE enum err db_run(struct db *d, const char *sql, const struct db_value *values, size_t count);
 int64_t db_changes(struct db *d);
