@@ -17,8 +17,9 @@
 
 /* CHARGELINE_ variables that mean something without being a setting. */
 static const char *const other_variables[] = {"CHARGELINE_ADMIN_KEY", "CHARGELINE_BIN", "CHARGELINE_BUILD"};
-#define OTHER_PREFIX STR("CHARGELINE_LOG_") /* so are those of test runs; the settings of log.* are looked for first \
-                                             */
+#define OTHER_PREFIX                                                                                \
+    STR("CHARGELINE_LOG_") /* so are those of test runs; the settings of log.* are looked for first \
+                            */
 
 /* A setting that is of no use without another. */
 static const struct {

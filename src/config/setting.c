@@ -228,8 +228,8 @@ const char *setting_nearest(struct str key)
     size_t least = (section_rest < whole ? section_rest : whole) + 2;
     for (enum setting s = 0; s < SETTING_COUNT; s++) {
         struct str candidate = str_of(setting_lines[s].key);
-        /* the right name in the wrong section, or in none, counts as one slip */
-        size_t d = str_eq_nocase(last_part(key), last_part(candidate)) ? 1 : distance(key, candidate);
+        /* the right name in the wrong section, or in none, counts as two slips */
+        size_t d = str_eq_nocase(last_part(key), last_part(candidate)) ? 2 : distance(key, candidate);
         if (d < least) {
             least = d;
             best = setting_lines[s].key;
