@@ -40,11 +40,27 @@ static enum err refuse(enum err e, enum setting s, struct str text, const char *
     return e;
 }
 
+/* What no path, address or name holds and YAML takes as something else: control characters, line ends in whatever
+ * script, the byte order mark, what is no character. */
 static bool has_control(struct str text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7f)
+    static const struct {
+        unsigned char first[3];
+        unsigned char last; /* of the third byte */
+    } others[] = {
+        {{0xe2, 0x80, 0xa8}, 0xa9}, /* U+2028, U+2029 */
+        {{0xef, 0xbb, 0xbf}, 0xbf}, /* U+FEFF */
+        {{0xef, 0xbf, 0xbe}, 0xbf}, /* U+FFFE, U+FFFF */
+    };
+    const unsigned char *at = (const unsigned char *)text.at;
+    for (size_t i = 0; i < text.len; i++) {
+        if (at[i] < 0x20 || at[i] == 0x7f || (at[i] == 0xc2 && i + 1 < text.len && at[i + 1] < 0xa0))
             return true;
+        for (size_t k = 0; k < COUNT_OF(others) && i + 2 < text.len; k++)
+            if (memcmp(at + i, others[k].first, 2) == 0 && at[i + 2] >= others[k].first[2] &&
+                at[i + 2] <= others[k].last)
+                return true;
+    }
     return false;
 }
 
