@@ -193,7 +193,7 @@ static void test_errors(void)
         for (int other = 0; other < i; other++)
             CHECK("of its own", strcmp(err_text((enum err)i), err_text((enum err)other)) != 0);
     }
-    CHECK("and what is none", err_text((enum err)ERR_COUNT)[0] != 0 && err_text((enum err)-1)[0] != 0);
+    CHECK("and what is none", err_text((enum err)ERR_COUNT)[0] != 0 && err_text((enum err) - 1)[0] != 0);
 }
 
 static void test_check(void)

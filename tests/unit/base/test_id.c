@@ -28,7 +28,7 @@ static void test_siphash(void)
         size_t len;
         uint64_t want;
     } rows[] = {
-        {0, 0x726fdb47dd0e0e31}, {1, 0x74f839c593dc67fd}, {7, 0xab0200f58b01d137},
+        {0, 0x726fdb47dd0e0e31}, {1, 0x74f839c593dc67fd},  {7, 0xab0200f58b01d137},
         {8, 0x93f5f5799a932462}, {15, 0xa129ca6149be45e5},
     };
     uint8_t message[16];
@@ -95,9 +95,15 @@ static void test_uuid(void)
     struct uuid want = uuid_v7(0x017F22E279B0, 0xCC3, 0x18C4DC0C0C07398F);
     CHECK("is the same", memcmp(&u, &want, sizeof u) == 0);
     static const char *const bad[] = {
-        "", "017f22e2-79b0-7cc3-98c4-dc0c0c07398", "017f22e2-79b0-7cc3-98c4-dc0c0c07398ff",
-        "017f22e279b07cc398c4dc0c0c07398f", "017f22e2-79b0-7cc3-98c4_dc0c0c07398f", "g17f22e2-79b0-7cc3-98c4-dc0c0c07398f",
-        "017f22e2-79b0-7cc3-98c4-dc0c0c07398 ", "017f22e27-9b0-7cc3-98c4-dc0c0c07398f", "{017f22e2-79b0-7cc3-98c4-dc0c0c0739}",
+        "",
+        "017f22e2-79b0-7cc3-98c4-dc0c0c07398",
+        "017f22e2-79b0-7cc3-98c4-dc0c0c07398ff",
+        "017f22e279b07cc398c4dc0c0c07398f",
+        "017f22e2-79b0-7cc3-98c4_dc0c0c07398f",
+        "g17f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+        "017f22e2-79b0-7cc3-98c4-dc0c0c07398 ",
+        "017f22e27-9b0-7cc3-98c4-dc0c0c07398f",
+        "{017f22e2-79b0-7cc3-98c4-dc0c0c0739}",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         kept = u;
@@ -118,7 +124,8 @@ static void test_hex(void)
     CHECK("upper case in", hex_parse(STR("AfF0"), two, 2) == OK && two[0] == 0xAF && two[1] == 0xF0);
     hex_write((struct bytes){NULL, 0}, text);
     CHECK("nothing", text[0] == 0 && hex_parse(STR(""), two, 0) == OK);
-    static const char *const bad[] = {"", "a", "af", "aff", "afff0", "affff0", "0g00", "000G", "@000", "`000", "00:0", " 000"};
+    static const char *const bad[] = {"",     "a",    "af",   "aff",  "afff0", "affff0",
+                                      "0g00", "000G", "@000", "`000", "00:0",  " 000"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         CHECK(bad[i], hex_parse(str_of(bad[i]), two, 2) == ERR_FORMAT && two[0] == 0xAF && two[1] == 0xF0);
     CHECK("a size past memory", hex_parse(STR(""), two, SIZE_MAX / 2 + 1) == ERR_FORMAT);
@@ -152,8 +159,8 @@ static void test_base64(void)
         CHECK(coded[i].coded.at, base64_parse(coded[i].coded, &b) == OK && str_eq(buf_str(&b), coded[i].plain));
     }
     static const char *const bad[] = {
-        "Z", "Zg", "Zg=", "Zg===", "====", "Z===", "=Zg=", "Zg==Zg==", "Z=g=", "Zh==", "Zm9=", "Zm9v\n", "Zm 9", "Zm9-", "Zm9_",
-        "Zm9v\x80===", "AA=A",
+        "Z",    "Zg",   "Zg=",    "Zg===", "====", "Z===", "=Zg=",        "Zg==Zg==", "Z=g=",
+        "Zh==", "Zm9=", "Zm9v\n", "Zm 9",  "Zm9-", "Zm9_", "Zm9v\x80===", "AA=A",
     };
     buf_clear(&b);
     buf_put_lit(&b, "kept");

@@ -37,7 +37,10 @@ static const struct {
     {"empty is quoted", {"", 0}, "v=\"\"", "\"v\":\"\""},
     {"a quote is escaped", {"a\"b", 3}, "v=\"a\\\"b\"", "\"v\":\"a\\\"b\""},
     {"a backslash is escaped", {"a\\b", 3}, "v=\"a\\\\b\"", "\"v\":\"a\\\\b\""},
-    {"a new line does not end the line", {"a\nlevel=error", 13}, "v=\"a\\u000alevel=error\"", "\"v\":\"a\\u000alevel=error\""},
+    {"a new line does not end the line",
+     {"a\nlevel=error", 13},
+     "v=\"a\\u000alevel=error\"",
+     "\"v\":\"a\\u000alevel=error\""},
     {"a carriage return", {"\r", 1}, "v=\"\\u000d\"", "\"v\":\"\\u000d\""},
     {"a zero byte", {"a\0b", 3}, "v=\"a\\u0000b\"", "\"v\":\"a\\u0000b\""},
     {"ESC moves no terminal", {"\x1b[2J", 4}, "v=\"\\u001b[2J\"", "\"v\":\"\\u001b[2J\""},
@@ -87,10 +90,12 @@ static void test_lines(void)
     LOG_WARN("a.b", F_INT("n", 1));
     CHECK("warnings are below errors", take_lines().len == 0);
     LOG_ERROR("disk.full", F_INT("free", INT64_MIN), F_CSTR("none", NULL));
-    CHECK("as JSON", str_eq(take_lines(), STR("{\"time\":\"2026-03-01T09:00:00.123Z\",\"level\":\"error\",\"event\":\"disk."
-                                              "full\",\"free\":-9223372036854775808}\n")));
+    CHECK("as JSON",
+          str_eq(take_lines(), STR("{\"time\":\"2026-03-01T09:00:00.123Z\",\"level\":\"error\",\"event\":\"disk."
+                                   "full\",\"free\":-9223372036854775808}\n")));
     log_write(LOG_LEVEL_ERROR, "a.b", NULL, 0);
-    CHECK("no fields", str_eq(take_lines(), STR("{\"time\":\"2026-03-01T09:00:00.123Z\",\"level\":\"error\",\"event\":\"a.b\"}\n")));
+    CHECK("no fields",
+          str_eq(take_lines(), STR("{\"time\":\"2026-03-01T09:00:00.123Z\",\"level\":\"error\",\"event\":\"a.b\"}\n")));
 }
 
 /* Values that are long, and become six times as long once escaped. */
@@ -108,7 +113,8 @@ static void test_long(void)
                          F_STR("six", v), F_STR("seven", v), F_STR("eight", v), F_STR("nine", v), F_STR("ten", v));
                 struct str line = take_lines();
                 CHECK("a long line is cut", line.len <= 4096 && line.len > 500);
-                CHECK("and ends as a line", line.at[line.len - 1] == '\n' && memchr(line.at, '\n', line.len - 1) == NULL);
+                CHECK("and ends as a line",
+                      line.at[line.len - 1] == '\n' && memchr(line.at, '\n', line.len - 1) == NULL);
                 CHECK("and says so", memmem(line.at, line.len, as_json ? "\"cut\":1}" : " cut=1", 6) != NULL);
                 CHECK("and is JSON still", !as_json || json_check(line, NULL) == OK);
             }

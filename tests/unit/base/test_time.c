@@ -215,7 +215,8 @@ static void test_decimals(void)
         CHECK(decimals[i].row, decimal_parse(str_of(decimals[i].text), decimals[i].digits, &scaled, NULL) == e);
     }
     struct decimal d;
-    CHECK("all 64 bits", decimal_read(STR("-18446744073709551615"), 0, &d) == OK && d.scaled == UINT64_MAX && d.is_negative);
+    CHECK("all 64 bits",
+          decimal_read(STR("-18446744073709551615"), 0, &d) == OK && d.scaled == UINT64_MAX && d.is_negative);
     CHECK("not one more", decimal_read(STR("18446744073709551616"), 0, &d) == ERR_RANGE);
 }
 
