@@ -12,6 +12,8 @@
 #define WRITE_QUEUE_SIZE_MAX 65536
 #define PING_SPREAD_DIVISOR  4 /* pings of connections that came together lie up to this part of ping_ms apart */
 #define CONTROL_COST_MILLI   1000
+#define LATE_MS              500 /* a timer that fires so late says that we stood still, not the peer */
+#define LATE_RETRY_MS        100
 
 static _Atomic uint64_t last_number;
 
@@ -152,7 +154,11 @@ static void (*const on_due[])(struct conn *c) = {
 static void on_timer(struct timer *t)
 {
     struct conn *c = CONTAINER(t, struct conn, timer);
-    if (c->state < CONN_ENDING)
+    if (c->state >= CONN_ENDING)
+        return;
+    if (clock_monotonic_ms() - t->due_ms > LATE_MS)
+        conn_wait(c, LATE_RETRY_MS); /* what came meanwhile is read first */
+    else
         on_due[c->state](c);
 }
 

@@ -123,6 +123,7 @@ static void take_tls(struct conn *c, struct bytes in)
         if (c->state != CONN_LINGER && wire_may_note(c->wire))
             LOG_WARN("tls.refused", F_INT("conn", c->number), F_STR("remote", conn_remote(c)),
                      F_CSTR("err", err_text(e)), F_CSTR("reason", why.reason));
+        conn_handshake_over(c);
         conn_linger(c, CONN_END_PROTOCOL, WS_CLOSE_ABNORMAL);
     }
 }
