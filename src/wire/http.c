@@ -1,9 +1,10 @@
-/* wire/http.c - a head is read in one pass from left to right and every rule is applied at the byte that breaks it, so that a
- * part of a head is refused exactly when the whole would be. What concerns the head as a whole is looked at after its end.
+/* wire/http.c - a head is read in one pass from left to right and every rule is applied at the byte that breaks it, so
+ * that a part of a head is refused exactly when the whole would be. What concerns the head as a whole is looked at
+ * after its end.
  *
  * Where RFC 9112 leaves the choice to be lenient we are not: what two programs may read differently is how requests are
- * smuggled. Longer than usual because the rules of the upgrade, of the path and of basic authentication are here too: all of
- * them are rules about text of one head. */
+ * smuggled. Longer than usual because the rules of the upgrade, of the path and of basic authentication are here too:
+ * all of them are rules about text of one head. */
 #include "wire/http.h"
 
 #include <string.h>
@@ -432,7 +433,8 @@ enum err http_check_upgrade(const struct http_head *h, bool lenient, struct str 
     else if (!has_token(h, STR("Upgrade"), STR("websocket")))
         e = refuse(&c, ERR_UNSUPPORTED, 426, STR("Upgrade"), "not to websocket");
     else if (versions > 1 || keys != 1)
-        e = refuse(&c, ERR_FORMAT, 400, keys == 1 ? STR("Sec-WebSocket-Version") : STR("Sec-WebSocket-Key"), "not one line");
+        e = refuse(&c, ERR_FORMAT, 400, keys == 1 ? STR("Sec-WebSocket-Version") : STR("Sec-WebSocket-Key"),
+                   "not one line");
     else if (!str_eq(version, STR("13")))
         e = refuse(&c, ERR_UNSUPPORTED, 426, STR("Sec-WebSocket-Version"), "not 13");
     else if (!ws_key_is_valid(sent_key))
@@ -553,10 +555,10 @@ static int base64_value(char c)
 static enum err base64_decode(struct str from, struct buf *out)
 {
     size_t chars = from.len;
-    while (chars > 0 && from.len - chars < 2 && from.at[chars - 1] == '=')
-        chars--;
     if (from.len == 0 || from.len % 4 != 0)
         return ERR_FORMAT;
+    while (from.len - chars < 2 && from.at[chars - 1] == '=')
+        chars--;
     uint32_t bits = 0;
     unsigned bit_count = 0;
     for (size_t i = 0; i < chars; i++) {
@@ -576,7 +578,8 @@ static enum err base64_decode(struct str from, struct buf *out)
     return out->failed ? ERR_MEMORY : OK;
 }
 
-enum err http_basic_password(const struct http_head *h, struct str identity, struct buf *scratch, struct bytes *password)
+enum err http_basic_password(const struct http_head *h, struct str identity, struct buf *scratch,
+                             struct bytes *password)
 {
     size_t count;
     struct str value = http_find(h, STR("Authorization"), &count), scheme = STR(SCHEME_BASIC);

@@ -1,5 +1,6 @@
-/* wire/ws.c - RFC 6455 as a state machine over bytes. A frame's head is checked byte by byte as it comes, its payload is
- * unmasked and checked where it lies; so what is refused, and with which code, does not depend on how the input was cut. */
+/* wire/ws.c - RFC 6455 as a state machine over bytes. A frame's head is checked byte by byte as it comes, its payload
+ * is unmasked and checked where it lies; so what is refused, and with which code, does not depend on how the input was
+ * cut. */
 #include "wire/ws.h"
 
 #include <string.h>
@@ -25,16 +26,14 @@
 enum opcode { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 enum read_state { READ_HEAD, READ_DATA, READ_CONTROL, READ_GIVEN /* partial was lent out: free it first */ };
 
+/* A continuation's kind is that of its message. */
 static const struct {
     bool is_known, is_control;
     enum ws_kind kind;
 } opcodes[OPCODE_BITS + 1] = {
-    [OP_CONTINUATION] = {true, false, WS_TEXT}, /* its kind is that of the message */
-    [OP_TEXT] = {true, false, WS_TEXT},
-    [OP_BINARY] = {true, false, WS_BINARY},
-    [OP_CLOSE] = {true, true, WS_CLOSE},
-    [OP_PING] = {true, true, WS_PING},
-    [OP_PONG] = {true, true, WS_PONG},
+    [OP_CONTINUATION] = {true, false, WS_TEXT}, [OP_TEXT] = {true, false, WS_TEXT},
+    [OP_BINARY] = {true, false, WS_BINARY},     [OP_CLOSE] = {true, true, WS_CLOSE},
+    [OP_PING] = {true, true, WS_PING},          [OP_PONG] = {true, true, WS_PONG},
 };
 
 static const uint8_t opcode_of[] = {
@@ -50,16 +49,17 @@ static const struct {
     {3000, 4999},
 };
 
-/* What may follow a lead byte: how many bytes, and between which bounds the next one lies; those after it lie between 80 and
- * BF. The bounds of the first one shut out overlong forms, surrogates and all past U+10FFFF (RFC 3629, 4). */
+/* What may follow a lead byte: how many bytes, and between which bounds the next one lies; those after it lie between
+ * 80 and BF. The bounds of the first one shut out overlong forms, surrogates and all past U+10FFFF (RFC 3629, 4). */
 #define FOLLOW(count, low, high) ((uint32_t)(count) << 16 | (low) << 8 | (high))
 #define FOLLOW_COUNT(state)      ((state) >> 16)
 #define FOLLOW_LOW(state)        ((state) >> 8 & 0xFF)
-#define FOLLOW_HIGH(state)       ((state) & 0xFF)
+#define FOLLOW_HIGH(state)       ((uint8_t)(state))
 
 static const uint32_t utf8_lead[256] = {
-    [0xC2 ... 0xDF] = FOLLOW(1, 0x80, 0xBF), [0xE0] = FOLLOW(2, 0xA0, 0xBF), [0xE1 ... 0xEC] = FOLLOW(2, 0x80, 0xBF),
-    [0xED] = FOLLOW(2, 0x80, 0x9F),          [0xEE ... 0xEF] = FOLLOW(2, 0x80, 0xBF), [0xF0] = FOLLOW(3, 0x90, 0xBF),
+    [0xC2 ... 0xDF] = FOLLOW(1, 0x80, 0xBF), [0xE0] = FOLLOW(2, 0xA0, 0xBF),
+    [0xE1 ... 0xEC] = FOLLOW(2, 0x80, 0xBF), [0xED] = FOLLOW(2, 0x80, 0x9F),
+    [0xEE ... 0xEF] = FOLLOW(2, 0x80, 0xBF), [0xF0] = FOLLOW(3, 0x90, 0xBF),
     [0xF1 ... 0xF3] = FOLLOW(3, 0x80, 0xBF), [0xF4] = FOLLOW(3, 0x80, 0x8F),
 };
 
@@ -89,7 +89,8 @@ static bool utf8_feed(uint32_t *state, const uint8_t *p, size_t n)
     return true;
 }
 
-/* Applies the mask from its byte *mask_at on. Returns all plain bytes ored into one word: without HIGH_BITS it was ASCII. */
+/* Applies the mask from its byte *mask_at on. Returns all plain bytes ored into one word: without HIGH_BITS it was
+ * ASCII. */
 static uint64_t unmask(uint8_t *p, size_t n, const uint8_t mask[MASK_SIZE], uint8_t *mask_at)
 {
     uint8_t turned[sizeof(uint64_t)];
@@ -347,7 +348,8 @@ enum err ws_read(struct ws_reader *r, uint8_t **at, size_t *len, struct ws_messa
     }
 }
 
-static size_t head_write(uint8_t head[WS_HEAD_SIZE_MAX], uint8_t first, size_t payload_len, const uint8_t mask[MASK_SIZE])
+static size_t head_write(uint8_t head[WS_HEAD_SIZE_MAX], uint8_t first, size_t payload_len,
+                         const uint8_t mask[MASK_SIZE])
 {
     size_t n = 2;
     head[0] = first;

@@ -1,11 +1,12 @@
-/* A head that is accepted or refused whole is accepted or refused alike as soon as enough of it is there; its parts lie within
- * the text; an identity never has a control byte, whatever the target. Input: the text, read as a request, an answer and a target. */
+/* A head that is accepted or refused whole is accepted or refused alike as soon as enough of it is there; its parts lie
+ * within the text; an identity never has a control byte, whatever the target. Input: the text, read as a request, an
+ * answer and a target. */
 #include "wire/http.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define PARTS_MAX 400 /* parts tried of a long text */
+#define PARTS_MAX 60 /* parts tried of a long text */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -95,7 +95,8 @@ static void test_every_byte(void)
             text[n] = (char)byte;
             memcpy(text + n + 1, places[i].after, strlen(places[i].after));
             struct str head = {text, n + 1 + strlen(places[i].after)};
-            bool is_allowed = byte != 0 && (strchr(places[i].allowed, (int)byte) != NULL || strchr(places[i].extra, (int)byte) != NULL);
+            bool is_allowed = byte != 0 && (strchr(places[i].allowed, (int)byte) != NULL ||
+                                            strchr(places[i].extra, (int)byte) != NULL);
             CHECK(places[i].row, (http_read_request(head, &h, &status, NULL) == OK) == is_allowed);
         }
         int n = snprintf(text, sizeof text, "%s%sX: a%cb%s%s", GET, HOST, (int)byte, EOL, END);
@@ -134,7 +135,8 @@ static void test_parts(void)
     CHECK("the head is untouched then too", memcmp(&h, &untouched, sizeof h) == 0);
 }
 
-/* "GET /xxx HTTP/1.1" of so many bytes, then count headers, the last filled up so that the head has size bytes (0: not filled). */
+/* "GET /xxx HTTP/1.1" of so many bytes, then count headers, the last filled up so that the head has size bytes (0: not
+ * filled). */
 static struct str sized_head(struct buf *b, size_t line, size_t count, size_t size)
 {
     buf_clear(b);
@@ -177,7 +179,8 @@ static void test_limits(void)
     struct buf b;
     buf_init(&b, 4 * HTTP_HEAD_MAX);
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        check_head(rows[i].row, sized_head(&b, rows[i].line, rows[i].count, rows[i].size), rows[i].want, rows[i].status);
+        check_head(rows[i].row, sized_head(&b, rows[i].line, rows[i].count, rows[i].size), rows[i].want,
+                   rows[i].status);
     static struct http_head h;
     int status = 0;
     struct str endless = sized_head(&b, 100, 2, HTTP_HEAD_MAX * 2);
@@ -281,7 +284,8 @@ static void test_tokens(void)
             buf_put_str(&got, token);
             buf_put_byte(&got, '|');
         }
-        CHECK(rows[i].row, got.len == strlen(rows[i].want) && (got.len == 0 || memcmp(got.at, rows[i].want, got.len) == 0));
+        CHECK(rows[i].row,
+              got.len == strlen(rows[i].want) && (got.len == 0 || memcmp(got.at, rows[i].want, got.len) == 0));
         CHECK(rows[i].row, !http_next_token(h, STR("X"), &cursor, &token));
     }
     buf_release(&text);
@@ -346,7 +350,7 @@ static void test_upgrades(void)
     buf_release(&text);
 }
 
-#define TEN  "0123456789"
+#define TEN   "0123456789"
 #define FIFTY TEN TEN TEN TEN TEN
 static const struct {
     const char *target, *want; /* want NULL: error */
@@ -411,6 +415,8 @@ static const struct {
     {"/ocpp/%2e/", NULL, ERR_UNKNOWN},
     {"/t//CP1", NULL, ERR_UNKNOWN},
     {"/t/CP1", NULL, ERR_UNKNOWN},
+    {"/u/{x/CP1", "CP1", OK},
+    {"/u/x/CP1", NULL, ERR_UNKNOWN},
     {"/t/a/b/CP1", NULL, ERR_UNKNOWN},
     {"/ocpp/", NULL, ERR_FORMAT},
     {"/ocpp//", NULL, ERR_FORMAT},
@@ -450,7 +456,7 @@ static const struct {
 static void test_identities(void)
 {
     static const struct str prefixes[] = {
-        {"/ocpp", 5}, {"/ocpp16", 7}, {"/ocpp/1.6", 9}, {"/t/{tenant}", 11}, {"/slash/", 7},
+        {"/ocpp", 5}, {"/ocpp16", 7}, {"/ocpp/1.6", 9}, {"/t/{tenant}", 11}, {"/slash/", 7}, {"/u/{x", 5},
     };
     for (size_t i = 0; i < COUNT_OF(identities); i++) {
         char out[IDENTITY_MAX + 1] = "untouched";
@@ -494,18 +500,26 @@ static const struct {
     {"a NUL in the password", "Authorization: Basic Q1AxOgAA" EOL, STR("CP1"), OK, STR("\0\0")},
     {"an identity with a blank", "Authorization: Basic UkRBTSAxMjM6cHc=" EOL, STR("RDAM 123"), OK, STR("pw")},
     {"an identity in UTF-8", "Authorization: Basic 55S1OnB3" EOL, STR("\xE7\x94\xB5"), OK, STR("pw")},
-    {"plus and slash", "Authorization: Basic Q1AxOvv/vw==" EOL, STR("CP1"), OK, STR("\xFB\xFF\xBF")},
+    {"plus and slash", "Authorization: Basic Q1AxOmFh++++////" EOL, STR("CP1"), OK, STR("aa\xFB\xEF\xBE\xFF\xFF\xFF")},
     {"no header", "", STR("CP1"), ERR_MISSING, {NULL, 0}},
     {"another header", "Proxy-Authorization: Basic Q1AxOnNlY3JldA==" EOL, STR("CP1"), ERR_MISSING, {NULL, 0}},
     {"another user", "Authorization: Basic Q1AyOnNlY3JldA==" EOL, STR("CP1"), ERR_DENIED, {NULL, 0}},
     {"the user in other letters", "Authorization: Basic Y3AxOnNlY3JldA==" EOL, STR("CP1"), ERR_DENIED, {NULL, 0}},
     {"a longer user", "Authorization: Basic Q1AxMjpw" EOL, STR("CP1"), ERR_DENIED, {NULL, 0}},
     {"a shorter user", "Authorization: Basic Q1A6cA==" EOL, STR("CP1"), ERR_DENIED, {NULL, 0}},
+    {"a user shorter than the password's place",
+     "Authorization: Basic Q1A6cA==" EOL,
+     STR("CP12345678"),
+     ERR_DENIED,
+     {NULL, 0}},
     {"no user", "Authorization: Basic OnNlY3JldA==" EOL, STR("CP1"), ERR_DENIED, {NULL, 0}},
     {"no colon", "Authorization: Basic Q1Ax" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
     {"no colon, longer", "Authorization: Basic Q1AxeHh4" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
-    {"two headers", "Authorization: Basic Q1AxOnNlY3JldA==" EOL "Authorization: Basic Q1AxOnNlY3JldA==" EOL, STR("CP1"),
-     ERR_FORMAT, {NULL, 0}},
+    {"two headers",
+     "Authorization: Basic Q1AxOnNlY3JldA==" EOL "Authorization: Basic Q1AxOnNlY3JldA==" EOL,
+     STR("CP1"),
+     ERR_FORMAT,
+     {NULL, 0}},
     {"Bearer", "Authorization: Bearer Q1AxOnNlY3JldA==" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
     {"Digest", "Authorization: Digest username=\"CP1\"" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
     {"an empty header", "Authorization:" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
@@ -524,6 +538,7 @@ static const struct {
     {"the alphabet of URLs", "Authorization: Basic Q1AxOvv_vw==" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
     {"a blank within", "Authorization: Basic Q1Ax OnNlY3JldA==" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
     {"plain text", "Authorization: Basic CP1:secret" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
+    {"a tilde", "Authorization: Basic Q1AxOn~=" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
     {"a high byte", "Authorization: Basic Q1AxOnNlY3J\xE9" EOL, STR("CP1"), ERR_FORMAT, {NULL, 0}},
 };
 
@@ -546,6 +561,8 @@ static void test_passwords(void)
     struct bytes got;
     buf_init(&small, 26); /* of 27 bytes */
     const struct http_head *h = head_of(&text, GET, passwords[0].lines);
+    struct http_head by_hand = {.headers = {{STR("Authorization"), STR("Basic ")}}, .header_count = 1};
+    CHECK("nothing behind the scheme", http_basic_password(&by_hand, STR("CP1"), &scratch, &got) == ERR_FORMAT);
     CHECK("no room", http_basic_password(h, passwords[0].identity, &small, &got) == ERR_MEMORY);
     buf_release(&small);
     buf_release(&scratch);
@@ -573,7 +590,7 @@ int main(void)
     test_identities();
     test_passwords();
     test_status_texts();
-    (void)printf("%zu heads, %zu answers, %zu upgrades, %zu identities, %zu passwords\n", COUNT_OF(heads), COUNT_OF(answers),
-                 COUNT_OF(upgrades), COUNT_OF(identities), COUNT_OF(passwords));
+    (void)printf("%zu heads, %zu answers, %zu upgrades, %zu identities, %zu passwords\n", COUNT_OF(heads),
+                 COUNT_OF(answers), COUNT_OF(upgrades), COUNT_OF(identities), COUNT_OF(passwords));
     return CHECK_REPORT();
 }

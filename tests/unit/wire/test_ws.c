@@ -139,8 +139,8 @@ static void test_memory(void)
     ws_write_fragment(&wire, WS_TEXT, false, true, text("all"), mask);
     at = wire.at;
     len = wire.len;
-    CHECK("all of it in one fragment is not copied", ws_read(&r, &at, &len, &m, &code) == OK &&
-                                                         is_same(m.payload, text("all")) && r.partial.at == NULL);
+    CHECK("all of it in one fragment is not copied",
+          ws_read(&r, &at, &len, &m, &code) == OK && is_same(m.payload, text("all")) && r.partial.at == NULL);
 
     buf_clear(&wire);
     ws_write_fragment(&wire, WS_TEXT, true, false, text("begun"), mask);
@@ -172,7 +172,12 @@ static void test_memory(void)
 static void test_after_error(void)
 {
     static const uint8_t inputs[][5] = {
-        {0x83, 0x00}, {0x81, 0x80}, {0x88, 0x01}, {0x88, 0x03, 0x03, 0xE8, 0xFF}, {0x88, 0x02, 0x00, 0x00}, {0x81, 0x02, 0xC3, 0x28},
+        {0x83, 0x00},
+        {0x81, 0x80},
+        {0x88, 0x01},
+        {0x88, 0x03, 0x03, 0xE8, 0xFF},
+        {0x88, 0x02, 0x00, 0x00},
+        {0x81, 0x02, 0xC3, 0x28},
     };
     for (size_t i = 0; i < COUNT_OF(inputs); i++) {
         struct ws_reader r;
@@ -201,8 +206,10 @@ static void test_write_close(void)
         uint16_t code;
         size_t reason_len, want_len;
     } rows[] = {
-        {"no code", WS_CLOSE_NONE, 5, 0},         {"no reason", WS_CLOSE_NORMAL, 0, 2},
-        {"a reason", WS_CLOSE_POLICY, 10, 12},    {"the longest but one", WS_CLOSE_POLICY, 122, 124},
+        {"no code", WS_CLOSE_NONE, 5, 0},
+        {"no reason", WS_CLOSE_NORMAL, 0, 2},
+        {"a reason", WS_CLOSE_POLICY, 10, 12},
+        {"the longest but one", WS_CLOSE_POLICY, 122, 124},
         {"cut at a character", WS_CLOSE_POLICY, sizeof long_reason, 124},
     };
     for (size_t i = 0; i < COUNT_OF(rows) * 2; i++) {
@@ -212,7 +219,8 @@ static void test_write_close(void)
         struct ws_message m = {0};
         uint16_t code = 0;
         buf_init(&wire, INPUT_MAX);
-        ws_write_close(&wire, rows[i / 2].code, (struct str){long_reason, rows[i / 2].reason_len}, is_server ? mask : NULL);
+        ws_write_close(&wire, rows[i / 2].code, (struct str){long_reason, rows[i / 2].reason_len},
+                       is_server ? mask : NULL);
         CHECK(rows[i / 2].row, wire.len == (is_server ? 6u : 2u) + rows[i / 2].want_len);
         ws_reader_init(&r, &limits, is_server);
         uint8_t *at = wire.at;
@@ -251,7 +259,10 @@ static const struct {
 } keys[] = {
     {"dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}, /* RFC 6455, 1.3 */
     {"x3JJHMbDL1EzLkh9GBhXDw==", "HSmrc0sMlYUkAGmm5OPpG2HaGWk="},
+    {"+/09azAZAAAAAAAAAAAAAA==", "hSLI+KWxtz7TQi7Vq+QkvreJXZ0="},
     {"", NULL},
+    {"dGhlIHNhbXBsZSBub25j{Q==", NULL},
+    {"dGhlIHNhbXBsZSBub25j:Q==", NULL},
     {"dGhlIHNhbXBsZSBub25jZQ=", NULL},
     {"dGhlIHNhbXBsZSBub25jZQ===", NULL},
     {"dGhlIHNhbXBsZSBub25jZQA=", NULL},
@@ -277,7 +288,8 @@ static void test_accept_key(void)
     CHECK("random last bits are let pass", ws_accept_key(STR("dGhlIHNhbXBsZSBub25jZR=="), out) == OK);
 }
 
-/* The incremental check against the whole one of base: all sequences of two bytes, and of three and four at the borders. */
+/* The incremental check against the whole one of base: all sequences of two bytes, and of three and four at the
+ * borders. */
 static bool is_text(const uint8_t *p, size_t n, size_t cut)
 {
     struct ws_reader r;

@@ -1,6 +1,7 @@
-/* What RFC 6455 asks of one who reads frames, case by case: framing, control frames, reserved bits and opcodes, fragments, UTF-8,
- * close, limits. Each case runs as server and as client, whole, byte by byte and in pieces of other sizes, with one outcome.
- * Cases by hand are in ws_cases.def; families over a table (every first byte, lengths, codes, sequences) are here. */
+/* What RFC 6455 asks of one who reads frames, case by case: framing, control frames, reserved bits and opcodes,
+ * fragments, UTF-8, close, limits. Each case runs as server and as client, whole, byte by byte and in pieces of other
+ * sizes, with one outcome. Cases by hand are in ws_cases.def; families over a table (every first byte, lengths, codes,
+ * sequences) are here. */
 #include "check.h"
 #include "wire/ws.h"
 
@@ -138,7 +139,8 @@ static const struct {
     {WS_CLOSE_POLICY, ERR_RANGE},
 };
 
-static void outcome_read(struct buf *out, const struct ws_limits *limits, bool is_server, struct bytes input, size_t piece_size)
+static void outcome_read(struct buf *out, const struct ws_limits *limits, bool is_server, struct bytes input,
+                         size_t piece_size)
 {
     struct ws_reader r;
     enum err e = ERR_AGAIN;
@@ -155,7 +157,7 @@ static void outcome_read(struct buf *out, const struct ws_limits *limits, bool i
         from += len;
         struct ws_message m;
         while ((e = ws_read(&r, &at, &len, &m, &code)) == OK) {
-            buf_put_byte(out, (uint8_t)"TBIOC"[m.kind]);
+            buf_put_byte(out, (uint8_t) "TBIOC"[m.kind]);
             if (m.kind == WS_CLOSE)
                 buf_put_int(out, m.code);
             payload_show(out, m.payload);
@@ -188,8 +190,8 @@ static void case_run(const char *name, struct ws_limits limits, const char *fram
             char row[NAME_SIZE + 64];
             buf_clear(&got);
             outcome_read(&got, &limits, is_server != 0, (struct bytes){input.at, input.len}, piece_sizes[i]);
-            (void)snprintf(row, sizeof row, "%s (%s, in pieces of %zu): got %.40s", name, is_server ? "server" : "client",
-                           piece_sizes[i], got.at == NULL ? "" : (char *)got.at);
+            (void)snprintf(row, sizeof row, "%s (%s, in pieces of %zu): got %.40s", name,
+                           is_server ? "server" : "client", piece_sizes[i], got.at == NULL ? "" : (char *)got.at);
             CHECK(row, str_eq(buf_str(&got), str_of(want)));
         }
     }
@@ -204,7 +206,7 @@ static const struct {
     struct ws_limits limits;
     const char *frames, *want;
 } rows[] = {
-#define CASE(name, frames, want)                             {name, {MESSAGE_MAX, FRAGMENTS_MAX}, frames, want},
+#define CASE(name, frames, want)                              {name, {MESSAGE_MAX, FRAGMENTS_MAX}, frames, want},
 #define LIMIT(name, message_max, fragments_max, frames, want) {name, {message_max, fragments_max}, frames, want},
 #include "ws_cases.def"
 #undef CASE
@@ -217,9 +219,9 @@ static const struct {
     bool is_open;
     const char *want; /* of the byte and an empty payload, in the message "ab" that is being put together */
 } legal_first_bytes[] = {
-    {0x01, false, "."},   {0x02, false, "."},        {0x81, false, "T: ."}, {0x82, false, "B: ."},
-    {0x88, false, "C1005: ."}, {0x89, false, "I: ."}, {0x8A, false, "O: ."}, {0x00, true, "."},
-    {0x80, true, "T:ab ."}, {0x88, true, "C1005: ."}, {0x89, true, "I: ."},  {0x8A, true, "O: ."},
+    {0x01, false, "."},        {0x02, false, "."},       {0x81, false, "T: ."}, {0x82, false, "B: ."},
+    {0x88, false, "C1005: ."}, {0x89, false, "I: ."},    {0x8A, false, "O: ."}, {0x00, true, "."},
+    {0x80, true, "T:ab ."},    {0x88, true, "C1005: ."}, {0x89, true, "I: ."},  {0x8A, true, "O: ."},
 };
 
 static void run_first_bytes(void)
@@ -237,9 +239,29 @@ static void run_first_bytes(void)
     }
 }
 
-static const size_t lengths[] = {0,     1,     2,     41,    124,   125,             126,         127, 128,
-                                 129,   255,   256,   257,   32767, 32768,           65534,       65535, 65536,
-                                 65537, 65538, MESSAGE_MAX - 1, MESSAGE_MAX, MESSAGE_MAX + 1};
+static const size_t lengths[] = {0,
+                                 1,
+                                 2,
+                                 41,
+                                 124,
+                                 125,
+                                 126,
+                                 127,
+                                 128,
+                                 129,
+                                 255,
+                                 256,
+                                 257,
+                                 32767,
+                                 32768,
+                                 65534,
+                                 65535,
+                                 65536,
+                                 65537,
+                                 65538,
+                                 MESSAGE_MAX - 1,
+                                 MESSAGE_MAX,
+                                 MESSAGE_MAX + 1};
 
 /* The pattern of that length, as payload_show() shows it. */
 static void pattern_show(struct buf *out, size_t len)
@@ -287,11 +309,12 @@ static const struct {
     uint16_t code;
     bool is_legal;
 } close_codes[] = {
-    {0, false},    {1, false},    {3, false},    {999, false},  {1000, true},  {1001, true},  {1002, true},  {1003, true},
-    {1004, false}, {1005, false}, {1006, false}, {1007, true},  {1008, true},  {1009, true},  {1010, true},  {1011, true},
-    {1012, true},  {1013, true},  {1014, true},  {1015, false}, {1016, false}, {1017, false}, {1100, false}, {1999, false},
-    {2000, false}, {2999, false}, {3000, true},  {3001, true},  {3999, true},  {4000, true},  {4321, true},  {4999, true},
-    {5000, false}, {9999, false}, {32768, false}, {59395, false}, {65535, false},
+    {0, false},     {1, false},     {3, false},    {999, false},  {1000, true},  {1001, true},  {1002, true},
+    {1003, true},   {1004, false},  {1005, false}, {1006, false}, {1007, true},  {1008, true},  {1009, true},
+    {1010, true},   {1011, true},   {1012, true},  {1013, true},  {1014, true},  {1015, false}, {1016, false},
+    {1017, false},  {1100, false},  {1999, false}, {2000, false}, {2999, false}, {3000, true},  {3001, true},
+    {3999, true},   {4000, true},   {4321, true},  {4999, true},  {5000, false}, {9999, false}, {32768, false},
+    {59395, false}, {65535, false},
 };
 
 static void run_close_codes(void)
@@ -312,27 +335,46 @@ static const struct {
     const char *hex;
     bool is_valid;
 } sequences[] = {
-    {"00", true},             {"7f", true},             {"c280", true},           {"dfbf", true},
-    {"e0a080", true},         {"e0bfbf", true},         {"e18080", true},         {"ecbfbf", true},
-    {"ed8080", true},         {"ed9fbf", true},         {"ee8080", true},         {"efbfbd", true},
-    {"efbfbf", true},         {"f0908080", true},       {"f0bfbfbf", true},       {"f1808080", true},
-    {"f3bfbfbf", true},       {"f4808080", true},       {"f48fbfbf", true},       {"cebae1bdb9cf83cebcceb5", true},
-    {"e59bbde6a087", true},   {"f09f948cf09f9a97", true}, {"c3a9", true},         {"f1bfbfbf", true},
-    {"80", false},            {"bf", false},            {"8080", false},          {"c0", false},
-    {"c080", false},          {"c0af", false},          {"c1bf", false},          {"c2", false},
-    {"c200", false},          {"c27f", false},          {"c2c0", false},          {"df", false},
-    {"e080", false},          {"e08080", false},        {"e09fbf", false},        {"e0a0", false},
-    {"e0a07f", false},        {"e0a0c0", false},        {"e18000", false},        {"e180", false},
-    {"eda080", false},        {"edadbf", false},        {"edbfbf", false},        {"eda080edb080", false},
-    {"ef", false},            {"efbf", false},          {"efbf41", false},        {"f080", false},
-    {"f0808080", false},      {"f08fbfbf", false},      {"f09080", false},        {"f0908041", false},
-    {"f0", false},            {"f1", false},            {"f180", false},          {"f18080", false},
-    {"f4908080", false},      {"f4bfbfbf", false},      {"f5808080", false},      {"f7bfbfbf", false},
-    {"f888808080", false},    {"fc8480808080", false},  {"fe", false},            {"ff", false},
-    {"fefeffff", false},      {"c3a9c3", false},        {"e59bbde6a0", false},    {"cebae1bdb9cf83cebcceb5eda080", false},
+    {"00", true},           {"7f", true},
+    {"c280", true},         {"dfbf", true},
+    {"e0a080", true},       {"e0bfbf", true},
+    {"e18080", true},       {"ecbfbf", true},
+    {"ed8080", true},       {"ed9fbf", true},
+    {"ee8080", true},       {"efbfbd", true},
+    {"efbfbf", true},       {"f0908080", true},
+    {"f0bfbfbf", true},     {"f1808080", true},
+    {"f3bfbfbf", true},     {"f4808080", true},
+    {"f48fbfbf", true},     {"cebae1bdb9cf83cebcceb5", true},
+    {"e59bbde6a087", true}, {"f09f948cf09f9a97", true},
+    {"c3a9", true},         {"f1bfbfbf", true},
+    {"80", false},          {"bf", false},
+    {"8080", false},        {"c0", false},
+    {"c080", false},        {"c0af", false},
+    {"c1bf", false},        {"c2", false},
+    {"c200", false},        {"c27f", false},
+    {"c2c0", false},        {"df", false},
+    {"e080", false},        {"e08080", false},
+    {"e09fbf", false},      {"e0a0", false},
+    {"e0a07f", false},      {"e0a0c0", false},
+    {"e18000", false},      {"e180", false},
+    {"eda080", false},      {"edadbf", false},
+    {"edbfbf", false},      {"eda080edb080", false},
+    {"ef", false},          {"efbf", false},
+    {"efbf41", false},      {"f080", false},
+    {"f0808080", false},    {"f08fbfbf", false},
+    {"f09080", false},      {"f0908041", false},
+    {"f0", false},          {"f1", false},
+    {"f180", false},        {"f18080", false},
+    {"f4908080", false},    {"f4bfbfbf", false},
+    {"f5808080", false},    {"f7bfbfbf", false},
+    {"f888808080", false},  {"fc8480808080", false},
+    {"fe", false},          {"ff", false},
+    {"fefeffff", false},    {"c3a9c3", false},
+    {"e59bbde6a0", false},  {"cebae1bdb9cf83cebcceb5eda080", false},
 };
 
-/* Each sequence alone; behind 1 to 9 letters (the step of 8 bytes); before letters; and cut in two fragments at each byte. */
+/* Each sequence alone; behind 1 to 9 letters (the step of 8 bytes); before letters; and cut in two fragments at each
+ * byte. */
 static void run_sequences(void)
 {
     char name[NAME_SIZE], frames[NAME_SIZE], want[NAME_SIZE];
@@ -362,9 +404,20 @@ static void run_sequences(void)
 static const struct {
     const char *good, *bad;
 } first_bad[] = {
-    {"", "80"},         {"", "ff"},           {"61", "c0"},       {"c2", "41"},         {"e0", "9f"},
-    {"e0a0", "41"},     {"ed", "a0"},         {"f0", "8f"},       {"f4", "90"},         {"f09f9a", "c2"},
-    {"6162636465666768", "80"}, {"e794b5e6a1", "28"}, {"f48fbf", "ff"}, {"616263646566676869c3", "c3"},
+    {"", "80"},
+    {"", "ff"},
+    {"61", "c0"},
+    {"c2", "41"},
+    {"e0", "9f"},
+    {"e0a0", "41"},
+    {"ed", "a0"},
+    {"f0", "8f"},
+    {"f4", "90"},
+    {"f09f9a", "c2"},
+    {"6162636465666768", "80"},
+    {"e794b5e6a1", "28"},
+    {"f48fbf", "ff"},
+    {"616263646566676869c3", "c3"},
 };
 
 static void run_first_bad(void)
@@ -375,7 +428,8 @@ static void run_first_bad(void)
         bool has_bad = i % 2 != 0;
         /* A client's reader takes what is raw; that masking changes nothing is shown by all other cases. */
         (void)snprintf(input, sizeof input, "=017d%s%s", good, has_bad ? bad : "");
-        (void)snprintf(name, sizeof name, "%s %s %s", good, has_bad ? "is refused at the byte" : "may still become good without", bad);
+        (void)snprintf(name, sizeof name, "%s %s %s", good,
+                       has_bad ? "is refused at the byte" : "may still become good without", bad);
         struct buf raw, got;
         buf_init(&raw, INPUT_MAX);
         buf_init(&got, INPUT_MAX);
