@@ -18,7 +18,7 @@ struct eventlog_options {
     struct str gateway_id;        /* written into each segment */
     size_t segment_max;           /* bytes; a new segment is begun past it */
     size_t pending_max;           /* bytes appended and not yet durable: past it eventlog_append says ERR_LIMIT (back-pressure) */
-    int64_t keep_s;               /* segments whose newest event is older are dropped whole; 0: keep all */
+    int64_t keep_s;               /* segments whose newest event is older than the newest of all by so much are dropped; 0: keep all */
     int64_t keep_bytes;           /* oldest segments are dropped above it; 0: no limit */
     int retry_ms;                 /* between tries of a failed commit */
     bool sync;                    /* true; false only for measurements */
@@ -30,21 +30,24 @@ struct eventlog_options {
 struct eventlog_options eventlog_options_default(void);
 
 /* ERR_BUSY: another process has it open for writing; ERR_CORRUPT: why names file, batch and what is wrong. A torn tail (a
- * commit that never finished) is no damage. keep: no segment from this position on is dropped (cursors; see eventlog_keep_from). */
+ * commit that never finished) is no damage. ERR_RANGE: a name is too long. */
 struct eventlog;
 MUST_USE enum err eventlog_open(const struct eventlog_options *o, struct eventlog **out, struct fault *why);
-void eventlog_close(struct eventlog *l); /* commits what is pending (unless the disk refuses), seals, joins its thread */
+void eventlog_close(struct eventlog *l); /* commits what is pending (unless the disk refuses), joins its threads; leaves plain files */
 
 /* Adds to the batch of this round: fills e->position and e->id. ERR_LIMIT: pending_max is reached, nothing was added. The owner
- * stops reading from its stations then; eventlog_has_room() says when to go on. Appender's thread only. */
+ * stops reading from its stations then; eventlog_has_room() says when to go on: at half of it. ERR_RANGE: a text is longer
+ * than a record holds (station 65,534 bytes, all together 16 MiB). Appender's thread only. */
 MUST_USE enum err eventlog_append(struct eventlog *l, struct event *e);
 void eventlog_commit(struct eventlog *l); /* end of the round: hand over what was appended, if anything */
 bool eventlog_has_room(const struct eventlog *l);
 uint64_t eventlog_position(const struct eventlog *l); /* of the last event appended; any thread */
 uint64_t eventlog_durable(const struct eventlog *l);  /* of the last event on disk; any thread */
-/* Segments that hold events after this position are never dropped: the slowest cursor. Any thread. */
+/* Segments that hold events after this position are never dropped: the slowest cursor. 0 until it is said: nothing is dropped
+ * before the cursors are known; UINT64_MAX: nobody minds. Any thread. */
 void eventlog_keep_from(struct eventlog *l, uint64_t position);
-/* Returns when durable > position, or after timeout_ms, or when eventlog_wake is called: for consumers in this process. */
+/* Returns when durable > position, or after timeout_ms, or when eventlog_wake is called, or was since this thread's last wait:
+ * for consumers in this process. */
 void eventlog_wait(struct eventlog *l, uint64_t position, int timeout_ms);
 void eventlog_wake(struct eventlog *l);
 

@@ -1,0 +1,682 @@
+/* eventlog/log.c - appending and committing. The format to the byte, and what a crash leaves, are told here once.
+ *
+ * A log is a directory:
+ *     log.lock                        empty; the writer holds an flock on it
+ *     log-00000000000000000001.db     a segment: the position of its first event is its name. Positions have no gap, so each
+ *     log-00000000000000048213.db     segment ends where the next begins; the last is the open one
+ *     ...-wal, -shm, -journal         SQLite's own, beside the segments it has open
+ *     ...db.new                       a segment that is being made
+ *
+ * A segment is an SQLite database (WAL mode while it is open, pages of SEGMENT_PAGE_SIZE) with four tables, their text in segment.c:
+ *     meta            one row: format 1, log_id (16 random bytes, the same in all segments of a log), gateway_id, number of the
+ *                     segment from 1, first position, and the CRC-32C of u32 format, log_id, u64 number, u64 first, gateway_id
+ *     batch           a row a group commit: first position, count of events, least and greatest received (microseconds), and
+ *                     data: the records one after another (record.c), and the CRC-32C of log_id, u64 first, u32 count,
+ *                     i64 first_at, i64 last_at, data. Numbers in checksums are big-endian.
+ *     station_batch   in a sealed segment: which batches hold events of which station
+ *     sealed          no row: open, or to be sealed. One row: the position behind the last, is_indexed, CRC-32C over the index
+ * Event ids are not stored: they follow from log_id, position and received (log_identity in segment.h).
+ *
+ * A commit is one INSERT, by itself a transaction: the WAL's pages are written, then synced, then the position is told durable.
+ * What a crash leaves:
+ *     before the sync     pages of a transaction without a commit, or not whole: SQLite drops them. Nobody was told.
+ *     after it            the batch is there, told or not: the writer goes on behind it.
+ *     making a segment    a .new file: deleted at the next start. It has its name only when it is whole and synced.
+ *     behind that         a segment without a batch: the writer goes on in it.
+ *     folding the WAL in  SQLite does it again.
+ *     sealing             the transaction is not there: done again (seal.c). A segment is sealed only after its successor exists,
+ *                         so a last segment that says it is sealed tells that a file is missing.
+ *     dropping the oldest a side file without its file: deleted at the next start.
+ *
+ * A commit that fails. The disk is full: the same INSERT again. Anything else: a new segment is begun at the same position, for the
+ * file or its place on the disk may be bad. The old one may then hold that batch too, if its pages reached the disk after all;
+ * whoever reads a segment reads it only up to where the next begins, and sealing deletes the rest.
+ *
+ * Three threads. The appender fills one of two buffers and offers it at the end of a round; the log's thread takes it when it has
+ * committed the other. An offer can be taken back: the first append of the next round does so, if nobody has taken it. So a lock
+ * is held only twice a round, and a batch is as long as the commit before it lasted. The keeper has the rest (keeper.c). */
+#include "eventlog/log.h"
+#include "eventlog/keeper.h"
+#include "eventlog/record.h"
+#include "eventlog/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOCK_NAME     "log.lock"
+#define BATCH_CUT     ((size_t)4 << 20)  /* what piled up while the disk did not answer goes in batches of this */
+#define BUFFER_KEEP   ((size_t)16 << 20) /* a buffer that grew beyond is given back */
+#define WAL_MARK      (8 << 20)          /* bytes of WAL after which it is folded in */
+#define DIR_MODE      0750
+#define FILE_MODE     0640
+
+struct part {
+    size_t at, end; /* in data */
+    struct batch_head head;
+};
+struct buffer {
+    struct buf data;
+    struct part *parts;
+    size_t part_count, part_room;
+};
+struct eventlog {
+    struct eventlog_options options; /* its strings are ours */
+    struct segment_options place;
+    struct log_identity identity;
+    int lock_fd;
+    pthread_t thread;
+    struct keeper *keeper;
+    atomic_uint_fast64_t position, durable;
+    atomic_size_t appended, done; /* bytes since the start: their difference is pending */
+
+    /* appender's */
+    struct buffer buffers[2], *fill;
+    bool is_offered; /* fill was offered; who has it now is seen only under the lock */
+
+    pthread_mutex_t lock; /* down to wakes */
+    pthread_cond_t work, moved;
+    struct buffer *offer;
+    bool is_stopping;
+    enum log_state state;
+    char why[160];
+    uint64_t commits, commit_us_total, commit_us_max, failures;
+    unsigned waiters;
+    uint64_t wakes;
+
+    /* log thread's */
+    struct segment *open;
+    uint64_t newest_first, newest_number; /* of the segments that exist */
+    size_t written;                       /* into the open one, about */
+    bool must_leave;                      /* the open segment is not to be trusted */
+    int64_t wal_told;                     /* bytes of WAL when the keeper was last told */
+};
+
+const char *log_state_text(enum log_state s)
+{
+    static const char *const texts[] = {[LOG_STATE_OK] = "ok", [LOG_STATE_FULL] = "full", [LOG_STATE_FAILED] = "failed"};
+
+    return texts[s];
+}
+
+struct eventlog_options eventlog_options_default(void)
+{
+    return (struct eventlog_options){
+        .segment_max = (size_t)128 << 20,
+        .pending_max = (size_t)32 << 20,
+        .retry_ms = 500,
+        .sync = true,
+    };
+}
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static struct timespec after_ms(int ms)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* ---- the log's thread ---- */
+
+static void set_state(struct eventlog *l, enum log_state state, const char *why)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    bool is_new = l->state != state;
+    l->state = state;
+    (void)str_copy(l->why, sizeof l->why, str_of(why));
+    (void)pthread_mutex_unlock(&l->lock);
+    if (is_new && l->options.on_state != NULL)
+        l->options.on_state(l->options.data, state, why);
+}
+
+static int on_wal(void *data, sqlite3 *db, const char *name, int pages)
+{
+    struct eventlog *l = data;
+    const int64_t bytes = (int64_t)pages * SEGMENT_PAGE_SIZE;
+
+    (void)db;
+    (void)name;
+    if (bytes < l->wal_told)
+        l->wal_told = 0; /* it was folded in and begins anew */
+    if (bytes - l->wal_told > WAL_MARK) {
+        l->wal_told = bytes;
+        keeper_on_wal(l->keeper);
+    }
+    return SQLITE_OK;
+}
+
+/* Opens the newest segment for writing. Nothing durable is in it if it is being opened because another failed, so when it is
+ * damaged it is made anew. */
+static enum err open_newest(struct eventlog *l, struct segment **out, struct fault *why)
+{
+    const struct segment_head head = {l->identity, l->newest_number, l->newest_first};
+    enum err e = segment_open(&l->place, l->newest_first, SEGMENT_TO_WRITE, out, why);
+
+    if (e != ERR_CORRUPT)
+        return e;
+    keeper_pause(l->keeper);
+    e = segment_create(&l->place, &head, why);
+    keeper_resume(l->keeper);
+    return e == OK ? segment_open(&l->place, l->newest_first, SEGMENT_TO_WRITE, out, why) : e;
+}
+
+/* Goes on in a segment that begins at first. The old one stays open until the new one is there: as long as it is, no reader can
+ * see what failed in it. */
+static enum err leave_segment(struct eventlog *l, uint64_t first, struct fault *why)
+{
+    struct segment *next = NULL;
+    enum err e = OK;
+
+    if (l->newest_first != first) {
+        const struct segment_head head = {l->identity, l->newest_number + 1, first};
+        e = segment_create(&l->place, &head, why);
+        if (e == OK) {
+            l->newest_first = first;
+            l->newest_number++;
+        }
+    }
+    if (e == OK)
+        e = open_newest(l, &next, why);
+    if (e != OK)
+        return e;
+    segment_close(l->open, false);
+    l->open = next;
+    (void)sqlite3_wal_hook(next->db, on_wal, l);
+    l->must_leave = false;
+    l->written = 0;
+    l->wal_told = 0;
+    keeper_on_segment(l->keeper, first);
+    return OK;
+}
+
+static enum err write_part(struct eventlog *l, const struct buffer *b, const struct part *p, struct fault *why)
+{
+    const struct bytes data = {b->data.at + p->at, p->end - p->at};
+    enum err e = OK;
+
+    if (l->must_leave || (l->written >= l->options.segment_max && l->newest_first != p->head.first))
+        e = leave_segment(l, p->head.first, why);
+    if (e == OK)
+        e = segment_insert(l->open, &p->head, data, why);
+    if (e == OK)
+        l->written += data.len + SEGMENT_PAGE_SIZE;
+    /* A full disk heals, and so does the lack of a lock or of memory; of anything else the file may be the cause. */
+    else if (e != ERR_FULL && e != ERR_BUSY && e != ERR_MEMORY)
+        l->must_leave = true;
+    return e;
+}
+
+/* false: no further try is wanted. Who is told to stop while waiting tries once more. */
+static bool wait_for_retry(struct eventlog *l)
+{
+    const struct timespec until = after_ms(l->options.retry_ms);
+
+    (void)pthread_mutex_lock(&l->lock);
+    bool goes_on = !l->is_stopping;
+    while (!l->is_stopping && pthread_cond_timedwait(&l->work, &l->lock, &until) != ETIMEDOUT) {
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    return goes_on;
+}
+
+static void tell_durable(struct eventlog *l, const struct part *p, uint64_t took_us)
+{
+    const uint64_t position = p->head.first + p->head.count - 1;
+
+    atomic_store(&l->durable, position);
+    (void)atomic_fetch_add(&l->done, p->end - p->at);
+    (void)pthread_mutex_lock(&l->lock);
+    l->commits++;
+    l->commit_us_total += took_us;
+    if (took_us > l->commit_us_max)
+        l->commit_us_max = took_us;
+    if (l->waiters > 0)
+        (void)pthread_cond_broadcast(&l->moved);
+    bool was_bad = l->state != LOG_STATE_OK;
+    (void)pthread_mutex_unlock(&l->lock);
+    keeper_on_time(l->keeper, p->head.last_at);
+    if (was_bad)
+        set_state(l, LOG_STATE_OK, "");
+    if (l->options.on_durable != NULL)
+        l->options.on_durable(l->options.data, position);
+}
+
+/* The same bytes until they are on the disk; false: told to stop before that. */
+static bool commit_part(struct eventlog *l, const struct buffer *b, const struct part *p)
+{
+    for (;;) {
+        struct fault why = {0};
+        const uint64_t start = now_us();
+        enum err e = write_part(l, b, p, &why);
+
+        if (e == OK) {
+            tell_durable(l, p, now_us() - start);
+            return true;
+        }
+        char text[sizeof why.field + sizeof why.reason + 2];
+        (void)snprintf(text, sizeof text, "%s: %s", why.field, why.reason);
+        (void)pthread_mutex_lock(&l->lock);
+        l->failures++;
+        (void)pthread_mutex_unlock(&l->lock);
+        set_state(l, e == ERR_FULL ? LOG_STATE_FULL : LOG_STATE_FAILED, text);
+        if (!wait_for_retry(l))
+            return false;
+    }
+}
+
+static void clear(struct buffer *b)
+{
+    b->part_count = 0;
+    if (b->data.room <= BUFFER_KEEP) {
+        buf_clear(&b->data);
+        return;
+    }
+    size_t max = b->data.max;
+    buf_release(&b->data);
+    buf_init(&b->data, max);
+}
+
+static void *run(void *arg)
+{
+    struct eventlog *l = arg;
+    bool goes_on = true;
+
+    while (goes_on) {
+        (void)pthread_mutex_lock(&l->lock);
+        while (l->offer == NULL && !l->is_stopping)
+            (void)pthread_cond_wait(&l->work, &l->lock);
+        struct buffer *b = l->offer;
+        l->offer = NULL;
+        (void)pthread_mutex_unlock(&l->lock);
+        if (b == NULL)
+            break;
+        for (size_t i = 0; goes_on && i < b->part_count; i++)
+            goes_on = commit_part(l, b, &b->parts[i]);
+        clear(b);
+    }
+    return NULL;
+}
+
+/* ---- the appender's ---- */
+
+/* Takes an offer back; if it was taken, goes on in the other buffer: the log's thread cleared that before it took this one. */
+static void take_back(struct eventlog *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    if (l->offer == NULL)
+        l->fill = &l->buffers[l->fill == &l->buffers[0]];
+    l->offer = NULL;
+    (void)pthread_mutex_unlock(&l->lock);
+    l->is_offered = false;
+}
+
+static size_t pending(const struct eventlog *l)
+{
+    return atomic_load_explicit(&l->appended, memory_order_relaxed) - atomic_load_explicit(&l->done, memory_order_acquire);
+}
+
+static struct part *part_for(struct buffer *b, size_t size, uint64_t position, int64_t received)
+{
+    struct part *p = b->part_count == 0 ? NULL : &b->parts[b->part_count - 1];
+
+    if (p != NULL && p->end - p->at + size <= BATCH_CUT && p->head.count < BATCH_COUNT_MAX)
+        return p;
+    if (b->part_count == b->part_room) {
+        b->part_room = b->part_room == 0 ? 8 : 2 * b->part_room;
+        b->parts = mem_grow(b->parts, b->part_room, sizeof *b->parts);
+    }
+    p = &b->parts[b->part_count++];
+    *p = (struct part){b->data.len, b->data.len, {position, 0, received, received}};
+    return p;
+}
+
+enum err eventlog_append(struct eventlog *l, struct event *e)
+{
+    const size_t size = record_size(e);
+    const uint64_t position = atomic_load_explicit(&l->position, memory_order_relaxed) + 1;
+
+    if (size == 0)
+        return ERR_RANGE;
+    if (pending(l) >= l->options.pending_max)
+        return ERR_LIMIT;
+    if (l->is_offered)
+        take_back(l);
+    struct buffer *b = l->fill;
+    record_write(e, &b->data);
+    if (b->data.failed) {
+        b->data.failed = false;
+        return ERR_LIMIT;
+    }
+    b->data.len -= size; /* the part begins before the record */
+    struct part *p = part_for(b, size, position, e->received.us);
+    b->data.len += size;
+    p->end = b->data.len;
+    p->head.count++;
+    if (e->received.us < p->head.first_at)
+        p->head.first_at = e->received.us;
+    if (e->received.us > p->head.last_at)
+        p->head.last_at = e->received.us;
+    e->position = position;
+    e->id = identity_event(&l->identity, position, e->received);
+    atomic_store_explicit(&l->appended, atomic_load_explicit(&l->appended, memory_order_relaxed) + size,
+                          memory_order_relaxed);
+    atomic_store_explicit(&l->position, position, memory_order_release);
+    return OK;
+}
+
+void eventlog_commit(struct eventlog *l)
+{
+    if (l->is_offered || l->fill->data.len == 0)
+        return;
+    (void)pthread_mutex_lock(&l->lock);
+    l->offer = l->fill;
+    (void)pthread_cond_signal(&l->work);
+    (void)pthread_mutex_unlock(&l->lock);
+    l->is_offered = true;
+}
+
+bool eventlog_has_room(const struct eventlog *l)
+{
+    return pending(l) <= l->options.pending_max / 2;
+}
+
+uint64_t eventlog_position(const struct eventlog *l)
+{
+    return atomic_load_explicit(&l->position, memory_order_acquire);
+}
+
+uint64_t eventlog_durable(const struct eventlog *l)
+{
+    return atomic_load(&l->durable);
+}
+
+void eventlog_keep_from(struct eventlog *l, uint64_t position)
+{
+    keeper_keep_from(l->keeper, position);
+}
+
+void eventlog_wait(struct eventlog *l, uint64_t position, int timeout_ms)
+{
+    static _Thread_local struct {
+        const struct eventlog *log;
+        uint64_t wakes;
+    } seen; /* so that a wake between a consumer's own look and its wait is not lost */
+    const struct timespec until = after_ms(timeout_ms);
+    int code = 0;
+
+    (void)pthread_mutex_lock(&l->lock);
+    if (seen.log != l) {
+        seen.log = l;
+        seen.wakes = l->wakes;
+    }
+    l->waiters++;
+    while (atomic_load(&l->durable) <= position && l->wakes == seen.wakes && code != ETIMEDOUT)
+        code = pthread_cond_timedwait(&l->moved, &l->lock, &until);
+    l->waiters--;
+    seen.wakes = l->wakes;
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void eventlog_wake(struct eventlog *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    l->wakes++;
+    (void)pthread_cond_broadcast(&l->moved);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void eventlog_stats(struct eventlog *l, struct eventlog_stats *out)
+{
+    struct keeper_stats kept;
+
+    keeper_stats(l->keeper, &kept);
+    *out = (struct eventlog_stats){
+        .position = eventlog_position(l),
+        .durable = eventlog_durable(l),
+        .oldest = kept.oldest,
+        .oldest_at = kept.oldest_at,
+        .bytes = kept.bytes,
+        .segments = kept.segments,
+    };
+    (void)pthread_mutex_lock(&l->lock);
+    out->state = l->state;
+    out->commits = l->commits;
+    out->commit_us_total = l->commit_us_total;
+    out->commit_us_max = l->commit_us_max;
+    out->failures = l->failures;
+    (void)str_copy(out->why, sizeof out->why, str_of(l->state == LOG_STATE_OK ? kept.trouble.reason : l->why));
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- opening and closing ---- */
+
+static enum err make_dir(struct str dir, struct fault *why)
+{
+    char path[SEGMENT_PATH_MAX];
+    enum err e = segment_path(dir, "", "", path);
+
+    for (char *at = path + 1; e == OK && (at = strchr(at, '/')) != NULL; at++) {
+        *at = 0;
+        if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
+            fault_set(why, dir, "the log's directory cannot be made: %s", strerror(errno));
+            e = errno == ENOSPC ? ERR_FULL : ERR_IO;
+        }
+        *at = '/';
+    }
+    return e;
+}
+
+static enum err take_lock(struct eventlog *l, struct fault *why)
+{
+    char path[SEGMENT_PATH_MAX];
+    enum err e = segment_path(l->place.dir, LOCK_NAME, "", path);
+
+    if (e != OK)
+        return e;
+    l->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+    if (l->lock_fd >= 0 && flock(l->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return OK;
+    bool is_taken = l->lock_fd >= 0 && errno == EWOULDBLOCK;
+    fault_set(why, l->place.dir, is_taken ? "another process writes this log" : "cannot be locked: %s", strerror(errno));
+    return is_taken ? ERR_BUSY : ERR_IO;
+}
+
+static enum err begin_log(struct eventlog *l, struct segment_list *found, struct fault *why)
+{
+    uint8_t *id = l->identity.log_id;
+
+    if (getrandom(id, sizeof l->identity.log_id, 0) != sizeof l->identity.log_id) {
+        fault_set(why, l->place.dir, "no random numbers: %s", strerror(errno));
+        return ERR_IO;
+    }
+    identity_derive(&l->identity);
+    const struct segment_head head = {l->identity, 1, 1};
+    enum err e = segment_create(&l->place, &head, why);
+    if (e == OK)
+        segment_list_add(found, 1);
+    return e;
+}
+
+/* Where the log ends: the last batch, checked. */
+static enum err find_end(struct eventlog *l, int64_t *newest_us, struct fault *why)
+{
+    struct segment *s = l->open;
+    struct batch_row row;
+    struct buf data;
+    enum err e = segment_find(s, SEGMENT_FLOOR, UINT64_MAX, (struct str){NULL, 0}, &row, why);
+
+    *newest_us = INT64_MIN;
+    if (e == ERR_UNKNOWN) {
+        atomic_store(&l->durable, s->head.first - 1);
+        return OK;
+    }
+    buf_init(&data, BATCH_SIZE_MAX);
+    if (e == OK)
+        e = segment_read(s, row.head.first, &row, &data, why);
+    buf_release(&data);
+    if (e != OK)
+        return e;
+    *newest_us = row.head.last_at;
+    atomic_store(&l->durable, row.head.first + row.head.count - 1);
+    return OK;
+}
+
+static enum err open_last(struct eventlog *l, const struct segment_list *found, int64_t *newest_us, struct fault *why)
+{
+    enum err e = segment_open(&l->place, found->firsts[found->count - 1], SEGMENT_TO_WRITE, &l->open, why);
+
+    if (e != OK)
+        return e;
+    const struct segment_head *head = &l->open->head;
+    if (l->open->is_sealed) {
+        fault_set(why, str_of(l->open->name), "the segment after this one is missing");
+        return ERR_CORRUPT;
+    }
+    l->newest_first = head->first;
+    l->newest_number = head->number;
+    /* The gateway's name is written once a segment: under a new name a new one is begun. */
+    l->must_leave = strcmp(head->identity.gateway_id, l->identity.gateway_id) != 0;
+    const struct log_identity named = l->identity;
+    l->identity = head->identity;
+    memcpy(l->identity.gateway_id, named.gateway_id, sizeof named.gateway_id);
+    l->written = (size_t)segment_disk_size(l->place.dir, head->first);
+    e = find_end(l, newest_us, why);
+    const uint64_t end = atomic_load(&l->durable);
+    atomic_store(&l->position, end);
+    if (e != OK || !l->must_leave || end >= l->newest_first)
+        return e;
+    /* Nothing is in it yet: it is made anew under its own name. */
+    const struct segment_head renamed = {l->identity, l->newest_number, l->newest_first};
+    segment_close(l->open, false);
+    l->open = NULL;
+    l->must_leave = false;
+    e = segment_create(&l->place, &renamed, why);
+    return e == OK ? segment_open(&l->place, l->newest_first, SEGMENT_TO_WRITE, &l->open, why) : e;
+}
+
+static char *copy_text(struct str s)
+{
+    char *copy = mem_new(s.len + 1, 1);
+
+    if (s.len > 0)
+        memcpy(copy, s.at, s.len);
+    return copy;
+}
+
+static struct eventlog *make(const struct eventlog_options *o)
+{
+    struct eventlog *l = mem_new(1, sizeof *l);
+    pthread_condattr_t attr;
+
+    l->options = *o;
+    l->options.dir.at = copy_text(o->dir);
+    l->options.gateway_id.at = copy_text(o->gateway_id);
+    l->options.vfs = o->vfs == NULL ? NULL : copy_text(str_of(o->vfs));
+    l->place = (struct segment_options){l->options.dir, l->options.vfs, o->sync};
+    memcpy(l->identity.gateway_id, l->options.gateway_id.at, o->gateway_id.len);
+    l->lock_fd = -1;
+    for (size_t i = 0; i < COUNT_OF(l->buffers); i++)
+        buf_init(&l->buffers[i].data, o->pending_max + RECORD_SIZE_MAX);
+    l->fill = &l->buffers[0];
+    (void)pthread_mutex_init(&l->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&l->work, &attr);
+    (void)pthread_cond_init(&l->moved, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    return l;
+}
+
+static void release(struct eventlog *l)
+{
+    segment_close(l->open, true);
+    if (l->lock_fd >= 0)
+        (void)close(l->lock_fd);
+    for (size_t i = 0; i < COUNT_OF(l->buffers); i++) {
+        buf_release(&l->buffers[i].data);
+        free(l->buffers[i].parts);
+    }
+    (void)pthread_cond_destroy(&l->work);
+    (void)pthread_cond_destroy(&l->moved);
+    (void)pthread_mutex_destroy(&l->lock);
+    free((char *)(uintptr_t)l->options.dir.at);
+    free((char *)(uintptr_t)l->options.gateway_id.at);
+    free((char *)(uintptr_t)l->options.vfs);
+    free(l);
+}
+
+enum err eventlog_open(const struct eventlog_options *o, struct eventlog **out, struct fault *why)
+{
+    struct segment_list found = {0};
+    int64_t newest_us = INT64_MIN;
+
+    if (o->gateway_id.len > GATEWAY_ID_SIZE_MAX) {
+        fault_set(why, o->gateway_id, "the gateway's id is longer than %d bytes", GATEWAY_ID_SIZE_MAX);
+        return ERR_RANGE;
+    }
+    if (o->dir.len == 0) {
+        fault_set(why, STR("dir"), "no directory is given for the log");
+        return ERR_RANGE;
+    }
+    struct eventlog *l = make(o);
+    enum err e = make_dir(l->place.dir, why);
+    if (e == OK)
+        e = take_lock(l, why);
+    if (e == OK)
+        e = segment_sweep(l->place.dir, why);
+    if (e == OK)
+        e = segment_list_read(l->place.dir, &found, why);
+    if (e == OK && found.count == 0)
+        e = begin_log(l, &found, why);
+    if (e == OK)
+        e = open_last(l, &found, &newest_us, why);
+    if (e == OK) {
+        l->keeper = keeper_start(&l->options, &found);
+        keeper_on_time(l->keeper, newest_us);
+        (void)sqlite3_wal_hook(l->open->db, on_wal, l);
+        check(pthread_create(&l->thread, NULL, run, l) == 0);
+        *out = l;
+    } else {
+        release(l);
+    }
+    segment_list_release(&found);
+    return e;
+}
+
+void eventlog_close(struct eventlog *l)
+{
+    if (l == NULL)
+        return;
+    eventlog_commit(l);
+    (void)pthread_mutex_lock(&l->lock);
+    l->is_stopping = true;
+    (void)pthread_cond_broadcast(&l->work);
+    (void)pthread_mutex_unlock(&l->lock);
+    (void)pthread_join(l->thread, NULL);
+    keeper_stop(l->keeper);
+    release(l);
+}

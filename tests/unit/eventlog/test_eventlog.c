@@ -1,0 +1,357 @@
+/* The log from append to disk and back: rounds, segments, opening again, limits, what stays and what is dropped. */
+#include "logkit.h"
+
+#include "eventlog/segment.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/wait.h>
+
+static void test_rounds(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct eventlog *l = kit_open(&o);
+    struct kit_text t, t2;
+    struct event e = kit_event(1, &t), second = kit_event(2, &t2);
+
+    CHECK("a new log is empty", eventlog_position(l) == 0 && eventlog_durable(l) == 0);
+    CHECK("append", eventlog_append(l, &e) == OK && e.position == 1);
+    CHECK("append", eventlog_append(l, &second) == OK && second.position == 2);
+    CHECK("ids differ", memcmp(e.id.at, second.id.at, 16) != 0);
+    CHECK("an id is a UUID v7", e.id.at[6] >> 4 == 7 && e.id.at[8] >> 6 == 2);
+    CHECK("what was not committed is not durable", eventlog_durable(l) == 0 && kit_count(kit_dir, 1) == 0);
+    eventlog_commit(l);
+    eventlog_commit(l);
+    CHECK("it gets durable", kit_wait(l, 2));
+
+    struct log_reader *r = NULL;
+    struct event got = {0};
+    CHECK("a reader opens", reader_open(o.dir, &r, NULL) == OK);
+    CHECK("it tells the gateway", str_eq(reader_gateway(r), STR("gw-1")));
+    CHECK("the reader derives the same id", reader_next(r, &got, NULL) == OK && memcmp(got.id.at, e.id.at, 16) == 0);
+    CHECK("and of the second", reader_next(r, &got, NULL) == OK && memcmp(got.id.at, second.id.at, 16) == 0);
+    CHECK("then there is nothing", reader_next(r, &got, NULL) == ERR_AGAIN);
+    CHECK("more events", kit_batch(l, 3));
+    for (uint64_t n = 3; n <= 5; n++)
+        CHECK("are seen by the open reader", reader_next(r, &got, NULL) == OK && kit_is(&got, n));
+    reader_close(r);
+    eventlog_close(l);
+    CHECK("all is there after close", kit_count(kit_dir, 1) == 5);
+    kit_end();
+}
+
+static void test_reopen(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct uuid last = {{0}};
+    for (unsigned n = 0; n < 5; n++) {
+        struct eventlog *l = kit_open(&o);
+        CHECK("it goes on where it was", eventlog_position(l) == 10 * n && eventlog_durable(l) == 10 * n);
+        CHECK("rounds", kit_round(l, 4));
+        CHECK("rounds", kit_round(l, 6)); /* not waited for: close commits it */
+        eventlog_close(l);
+        CHECK("all is there", kit_count(kit_dir, 1) == 10 * (n + 1));
+        struct log_reader *r = NULL;
+        struct event e = {0};
+        CHECK("reader", reader_open(o.dir, &r, NULL) == OK && reader_prev(r, &e, NULL) == ERR_AGAIN);
+        reader_seek_back(r, 1);
+        CHECK("the first event", reader_prev(r, &e, NULL) == OK && e.position == 1);
+        CHECK("keeps its id over restarts", n == 0 || memcmp(e.id.at, last.at, 16) == 0);
+        last = e.id;
+        reader_close(r);
+    }
+    kit_end();
+}
+
+static void test_one_writer(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct eventlog *second = NULL;
+    struct fault why = {0};
+    struct eventlog *l = kit_open(&o);
+    CHECK("a second writer is refused", eventlog_open(&o, &second, &why) == ERR_BUSY && why.reason[0] != 0);
+    eventlog_close(l);
+    l = kit_open(&o);
+    eventlog_close(l);
+    kit_end();
+}
+
+static void test_limits(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    static char big[70000];
+    struct kit_text t;
+    struct fault why = {0};
+    o.pending_max = 2000;
+    struct eventlog *l = kit_open(&o);
+    struct event e = kit_event(1, &t);
+    memset(big, 'x', sizeof big);
+    e.station = (struct str){big, 65535};
+    CHECK("a station that no record holds", eventlog_append(l, &e) == ERR_RANGE && eventlog_position(l) == 0);
+    e = kit_event(1, &t);
+    e.frame = (struct str){big, (size_t)17 << 20};
+    CHECK("a frame that no record holds", eventlog_append(l, &e) == ERR_RANGE && eventlog_position(l) == 0);
+
+    uint64_t n = 0;
+    enum err error;
+    while ((error = kit_append(l)) == OK)
+        n++;
+    CHECK("past the limit it is refused", error == ERR_LIMIT && n >= 2 && eventlog_position(l) == n);
+    CHECK("and says that there is no room", !eventlog_has_room(l));
+    eventlog_commit(l);
+    CHECK("the disk makes room", kit_wait(l, n) && eventlog_has_room(l) && kit_append(l) == OK);
+    eventlog_close(l);
+    CHECK("nothing is missing, nothing too much", kit_count(kit_dir, 1) == n + 1);
+    o.gateway_id = (struct str){big, 200};
+    CHECK("a gateway id that is too long", eventlog_open(&o, &l, &why) == ERR_RANGE);
+    o.gateway_id = STR("g");
+    o.dir = (struct str){big, 5000};
+    CHECK("a path that is too long", eventlog_open(&o, &l, &why) == ERR_RANGE);
+    o.dir = STR("/proc/nothing-can-be-made-here/log");
+    CHECK("a folder that cannot be made", eventlog_open(&o, &l, &why) == ERR_IO && why.reason[0] != 0);
+    kit_end();
+}
+
+/* A batch longer than the cut comes as several, each a commit. */
+static void test_long_round(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    const unsigned count = 20000; /* of some 400 bytes */
+    o.sync = false;
+    struct eventlog *l = kit_open(&o);
+    struct eventlog_stats stats;
+    CHECK("one long round", kit_batch(l, count));
+    eventlog_stats(l, &stats);
+    CHECK("is cut into batches", stats.commits > 1 && stats.commits < 10);
+    CHECK("figures", stats.position == count && stats.durable == count && stats.oldest == 1 && stats.segments == 1 &&
+                         stats.bytes > 4000000 && stats.state == LOG_STATE_OK && stats.failures == 0);
+    eventlog_close(l);
+    CHECK("all of it is there", kit_count(kit_dir, 1) == count);
+    kit_end();
+}
+
+static unsigned segment_files(void)
+{
+    struct segment_list list = {0};
+    check(segment_list_read(str_of(kit_dir), &list, NULL) == OK);
+    unsigned count = (unsigned)list.count;
+    segment_list_release(&list);
+    return count;
+}
+
+static unsigned other_files(void)
+{
+    unsigned count = 0;
+    DIR *d = opendir(kit_dir);
+    check(d != NULL);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        count += e->d_name[0] != '.' && strstr(e->d_name, ".db") != NULL &&
+                 strcmp(e->d_name + strlen(e->d_name) - 3, ".db") != 0;
+    (void)closedir(d);
+    return count;
+}
+
+static void test_segments(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct eventlog_stats stats;
+    o.segment_max = 20000;
+    struct eventlog *l = kit_open(&o);
+    unsigned n = 0;
+    for (; segment_files() < 50; n++)
+        CHECK("a batch", kit_batch(l, 11));
+    eventlog_stats(l, &stats);
+    CHECK("segments are counted", stats.segments == segment_files());
+    CHECK("a reader crosses them", kit_count(kit_dir, 1) == 11 * n);
+    eventlog_close(l);
+    CHECK("sealed segments are plain files", other_files() == 0);
+    CHECK("and are read the same", kit_count(kit_dir, 1) == 11 * n && kit_count(kit_dir, 3 * n) == 8 * n + 1);
+    o.gateway_id = STR("gw-2");
+    l = kit_open(&o);
+    unsigned before = segment_files();
+    CHECK("a new name of the gateway", kit_batch(l, 1) && segment_files() == before + 1);
+    eventlog_close(l);
+    o.gateway_id = STR("gw-3");
+    struct log_reader *r = NULL;
+    CHECK("is what a reader tells", reader_open(o.dir, &r, NULL) == OK && str_eq(reader_gateway(r), STR("gw-2")));
+    reader_close(r);
+    kit_end();
+}
+
+/* Nothing was ever written: the name changes in place. */
+static void test_rename_empty(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct log_reader *r = NULL;
+    eventlog_close(kit_open(&o));
+    o.gateway_id = STR("gw-2");
+    struct eventlog *l = kit_open(&o);
+    CHECK("an empty log", kit_batch(l, 1) && segment_files() == 1);
+    CHECK("takes the new name", reader_open(o.dir, &r, NULL) == OK && str_eq(reader_gateway(r), STR("gw-2")));
+    reader_close(r);
+    eventlog_close(l);
+    CHECK("and is whole", kit_count(kit_dir, 1) == 1);
+    kit_end();
+}
+
+/* The keeper works on its own; whoever wants to see its result asks until it is there. */
+static bool wait_segments(struct eventlog *l, unsigned want)
+{
+    struct eventlog_stats stats = {0};
+    for (unsigned i = 0; i < KIT_PATIENCE; i++) {
+        eventlog_stats(l, &stats);
+        if (stats.segments == want)
+            return true;
+        eventlog_wait(l, UINT64_MAX, 1);
+    }
+    return false;
+}
+
+static void test_retention(void)
+{
+    static const struct {
+        const char *row;
+        int64_t keep_s, keep_bytes;
+        uint64_t keep_from;
+        bool drops, drops_all;
+    } rows[] = {
+        {"nothing is said, all is kept", 0, 0, UINT64_MAX, false, false},
+        {"too many bytes", 0, 1, UINT64_MAX, true, true},
+        {"too old", 1, 0, UINT64_MAX, true, true},
+        {"not old enough", 100000, 0, UINT64_MAX, false, false},
+        {"bytes, but no cursor is known yet", 0, 1, 0, false, false},
+        {"old, but a cursor is in the middle", 1, 0, 60, true, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        kit_begin();
+        struct eventlog_options o = kit_options();
+        struct event e = {0};
+        struct log_reader *r = NULL;
+        o.segment_max = 12000;
+        struct eventlog *l = kit_open(&o);
+        while (segment_files() < 10)
+            CHECK(rows[i].row, kit_batch(l, 12));
+        uint64_t last = eventlog_position(l);
+        eventlog_close(l);
+        CHECK(rows[i].row, reader_open(o.dir, &r, NULL) == OK);
+        CHECK(rows[i].row, reader_next(r, &e, NULL) == OK && e.position == 1);
+
+        o.keep_s = rows[i].keep_s;
+        o.keep_bytes = rows[i].keep_bytes;
+        l = kit_open(&o);
+        eventlog_keep_from(l, rows[i].keep_from);
+        if (rows[i].drops_all)
+            CHECK(rows[i].row, wait_segments(l, 1));
+        eventlog_close(l); /* the keeper does what is due before it goes */
+        CHECK(rows[i].row, rows[i].drops ? segment_files() < 10 : segment_files() == 10);
+        uint64_t oldest = reader_oldest(r);
+        CHECK(rows[i].row, rows[i].drops ? oldest > 1 : oldest == 1);
+        CHECK(rows[i].row, oldest <= rows[i].keep_from || oldest - 1 <= rows[i].keep_from);
+        CHECK(rows[i].row, rows[i].keep_from != 60 || (oldest <= 61 && oldest > 48));
+        reader_seek(r, 1);
+        CHECK("from the beginning is from what is left", reader_next(r, &e, NULL) == OK);
+        CHECK("the event is right", kit_is(&e, e.position) && e.position <= oldest);
+        reader_close(r);
+        CHECK(rows[i].row, kit_count(kit_dir, oldest) == last - oldest + 1);
+        kit_end();
+    }
+}
+
+/* A reader in a process of its own, while this one writes. Forked first: SQLite's connections do not outlive a fork. */
+static void test_other_process(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    const unsigned rounds = 40, each = 25;
+    int go[2];
+    check(pipe(go) == 0);
+    o.segment_max = 60000;
+    pid_t child = fork();
+    check(child >= 0);
+    if (child == 0) {
+        struct log_reader *r = NULL;
+        struct event e;
+        char byte;
+        uint64_t n = 1;
+        bool right = read(go[0], &byte, 1) == 1 && reader_open(o.dir, &r, NULL) == OK;
+        while (right && n <= rounds * each) {
+            enum err error = reader_next(r, &e, NULL);
+            right = error == ERR_AGAIN || (error == OK && kit_is(&e, n++));
+            if (error == ERR_AGAIN)
+                (void)sched_yield();
+        }
+        reader_close(r);
+        _exit(right ? 0 : 1);
+    }
+    struct eventlog *l = kit_open(&o);
+    CHECK("the reader may begin", write(go[1], "g", 1) == 1);
+    for (unsigned i = 0; i < rounds; i++)
+        CHECK("a batch", kit_batch(l, each));
+    int status = -1;
+    CHECK("the reader ends", waitpid(child, &status, 0) == child);
+    CHECK("it has read every event, in order", WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    eventlog_close(l);
+    (void)close(go[0]);
+    (void)close(go[1]);
+    kit_end();
+}
+
+/* Rounds handed over without waiting: batches grow, and none is lost between the two buffers. */
+static void test_hand_over(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct eventlog_stats stats;
+    const unsigned rounds = 3000;
+    struct eventlog *l = kit_open(&o);
+    uint64_t n = 0;
+    for (unsigned i = 0; i < rounds; i++) {
+        unsigned each = 1 + i % 7;
+        CHECK("a round", kit_round(l, each));
+        n += each;
+        if (i % 100 == 0)
+            CHECK("what was offered gets durable without a further word", kit_wait(l, n));
+    }
+    CHECK("and the last", kit_wait(l, n));
+    eventlog_stats(l, &stats);
+    CHECK("several rounds made one batch", stats.commits >= rounds / 100 && stats.commits <= rounds);
+    eventlog_close(l);
+    CHECK("all is there", kit_count(kit_dir, 1) == n);
+    kit_end();
+}
+
+static void test_wake(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct eventlog *l = kit_open(&o);
+    eventlog_wait(l, 0, 0);
+    eventlog_wake(l);
+    eventlog_wait(l, 0, 1000 * KIT_PATIENCE); /* a test that hangs here has failed */
+    CHECK("a wake before the wait is not lost", true);
+    eventlog_close(l);
+    kit_end();
+}
+
+int main(void)
+{
+    test_rounds();
+    test_reopen();
+    test_one_writer();
+    test_limits();
+    test_long_round();
+    test_segments();
+    test_rename_empty();
+    test_retention();
+    test_other_process();
+    test_hand_over();
+    test_wake();
+    return CHECK_REPORT();
+}
