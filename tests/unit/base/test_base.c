@@ -151,6 +151,8 @@ static void test_utf8(void)
         CHECK(texts[i].row, utf8_is_valid((struct bytes){exact + 1, t.len}) == texts[i].is_valid);
         free(exact);
     }
+    static const uint8_t end[1];
+    CHECK("no character at the end", utf8_char_size(end, end) == 0);
     /* Each code point in its own bytes is one character; none fewer. */
     unsigned wrong = 0;
     for (uint32_t c = 0; c < 0x110000; c++) {

@@ -311,6 +311,7 @@ static const struct {
     {"a value after the last", "1 2", ERR_STATE, 2, {NUMBER, NUMBER}},
     {"a key after the last", "{}", ERR_STATE, 2, {SKIP, KEY}},
     {"the end before the value", "1", ERR_STATE, 1, {END}},
+    {"the end of nothing", " ", ERR_FORMAT, 1, {END}},
     {"the end inside", "[1]", ERR_STATE, 2, {ARRAY, END}},
     {"the end after a key", "{\"a\":1}", ERR_STATE, 3, {OBJECT, KEY, END}},
     {"the end after the value", "[1]x", ERR_FORMAT, 2, {SKIP, END}},

@@ -66,6 +66,7 @@ static void test_arena_limit(void)
     CHECK("a size that no machine has", arena_take(&a, SIZE_MAX) == NULL);
     CHECK("a size that no allocator gives", arena_take(&a, SIZE_MAX / 4) == NULL);
     CHECK("a piece larger than any block", arena_take(&a, 1 << 20) != NULL);
+    CHECK("and another after it", arena_take(&a, 16) != NULL && a.taken < (size_t)2 << 20);
     arena_release(&a);
 }
 
