@@ -37,6 +37,7 @@ struct transaction {
     struct instant device_stopped;
     uint64_t start_key;        /* of the content of the start: transaction_start_key() */
     uint64_t stop_key;         /* of the content of the first stop; 0 none */
+    uint8_t first_verdict;     /* on its tag, as the first answer said it: repeats get the same */
     char id_tag[TAG_SIZE_MAX];
 };
 /* The content by which a start is known again (ocpp16.md 5.6). */

@@ -17,6 +17,7 @@ struct gateway_options {
     struct eventlog *log;
     struct bus *bus;            /* its store is read for what is not in memory */
     const char *db_path;
+    struct str log_dir;
 };
 /* Reads what was open when the process ended: commands in flight get their one outcome, stations that were online are told
  * disconnected. Before the listeners open. */

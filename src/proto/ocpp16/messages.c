@@ -10,6 +10,7 @@
 enum initiator { STATION = 1, CENTRAL = 2, EITHER = STATION | CENTRAL };
 
 const struct ocpp_action ocpp_actions[ACTION_COUNT] = {
+/* clang-format off */
 #define ACTION(name, wire, initiator, profile)                                                                         \
     {{wire, sizeof(wire) - 1},                                                                                         \
      ((initiator) & STATION) != 0,                                                                                     \
@@ -17,6 +18,7 @@ const struct ocpp_action ocpp_actions[ACTION_COUNT] = {
      &name##_req_message,                                                                                              \
      &name##_conf_message,                                                                                             \
      {profile, sizeof(profile) - 1}},
+/* clang-format on */
 #include "proto/ocpp16/actions.def"
 };
 

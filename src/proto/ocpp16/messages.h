@@ -1,6 +1,7 @@
-/* proto/ocpp16/messages.h - every message of OCPP 1.6 as a struct and a table (messages.def), every word list (choices.def),
- * and the list of actions (actions.def). struct start_transaction_req is read by schema_read(&start_transaction_req_message, ...).
- * Words compare by index: req.status.index == OCPP_CHARGE_POINT_STATUS_FAULTED; -1 is absent or not in the list. */
+/* proto/ocpp16/messages.h - every message of OCPP 1.6 as a struct and a table (messages.def), every word list
+ * (choices.def), and the list of actions (actions.def). struct start_transaction_req is read by
+ * schema_read(&start_transaction_req_message, ...). Words compare by index: req.status.index ==
+ * OCPP_CHARGE_POINT_STATUS_FAULTED; -1 is absent or not in the list. */
 #ifndef PROTO_OCPP16_MESSAGES_H
 #define PROTO_OCPP16_MESSAGES_H
 #include "schema/schema.h"

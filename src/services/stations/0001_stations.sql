@@ -5,7 +5,7 @@ CREATE TABLE charge_points (
     charge_point_id   TEXT PRIMARY KEY,
     -- set by a person
     name              TEXT,
-    registration      TEXT NOT NULL,               -- accepted, pending, rejected
+    registration      TEXT NOT NULL,               -- accepted, pending, rejected; unknown: connected, not decided yet
     security_profile  INTEGER NOT NULL DEFAULT 0,
     secret_salt       BLOB,
     secret_hash       BLOB,                        -- HMAC-SHA-256 of the key's bytes
@@ -60,6 +60,7 @@ CREATE TABLE transactions (
     charge_point_id   TEXT NOT NULL,
     connector_id      INTEGER NOT NULL,
     id_tag            TEXT NOT NULL,
+    id_tag_status     TEXT,                        -- the verdict that the start was answered with
     state             TEXT NOT NULL,               -- open, closed
     started_at        INTEGER NOT NULL,            -- device time where it is believable, else time of receipt
     meter_start_wh    INTEGER NOT NULL,
@@ -72,6 +73,7 @@ CREATE TABLE transactions (
     device_stopped_at INTEGER,
     received_at       INTEGER NOT NULL,
     flags             TEXT NOT NULL DEFAULT '',    -- words separated by blanks
+    stop_key          INTEGER NOT NULL DEFAULT 0,  -- of the content of the first stop
     position          INTEGER NOT NULL             -- of its start in the log
 );
 CREATE INDEX transactions_station ON transactions (charge_point_id, number);
@@ -84,6 +86,7 @@ CREATE INDEX transactions_open ON transactions (charge_point_id, connector_id) W
 CREATE TABLE transaction_readings (
     number            INTEGER NOT NULL,
     position          INTEGER NOT NULL,
+    content_key       INTEGER NOT NULL,            -- of the message: a repeat is known by it after a restart too
     PRIMARY KEY (number, position)
 ) WITHOUT ROWID;
 

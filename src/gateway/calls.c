@@ -1,0 +1,336 @@
+/* gateway/calls.c - a message from a station: to the pure core, what follows into the log, its answer into the queue of what is held.
+ *
+ * What the core needs and memory has not (a tag, an old transaction) is fetched by a worker; the station's next messages wait
+ * meanwhile, so its order is kept, and nobody else's. */
+#include "gateway/parts.h"
+
+/* --- tags: the store's rows, remembered --- */
+
+struct cached_tag {
+    char key[TAG_SIZE_MAX];
+    struct id_tag tag;
+};
+
+const struct id_tag *tag_cached(struct gateway *g, struct str id_tag)
+{
+    char key[TAG_SIZE_MAX];
+    const struct cached_tag *c = map_find(&g->tag_cache, (struct str){key, tag_key(id_tag, key)});
+    return c == NULL ? NULL : &c->tag;
+}
+
+void tag_cache_drop(struct gateway *g, struct str id_tag)
+{
+    char key[TAG_SIZE_MAX];
+    size_t len = tag_key(id_tag, key);
+    free(map_take(&g->tag_cache, (struct str){key, len}));
+}
+
+void tag_cache_release(struct gateway *g)
+{
+    size_t i = 0;
+    for (void *c; (c = map_next(&g->tag_cache, &i)) != NULL;)
+        free(c);
+    map_release(&g->tag_cache);
+}
+
+void tag_cache_put(struct gateway *g, struct str id_tag, const struct id_tag *tag)
+{
+    if (g->tag_cache.count >= TAGS_CACHED_MAX) { /* begin anew: the busy ones are back at once */
+        tag_cache_release(g);
+        map_init(&g->tag_cache, g->hash_key);
+    }
+    tag_cache_drop(g, id_tag);
+    struct cached_tag *c = mem_new(1, sizeof *c);
+    size_t len = tag_key(id_tag, c->key);
+    c->tag = *tag;
+    (void)map_put(&g->tag_cache, (struct str){c->key, len}, c);
+}
+
+/* --- a call --- */
+
+struct ocpp_input input_of(struct gateway *g, struct slot *slot)
+{
+    struct ocpp_input in = {
+        .policy = &g->policy,
+        .now = clock_now(),
+        .station = &slot->station,
+        .tags = g->tags,
+        .next_number = &g->next_number,
+        .id_key = g->id_key,
+        .remote_address = slot->session == NULL || slot->session->conn == NULL ? STR("") : conn_remote(slot->session->conn),
+    };
+    random_fill(g, in.random, sizeof in.random);
+    return in;
+}
+
+void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_decision *d, const uint8_t *trace)
+{
+    uint8_t made[16];
+    if (trace == NULL) { /* one message, one trace, however many events */
+        random_fill(g, made, sizeof made);
+        trace = made;
+    }
+    for (size_t i = 0; i < d->event_count; i++) {
+        struct event e = d->events[i];
+        gateway_append(g, slot, &e, trace);
+        if (e.type == EVENT_QUARANTINED)
+            metric_add(METRIC_QUARANTINED, 1);
+    }
+}
+
+/* A frame that is no event of its own is kept for the message view; its answer does not wait for it. */
+static void append_frame(struct gateway *g, struct slot *slot, struct str text, struct str answer, struct instant now)
+{
+    struct event e = {.type = EVENT_FRAME, .station = str_of(slot->station.id), .received = now, .device_time = INSTANT_NONE,
+                      .payload = STR("{}"), .frame = text, .answer = answer};
+    gateway_append(g, slot, &e, NULL);
+}
+
+static void send_answer(struct session *s, const struct ocpp_decision *d, struct str text, struct instant now)
+{
+    struct gateway *g = s->gateway;
+    struct held *h = held_new(g, HELD_ANSWER, d->answer);
+    h->session = s;
+    h->received = now;
+    uint64_t position = d->event_count > 0 || d->is_repeat ? s->slot->station.position : g->flushed;
+    if (g->held_last != NULL && g->held_last->position > position)
+        position = g->held_last->position;
+    held_add(g, h, position);
+    if (d->event_count == 0 && s->slot != NULL)
+        append_frame(g, s->slot, text, d->answer, now);
+}
+
+static void after_call(struct session *s, const struct ocpp_call *call, const struct ocpp_decision *d)
+{
+    if (d->error_code.at != NULL) {
+        metric_add_label(METRIC_CALL_ERRORS, d->error_code, 1);
+        LOG_INFO("call.refused", F_CSTR("station", s->slot->station.id), F_INT("conn", conn_number(s->conn)),
+                 F_STR("msg", call->frame.id), F_STR("code", d->error_code), F_CSTR("field", call->why.field),
+                 F_CSTR("err", call->why.reason));
+    }
+    if (d->is_repeat)
+        metric_add(METRIC_REPEATS, 1);
+    if (d->has_booted) {
+        s->is_booted = true;
+        s->slot->has_row = true;
+    }
+    /* Who booted, or says something else than a boot, is ready to be spoken to (field-lessons.md 49). */
+    if (s->slot->station.registration == REGISTRATION_PENDING || d->has_booted || d->error_code.at == NULL) {
+        bool was_ready = s->is_ready_for_commands;
+        s->is_ready_for_commands = true;
+        if (!was_ready)
+            timer_stop(&s->boot_wait);
+    }
+}
+
+static void decide(struct session *s, const struct ocpp_input *in, const struct ocpp_call *call, const struct ocpp_known *known)
+{
+    struct gateway *g = s->gateway;
+    struct slot *slot = s->slot;
+    struct ocpp_decision d;
+    buf_clear(&g->text);
+    ocpp_call_decide(in, call, known, &g->arena, &g->text, &d);
+    metric_add_label(METRIC_MESSAGES_IN, call->action == NULL ? STR("unknown") : call->action->name, 1);
+    append_decision(g, slot, &d, NULL);
+    after_call(s, call, &d);
+    send_answer(s, &d, in->text, in->now);
+    commands_try_send(slot);
+}
+
+/* --- what is not in memory --- */
+
+struct lookup {
+    struct job job;
+    struct session *session;
+    struct slot *slot;
+    char *text;
+    size_t len;
+    char tag[TAG_SIZE_MAX * 2];
+    size_t tag_len;
+    bool wants_tag;
+    uint64_t number;                 /* of the transaction; 0: none */
+    bool wants_start;
+    struct transaction_start start;
+    char start_tag[TAG_SIZE_MAX];
+    struct ocpp_known known;
+    enum err error;
+};
+
+static enum err ignore_unknown(enum err e, bool *found)
+{
+    *found = e == OK;
+    return e == ERR_UNKNOWN ? OK : e;
+}
+
+static void run_lookup(struct job *j)
+{
+    struct lookup *l = CONTAINER(j, struct lookup, job);
+    struct db *d = workers_state();
+    struct arena a;
+    struct str owner = {NULL, 0};
+    bool found = false;
+    arena_init(&a, 65536);
+    l->error = d == NULL ? ERR_IO : OK;
+    if (l->error == OK && l->wants_tag)
+        l->error = ignore_unknown(stations_find_tag(d, (struct str){l->tag, l->tag_len}, &l->known.tag), &found);
+    if (l->error == OK && l->number != 0) {
+        l->error = ignore_unknown(stations_find_transaction(d, l->number, &a, &l->known.transaction, &owner), &found);
+        l->known.has_transaction = found;
+        l->known.is_of_other_station = found && !str_eq(owner, str_of(l->slot->station.id));
+    }
+    if (l->error == OK && l->wants_start) {
+        l->error = ignore_unknown(stations_find_start(d, str_of(l->slot->station.id), &l->start, &l->known.transaction), &found);
+        l->known.has_transaction = found;
+    }
+    arena_release(&a);
+}
+
+static void read_and_decide(struct session *s, struct str text, const struct ocpp_known *known);
+
+static void done_lookup(struct job *j)
+{
+    struct lookup *l = CONTAINER(j, struct lookup, job);
+    struct session *s = l->session;
+    struct gateway *g = s->gateway;
+    if (l->wants_tag && l->error == OK)
+        tag_cache_put(g, (struct str){l->tag, l->tag_len}, &l->known.tag);
+    l->slot->pins--;
+    s->held--;
+    if (s->conn != NULL && s->is_open && l->slot->session == s) {
+        if (l->error != OK) { /* no answer: the station asks again, and nothing false was said */
+            LOG_ERROR("store.unreadable", F_CSTR("station", l->slot->station.id), F_CSTR("err", err_text(l->error)));
+            session_close(s, CONN_END_OURS, WS_CLOSE_TRY_LATER, STR("try later"));
+        } else {
+            read_and_decide(s, (struct str){l->text, l->len}, &l->known);
+        }
+        session_resume(s, PAUSE_LOOKUP);
+    } else if (l->slot->session == NULL) {
+        slot_rest(l->slot);
+    }
+    session_unref(s);
+    free(l->text);
+    free(l);
+}
+
+static void start_lookup(struct session *s, const struct ocpp_call *call, struct str text)
+{
+    struct gateway *g = s->gateway;
+    struct lookup *l = mem_new(1, sizeof *l);
+    l->job.run = run_lookup;
+    l->job.done = done_lookup;
+    l->session = s;
+    l->slot = s->slot;
+    l->text = mem_new(1, text.len + 1);
+    memcpy(l->text, text.at, text.len);
+    l->len = text.len;
+    if (call->wants_tag.at != NULL) {
+        const struct id_tag *tag = tag_cached(g, call->wants_tag);
+        l->wants_tag = tag == NULL;
+        l->tag_len = str_copy(l->tag, sizeof l->tag, call->wants_tag);
+        if (tag != NULL)
+            l->known.tag = *tag;
+    }
+    if (call->wants_transaction != 0)
+        l->number = permute31_back(g->id_key, call->wants_transaction);
+    if (call->wants_start) {
+        l->wants_start = true;
+        l->start = call->start;
+        l->start.id_tag = (struct str){l->start_tag, str_copy(l->start_tag, sizeof l->start_tag, call->start.id_tag)};
+    }
+    l->slot->pins++;
+    s->held++; /* the session outlives the job */
+    session_pause(s, PAUSE_LOOKUP);
+    workers_add(g->workers, &l->job);
+}
+
+static bool needs_lookup(struct gateway *g, const struct ocpp_call *call, struct ocpp_known *known)
+{
+    if (call->error != OK)
+        return false;
+    if (call->wants_transaction != 0 || call->wants_start)
+        return true;
+    if (call->wants_tag.at == NULL)
+        return false;
+    const struct id_tag *tag = tag_cached(g, call->wants_tag);
+    if (tag == NULL)
+        return true;
+    known->tag = *tag;
+    return false;
+}
+
+static void on_garbage(struct session *s, enum err e, struct str text, const struct fault *why)
+{
+    struct gateway *g = s->gateway;
+    struct instant now = clock_now();
+    metric_add(METRIC_GARBAGE, 1);
+    if (e == ERR_UNSUPPORTED) { /* another message type: to be ignored (ocpp16.md 2.1) */
+        append_frame(g, s->slot, text, (struct str){NULL, 0}, now);
+        return;
+    }
+    struct ev_protocol_error p = {.code = STR("garbage"), .detail = str_of(why->reason)};
+    buf_clear(&g->text);
+    schema_write(&ev_protocol_error_message, &p, &g->text);
+    struct event event = {.type = EVENT_PROTOCOL_ERROR, .station = str_of(s->slot->station.id), .received = now,
+                          .device_time = INSTANT_NONE, .sequence = ++s->slot->station.sequence, .payload = buf_str(&g->text),
+                          .frame = text};
+    gateway_append(g, s->slot, &event, NULL);
+    LOG_WARN("frame.garbage", F_CSTR("station", s->slot->station.id), F_INT("conn", conn_number(s->conn)), F_CSTR("err", why->reason));
+    if (++s->garbage >= GARBAGE_MAX)
+        session_close(s, CONN_END_PROTOCOL, WS_CLOSE_POLICY, STR("too much that is no OCPP message"));
+}
+
+static void read_and_decide(struct session *s, struct str text, const struct ocpp_known *found)
+{
+    struct gateway *g = s->gateway;
+    struct ocpp_frame frame = {0};
+    struct fault why = {0};
+    arena_reset(&g->arena);
+    enum err e = ocpp_frame_read(text, &g->arena, &frame, &why);
+    if (e == ERR_FORMAT || e == ERR_UNSUPPORTED || (e != OK && frame.kind != OCPP_CALL)) {
+        on_garbage(s, e, text, &why);
+        return;
+    }
+    s->garbage = 0;
+    if (frame.kind != OCPP_CALL) {
+        commands_on_answer(s, &frame, text);
+        return;
+    }
+    struct ocpp_input in = input_of(g, s->slot);
+    struct ocpp_call call;
+    struct ocpp_known known = {0};
+    in.text = text;
+    in.answers_trigger = clock_monotonic_ms() < s->trigger_until_ms;
+    ocpp_call_read(&in, &frame, e, &why, &g->arena, &call);
+    if (found != NULL)
+        decide(s, &in, &call, found);
+    else if (needs_lookup(g, &call, &known))
+        start_lookup(s, &call, text);
+    else
+        decide(s, &in, &call, &known);
+}
+
+void call_message(struct session *s, struct str text)
+{
+    struct gateway *g = s->gateway;
+    if (!gateway_has_room(g)) { /* the disk is behind: this message waits, the station is not read */
+        buf_clear(&s->stash);
+        buf_put_str(&s->stash, text);
+        s->has_stash = true;
+        session_pause(s, PAUSE_ROOM);
+        if (list_is_empty(&s->turn))
+            list_add_last(&g->paused_room, &s->turn);
+        return;
+    }
+    read_and_decide(s, text, NULL);
+}
+
+void call_again(struct session *s)
+{
+    if (s->conn != NULL && s->has_stash && s->is_open) {
+        s->has_stash = false;
+        read_and_decide(s, buf_str(&s->stash), NULL);
+    }
+    buf_release(&s->stash);
+    buf_init(&s->stash, (size_t)s->gateway->config->ocpp_message_max);
+    session_resume(s, PAUSE_ROOM);
+}

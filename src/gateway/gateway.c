@@ -1,0 +1,436 @@
+/* gateway/gateway.c - opening and draining, the round, and what is held until it is durable.
+ *
+ * Answers, accepted upgrades, commands about to leave and results for the API all wait in one queue, in the order of the log
+ * positions that they depend on. The log's thread says how far the disk is; everything up to there leaves, in order. So the
+ * order in which a station was answered is the order in which it asked, and nothing overtakes the disk. */
+#include "gateway/parts.h"
+
+#include <sys/random.h>
+
+#define MAILBOX_MAX       4096
+#define WORKER_THREADS    2
+#define DRAIN_CHECK_MS    20
+
+static uint64_t rotate(uint64_t x, int k)
+{
+    return (x << k) | (x >> (64 - k));
+}
+
+/* xoshiro256++, seeded from the system: for trace ids, message ids and the tails of quarantine ids, none of them a secret. */
+static uint64_t random_next(struct gateway *g)
+{
+    uint64_t *s = g->random_state, result = rotate(s[0] + s[3], 23) + s[0], t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate(s[3], 45);
+    return result;
+}
+
+void random_fill(struct gateway *g, uint8_t *out, size_t len)
+{
+    for (size_t i = 0; i < len; i += 8) {
+        uint64_t r = random_next(g);
+        memcpy(out + i, &r, len - i < 8 ? len - i : 8);
+    }
+}
+
+void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const uint8_t *trace)
+{
+    if (trace != NULL)
+        memcpy(e->trace, trace, sizeof e->trace);
+    else
+        random_fill(g, e->trace, sizeof e->trace);
+    /* Room was seen to before the message was taken up: what follows from one message always fits behind that mark. */
+    check(eventlog_append(g->log, e) == OK);
+    if (slot != NULL)
+        slot->station.position = e->position;
+    metric_add_label(METRIC_EVENTS, event_kinds[e->type].wire, 1);
+}
+
+bool gateway_has_room(struct gateway *g)
+{
+    return eventlog_has_room(g->log);
+}
+
+/* --- what is held --- */
+
+struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes)
+{
+    (void)g;
+    struct held *h = mem_new(1, sizeof *h + bytes.len);
+    h->kind = kind;
+    h->len = bytes.len;
+    if (bytes.len > 0)
+        memcpy(h->bytes, bytes.at, bytes.len);
+    return h;
+}
+
+static void leave(struct gateway *g, struct held *h, struct instant now)
+{
+    struct session *s = h->session;
+    switch (h->kind) {
+    case HELD_ANSWER:
+        if (s->conn != NULL && conn_send(s->conn, (struct bytes){(const uint8_t *)h->bytes, h->len}, true) == OK)
+            metric_observe_us(METRIC_PUBLISH_LATENCY, instant_since(now, h->received).us);
+        break;
+    case HELD_ACCEPT:
+        if (s->conn != NULL)
+            session_accept(s);
+        break;
+    case HELD_COMMAND:
+        h->command->held--;
+        command_leave(g, h->command, s, (struct str){h->bytes, h->len});
+        break;
+    case HELD_QUEUED:
+        h->command->held--;
+        command_tell_queued(h->command);
+        break;
+    case HELD_DONE:
+        h->command->held--;
+        command_tell_done(g, h->command);
+        break;
+    case HELD_CALL:
+        h->done(h->data, OK, NULL);
+        break;
+    }
+    if (s != NULL) {
+        s->held--;
+        if (s->held <= HELD_A_STATION_MAX / 2)
+            session_resume(s, PAUSE_HELD);
+        session_unref(s);
+    }
+    free(h);
+}
+
+static void flush(struct gateway *g, uint64_t durable)
+{
+    struct instant now = clock_now();
+    g->flushed = durable;
+    while (g->held_first != NULL && g->held_first->position <= durable) {
+        struct held *h = g->held_first;
+        g->held_first = h->next;
+        if (g->held_first == NULL)
+            g->held_last = NULL;
+        g->held_count--;
+        leave(g, h, now);
+    }
+    while (!list_is_empty(&g->paused_room) && gateway_has_room(g)) {
+        struct session *s = CONTAINER(g->paused_room.next, struct session, turn);
+        list_take(&s->turn);
+        call_again(s);
+    }
+}
+
+void held_add(struct gateway *g, struct held *h, uint64_t position)
+{
+    h->position = position;
+    if (h->session != NULL)
+        h->session->held++;
+    if (h->command != NULL)
+        h->command->held++;
+    if (g->held_first == NULL && position <= g->flushed) {
+        leave(g, h, h->received);
+        return;
+    }
+    if (g->held_last != NULL)
+        g->held_last->next = h;
+    else
+        g->held_first = h;
+    g->held_last = h;
+    g->held_count++;
+    if (h->session != NULL && h->session->held >= HELD_A_STATION_MAX)
+        session_pause(h->session, PAUSE_HELD);
+}
+
+static void on_durable_mail(struct mail *m)
+{
+    struct gateway *g = CONTAINER(m, struct gateway, durable_mail.mail);
+    atomic_store(&g->durable_mail.is_posted, false);
+    flush(g, atomic_load(&g->durable));
+}
+
+void gateway_on_durable(struct gateway *g, uint64_t position)
+{
+    atomic_store(&g->durable, position);
+    if (!atomic_exchange(&g->durable_mail.is_posted, true))
+        mailbox_post_always(g->mailbox, &g->durable_mail.mail);
+}
+
+void gateway_on_projected(struct gateway *g, uint64_t position)
+{
+    atomic_store(&g->projected, position);
+}
+
+/* --- the round --- */
+
+static void on_round_end(void *data)
+{
+    struct gateway *g = data;
+    eventlog_commit(g->log);
+    while (!list_is_empty(&g->paused_turn)) {
+        struct session *s = CONTAINER(g->paused_turn.next, struct session, turn);
+        list_take(&s->turn);
+        s->messages_in_round = 0;
+        session_resume(s, PAUSE_TURN);
+    }
+    atomic_store(&g->stat_connections, g->session_count);
+    atomic_store(&g->stat_slots, g->slots.count);
+    atomic_store(&g->stat_held, g->held_count);
+    metric_set(METRIC_CONNECTED, (int64_t)g->session_count);
+}
+
+/* --- opening --- */
+
+static void *open_reader(void *arg)
+{
+    struct db *d = NULL;
+    struct fault why;
+    if (db_open(((struct gateway *)arg)->db_path, DB_READER, &d, &why) != OK)
+        LOG_ERROR("store.unreadable", F_CSTR("err", why.reason));
+    return d;
+}
+
+static void close_reader(void *state)
+{
+    db_close(state);
+}
+
+static void split_prefixes(struct gateway *g)
+{
+    struct str rest = g->config->ocpp_path;
+    while (rest.len > 0 && g->prefix_count < PREFIXES_MAX) {
+        size_t n = 0;
+        while (n < rest.len && rest.at[n] != '|')
+            n++;
+        if (n > 0)
+            g->prefixes[g->prefix_count++] = (struct str){rest.at, n};
+        rest = n < rest.len ? (struct str){rest.at + n + 1, rest.len - n - 1} : (struct str){rest.at + n, 0};
+    }
+}
+
+static struct gateway *gateway_new(const struct gateway_options *o)
+{
+    const struct config *c = o->config;
+    struct gateway *g = mem_new(1, sizeof *g);
+    g->config = c;
+    g->loop = o->loop;
+    g->log = o->log;
+    g->bus = o->bus;
+    g->db_path = strdup(o->db_path);
+    g->log_dir = strndup(o->log_dir.at, o->log_dir.len);
+    g->started_at = clock_now();
+    g->policy = (struct ocpp_policy){
+        .is_strict = c->ocpp_strict,
+        .unknown_station = (enum registration)(REGISTRATION_ACCEPTED + c->device_unknown),
+        .heartbeat_s = c->ocpp_heartbeat_s,
+        .boot_retry_s = c->ocpp_boot_retry_s,
+        .accepts_unknown_tags = c->unknown_tag == 1,
+        .max_concurrent = (int32_t)c->concurrent_tx,
+        .heartbeat_events = c->event_heartbeat,
+    };
+    check(getrandom(g->random_state, sizeof g->random_state, 0) == sizeof g->random_state);
+    check(getrandom(g->hash_key, sizeof g->hash_key, 0) == sizeof g->hash_key);
+    g->tags = tag_book_new(g->hash_key);
+    map_init(&g->slots, g->hash_key);
+    map_init(&g->tag_cache, g->hash_key);
+    map_init(&g->commands, g->hash_key);
+    map_init(&g->failures, g->hash_key);
+    list_init(&g->sessions);
+    list_init(&g->paused_turn);
+    list_init(&g->paused_room);
+    arena_init(&g->arena, MESSAGE_ARENA_MAX);
+    buf_init(&g->text, MESSAGE_ARENA_MAX);
+    g->durable_mail.mail.on_arrive = on_durable_mail;
+    g->mailbox = mailbox_new(o->loop, MAILBOX_MAX);
+    g->workers = workers_new(o->loop, WORKER_THREADS, open_reader, close_reader, g);
+    split_prefixes(g);
+    return g;
+}
+
+static enum err count_open_tags(struct gateway *g, struct db *d)
+{
+    struct db_rows *r = db_rows(d, "SELECT id_tag FROM transactions WHERE state = 'open'", NULL, 0);
+    while (db_next(r))
+        tag_book_add(g->tags, db_col_text(r, 0), 1);
+    return db_rows_end(r);
+}
+
+/* Whoever was connected when the process ended is not any more: consumers are told, with the station's next sequence. */
+static enum err tell_lost(struct gateway *g, struct db *d)
+{
+    struct event started = {.type = EVENT_GATEWAY_STARTED, .station = g->config->gateway_id, .received = clock_now(),
+                            .device_time = INSTANT_NONE, .payload = STR("{}")};
+    struct db_rows *r = db_rows(d, "SELECT charge_point_id, sequence, generation FROM charge_points WHERE online = 1", NULL, 0);
+    while (db_next(r)) {
+        struct ev_disconnected p = {.reason = STR("server_shutdown"), .generation = {db_col_int(r, 2), true}};
+        buf_clear(&g->text);
+        schema_write(&ev_disconnected_message, &p, &g->text);
+        struct event e = {.type = EVENT_DISCONNECTED, .station = db_col_text(r, 0), .received = clock_now(),
+                          .device_time = INSTANT_NONE, .sequence = (uint64_t)db_col_int(r, 1) + 1, .payload = buf_str(&g->text)};
+        gateway_append(g, NULL, &e, NULL);
+        if (!gateway_has_room(g))
+            eventlog_commit(g->log);
+    }
+    enum err e = db_rows_end(r);
+    gateway_append(g, NULL, &started, NULL);
+    return e;
+}
+
+struct key_request {
+    uint8_t random[16];
+    uint64_t *key;
+};
+static enum err take_key(struct db *d, void *arg, struct fault *why)
+{
+    struct key_request *k = arg;
+    (void)why;
+    return stations_id_key(d, k->random, k->key);
+}
+
+enum err gateway_open(const struct gateway_options *o, struct gateway **out, struct fault *why)
+{
+    struct gateway *g = gateway_new(o);
+    struct key_request key = {.key = g->id_key};
+    struct db *d = NULL;
+    check(getrandom(key.random, sizeof key.random, 0) == sizeof key.random);
+    enum err e = bus_write(o->bus, take_key, &key, why);
+    if (e == OK)
+        e = db_open(o->db_path, DB_READER, &d, why);
+    if (e == OK) {
+        g->next_number = stations_last_number(d) + 1;
+        e = count_open_tags(g, d);
+    }
+    if (e == OK)
+        e = tell_lost(g, d);
+    if (e == OK)
+        e = commands_resume(g, d);
+    db_close(d);
+    eventlog_commit(o->log);
+    if (e != OK) {
+        gateway_close(g);
+        return e;
+    }
+    *out = g;
+    return OK;
+}
+
+static enum err listen_one(struct gateway *g, struct str address, struct tls *tls, struct listener **out, struct fault *why)
+{
+    const struct config *c = g->config;
+    struct listener_options o = {
+        .address = address,
+        .tls = tls,
+        .conn = conn_options_default(),
+        .handlers = &session_handlers,
+        .data = g,
+        .connections_max = (unsigned)c->connections_max,
+        .handshakes_max = (unsigned)c->handshakes_max,
+    };
+    o.conn.limits.message_max = (size_t)c->ocpp_message_max;
+    o.conn.ping_ms = (int)c->ping_s * 1000;
+    o.conn.lenient_upgrade = !c->ocpp_strict;
+    return address.len == 0 ? OK : listener_open(g->loop, &o, out, why);
+}
+
+enum err gateway_listen(struct gateway *g, struct fault *why)
+{
+    const struct config *c = g->config;
+    enum err e = OK;
+    if (c->listen_ocpp_tls.len > 0) {
+        struct tls_options o = {.certificate = c->tls_certificate, .key = c->tls_key, .certificate2 = c->tls_certificate2,
+                                .key2 = c->tls_key2, .client_ca = c->tls_client_ca};
+        e = tls_server_open(&o, &g->tls, why);
+    }
+    if (e == OK)
+        e = listen_one(g, c->listen_ocpp, NULL, &g->plain, why);
+    if (e == OK)
+        e = listen_one(g, c->listen_ocpp_tls, g->tls, &g->tls_listener, why);
+    if (e == OK)
+        loop_on_round_end(g->loop, on_round_end, g);
+    return e;
+}
+
+struct str gateway_address(const struct gateway *g)
+{
+    return g->plain == NULL ? (struct str){NULL, 0} : listener_address(g->plain);
+}
+
+struct str gateway_address_tls(const struct gateway *g)
+{
+    return g->tls_listener == NULL ? (struct str){NULL, 0} : listener_address(g->tls_listener);
+}
+
+/* --- the end --- */
+
+static void drain_step(struct timer *t)
+{
+    struct gateway *g = CONTAINER(t, struct gateway, drain_check);
+    if (g->held_count == 0)
+        for (struct link *l = g->sessions.next, *next; l != &g->sessions; l = next) {
+            next = l->next;
+            session_close(CONTAINER(l, struct session, link), CONN_END_SHUTDOWN, WS_CLOSE_GOING_AWAY, STR("server stops"));
+        }
+    eventlog_commit(g->log);
+    if (g->session_count == 0 && g->held_count == 0) {
+        g->drained(g->drained_data);
+        return;
+    }
+    timer_start(g->loop, &g->drain_check, DRAIN_CHECK_MS);
+}
+
+void gateway_drain(struct gateway *g, void (*done)(void *data), void *data)
+{
+    if (g->is_draining)
+        return;
+    g->is_draining = true;
+    g->drained = done;
+    g->drained_data = data;
+    if (g->plain != NULL)
+        listener_close(g->plain);
+    if (g->tls_listener != NULL)
+        listener_close(g->tls_listener);
+    g->plain = g->tls_listener = NULL;
+    timer_init(&g->drain_check, drain_step);
+    timer_start(g->loop, &g->drain_check, 0);
+}
+
+void gateway_close(struct gateway *g)
+{
+    if (g == NULL)
+        return;
+    workers_free(g->workers);
+    mailbox_free(g->mailbox);
+    while (g->held_first != NULL) {
+        struct held *h = g->held_first;
+        g->held_first = h->next;
+        free(h);
+    }
+    commands_release(g);
+    slots_release(g);
+    tag_cache_release(g);
+    size_t i = 0;
+    for (void *f; (f = map_next(&g->failures, &i)) != NULL;)
+        free(f);
+    map_release(&g->failures);
+    tag_book_free(g->tags);
+    arena_release(&g->arena);
+    buf_release(&g->text);
+    tls_close(g->tls);
+    free(g->db_path);
+    free(g->log_dir);
+    free(g);
+}
+
+void gateway_stats(struct gateway *g, struct gateway_stats *out)
+{
+    *out = (struct gateway_stats){
+        .connections = atomic_load(&g->stat_connections),
+        .stations_in_memory = atomic_load(&g->stat_slots),
+        .commands_open = atomic_load(&g->stat_commands),
+        .held_answers = atomic_load(&g->stat_held),
+        .started_at = g->started_at,
+    };
+}

@@ -1,0 +1,232 @@
+/* gateway/parts.h - private to gateway/: what its files share.
+ *
+ *   gateway.c   opening, rounds, what is held until it is durable, draining
+ *   slots.c     the stations in memory: found, loaded, dropped
+ *   sessions.c  connections: upgrade, authentication, take-over, end
+ *   calls.c     messages: to the pure core and into the log
+ *   commands.c  commands: queue, send, answer, time-outs
+ *   people.c    what a person decides: closing a transaction, quarantine */
+#ifndef GATEWAY_PARTS_H
+#define GATEWAY_PARTS_H
+#include "gateway/gateway.h"
+
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "proto/ocpp16/decide.h"
+#include "services/stations/stations.h"
+#include "wire/conn.h"
+#include "wire/tls.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGES_A_ROUND_MAX 16      /* of one station, then the others have their turn */
+#define HELD_A_STATION_MAX   64      /* answers on their way to the disk; past it the station is not read */
+#define GARBAGE_MAX          32      /* in a row, then 1008 */
+#define TAGS_CACHED_MAX      65536
+#define COMMANDS_DONE_KEPT   4096    /* for repeats of a command id */
+#define LISTENERS_MAX        4       /* that wait for one command */
+#define MESSAGE_ARENA_MAX    ((size_t)24 << 20)
+#define PREFIXES_MAX         8
+#define SECURITY_PROFILE_TLS 2
+
+struct session;
+struct command;
+
+/* A station in memory. */
+struct slot {
+    struct station station;
+    struct gateway *gateway;
+    bool is_loaded, is_loading, is_dropped, has_row;
+    struct session *session;       /* the current one, or NULL */
+    struct link waiting;           /* sessions and works that wait for the load: struct waiter */
+    struct link commands;          /* queued, in order: struct command */
+    size_t command_count;
+    struct command *outstanding;   /* sent, or about to be, and not answered */
+    int64_t lost_ms;               /* monotonic time of the last disconnect; 0: none in this process */
+    struct timer sweep;            /* drops it from memory when nothing needs it */
+    unsigned pins;                 /* jobs under way that hold it */
+};
+
+/* Something to go on with when a slot is loaded. */
+struct waiter {
+    struct link link;
+    void (*on_loaded)(struct waiter *w, struct slot *slot, enum err e);
+};
+
+enum pause_reason { PAUSE_TURN = 1, PAUSE_ROOM = 2, PAUSE_LOOKUP = 4, PAUSE_HELD = 8, PAUSE_RATE = 16 };
+
+struct session {
+    struct conn *conn;             /* NULL when it has ended */
+    struct gateway *gateway;
+    struct slot *slot;             /* NULL until it is known */
+    struct waiter waiter;
+    struct link link;              /* of gateway.sessions, or alone */
+    struct link turn;              /* of gateway.paused_turn or .paused_room */
+    uint64_t generation;
+    char *identity;
+    char protocol[16];             /* accepted sub-protocol; "" none was offered */
+    bool is_refused_protocol, is_tls, is_open, is_booted, is_ready_for_commands;
+    uint8_t *password;
+    size_t password_len;
+    enum err password_state;
+    struct timer boot_wait;
+    unsigned pauses;               /* of enum pause_reason */
+    unsigned messages_in_round;
+    unsigned held;                 /* things of this session in the held queue */
+    unsigned garbage;
+    struct buf stash;              /* the message at hand while it waits (room, look-up) */
+    bool has_stash;
+    int64_t rate_tokens_milli, rate_at_ms;
+    struct timer rate_wait;
+    int64_t trigger_until_ms;      /* a pending station may answer what we triggered */
+};
+
+/* What waits until the log is durable up to position. */
+enum held_kind { HELD_ANSWER, HELD_ACCEPT, HELD_COMMAND, HELD_QUEUED, HELD_DONE, HELD_CALL };
+struct held {
+    struct held *next;
+    uint64_t position;
+    enum held_kind kind;
+    struct session *session;       /* ANSWER, ACCEPT, COMMAND */
+    struct command *command;       /* COMMAND, QUEUED, DONE */
+    gateway_done *done;            /* CALL */
+    void *data;
+    struct instant received;
+    size_t len;
+    char bytes[];                  /* ANSWER, COMMAND */
+};
+
+enum command_state { COMMAND_STATE_QUEUED, COMMAND_STATE_SENT, COMMAND_STATE_DONE };
+struct command {
+    struct link link;              /* of slot.commands while queued */
+    struct slot *slot;             /* NULL when done */
+    struct timer timer;            /* expiry while queued, answer time-out while sent */
+    enum command_state state;
+    bool is_urgent, is_on_the_wire, is_finished;
+    unsigned held;
+    char id[65];
+    char station[IDENTITY_MAX + 1];
+    const struct ocpp_action *action;
+    char *payload, *response;
+    char origin[16], outcome[16], status[64], reason[48], message_id[UUID_TEXT_SIZE];
+    uint8_t trace[16];
+    struct instant queued_at, sent_at, done_at, expires_at;
+    int64_t queued_ms;
+    uint64_t generation;           /* of the session it was sent on */
+    struct command_listener listeners[LISTENERS_MAX];
+    size_t listener_count;
+    size_t told_queued;            /* listeners whose on_queued has run */
+};
+
+struct failures {                  /* failed log-ins of one address */
+    char network[64];
+    int64_t window_ms;
+    int64_t count;
+};
+
+struct gateway {
+    const struct config *config;
+    struct loop *loop;
+    struct eventlog *log;
+    struct bus *bus;
+    char *db_path, *log_dir;
+    struct workers *workers;
+    struct mailbox *mailbox;
+    struct listener *plain, *tls_listener;
+    struct tls *tls;
+    struct str prefixes[PREFIXES_MAX];
+    size_t prefix_count;
+
+    struct ocpp_policy policy;
+    uint64_t id_key[2];
+    uint64_t next_number;
+    struct tag_book *tags;
+    struct map slots;              /* id -> struct slot */
+    struct link sessions;
+    size_t session_count;
+    struct map tag_cache;          /* key -> struct cached_tag */
+    struct map commands;           /* id -> struct command, the open ones and the last done */
+    struct command *done_ring[COMMANDS_DONE_KEPT];
+    size_t done_next;
+    struct map failures;
+
+    struct held *held_first, *held_last;
+    size_t held_count;
+    struct link paused_turn, paused_room;
+    _Atomic uint64_t durable, projected;
+    uint64_t flushed;
+    struct {
+        struct mail mail;
+        struct gateway *gateway;
+        atomic_bool is_posted;
+    } durable_mail;
+
+    struct arena arena;
+    struct buf text;
+    uint64_t random_state[4];
+    uint64_t hash_key[2];
+    struct instant started_at;
+
+    struct instant lost[64];       /* a ring of minutes is enough: window seconds and their counts */
+    int64_t mass_window_began_ms, mass_count;
+    bool mass_told;
+    char mass_networks[8][64];
+    size_t mass_network_count;
+
+    bool is_draining;
+    void (*drained)(void *data);
+    void *drained_data;
+    struct timer drain_check;
+    _Atomic uint64_t stat_connections, stat_slots, stat_commands, stat_held;
+};
+
+/* gateway.c */
+void random_fill(struct gateway *g, uint8_t *out, size_t len);        /* not for secrets */
+/* Appends with a trace (NULL: a new one), counts it. The log's pending bytes are checked by gateway_has_room before. */
+void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const uint8_t *trace);
+struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes);
+void held_add(struct gateway *g, struct held *h, uint64_t position);  /* goes at once if that is durable and nothing is before it */
+bool gateway_has_room(struct gateway *g);
+
+/* slots.c */
+struct slot *slot_find(struct gateway *g, struct str id);
+/* on_loaded is called now or later: OK, ERR_UNKNOWN (no row: the slot is there, unregistered), else the store's error. */
+void slot_load(struct gateway *g, struct str id, struct waiter *w);
+struct slot *slot_load_now(struct gateway *g, struct db *d, struct str id); /* at start, before the loop runs */
+void slot_rest(struct slot *slot);   /* nothing needs it at the moment: maybe drop it later */
+void slot_free(struct slot *slot);
+void slots_release(struct gateway *g);
+
+/* sessions.c */
+extern const struct conn_handlers session_handlers;
+void session_accept(struct session *s);          /* its generation is durable */
+void session_pause(struct session *s, enum pause_reason why);
+void session_resume(struct session *s, enum pause_reason why);
+void session_unref(struct session *s);           /* frees it when it has ended and nothing is held for it */
+void session_close(struct session *s, enum conn_end why, uint16_t code, struct str reason);
+
+/* calls.c */
+void call_message(struct session *s, struct str text);
+void call_again(struct session *s);              /* the stashed message */
+const struct id_tag *tag_cached(struct gateway *g, struct str id_tag);
+void tag_cache_put(struct gateway *g, struct str id_tag, const struct id_tag *tag);
+void tag_cache_drop(struct gateway *g, struct str id_tag);
+void tag_cache_release(struct gateway *g);
+/* Events of a decision into the log; position of the last. */
+void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_decision *d, const uint8_t *trace);
+struct ocpp_input input_of(struct gateway *g, struct slot *slot);
+
+/* commands.c */
+void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct str text);
+void commands_on_connected(struct slot *slot);
+void commands_on_lost(struct slot *slot, bool is_for_good);
+void commands_try_send(struct slot *slot);
+void command_leave(struct gateway *g, struct command *c, struct session *s, struct str frame);
+void command_tell_queued(struct command *c);
+void command_tell_done(struct gateway *g, struct command *c);
+void commands_trigger_boot(struct slot *slot);
+enum err commands_resume(struct gateway *g, struct db *d);
+void commands_release(struct gateway *g);
+#endif

@@ -1,0 +1,468 @@
+/* gateway/sessions.c - a station's connection: who is it, may it come in, whose place does it take, what ended it.
+ *
+ * Order of checks: ocpp16.md 1.3. Only a connection that has authenticated takes the place of another; its generation is
+ * in the log before its upgrade is answered, so no older connection can come back over a restart. */
+#include "gateway/parts.h"
+#include "wire/secret.h"
+
+#include <stdio.h>
+
+#define FAILURE_WINDOW_MS   60000
+#define FAILURES_KEPT_MAX   65536
+#define SLOW_AFTER_MS       1000
+#define CLOSE_REPLACED      4001 /* private use: a newer connection of the same identity */
+#define CONTINUE_MS         1
+
+/* "10.0.0.7:41234" -> "10.0.0.7", the address whose failures are counted. */
+static struct str host_of(struct str remote)
+{
+    for (size_t i = remote.len; i-- > 0;)
+        if (remote.at[i] == ':')
+            return (struct str){remote.at, i};
+    return remote;
+}
+
+static struct failures *failures_of(struct gateway *g, struct str host)
+{
+    struct failures *f = map_find(&g->failures, host);
+    if (f != NULL || g->failures.count >= FAILURES_KEPT_MAX)
+        return f;
+    f = mem_new(1, sizeof *f);
+    size_t len = str_copy(f->network, sizeof f->network, host);
+    (void)map_put(&g->failures, (struct str){f->network, len}, f);
+    return f;
+}
+
+static bool is_over_limit(struct gateway *g, struct str host)
+{
+    struct failures *f = map_find(&g->failures, host);
+    return f != NULL && clock_monotonic_ms() - f->window_ms < FAILURE_WINDOW_MS && f->count >= g->config->auth_failures;
+}
+
+static void count_failure(struct gateway *g, struct str host)
+{
+    struct failures *f = failures_of(g, host);
+    int64_t now = clock_monotonic_ms();
+    metric_add(METRIC_AUTH_FAILED, 1);
+    if (f == NULL)
+        return;
+    if (now - f->window_ms >= FAILURE_WINDOW_MS)
+        *f = (struct failures){.window_ms = now};
+    f->count++;
+}
+
+static void session_free(struct session *s)
+{
+    list_take(&s->turn);
+    list_take(&s->waiter.link);
+    timer_stop(&s->boot_wait);
+    timer_stop(&s->rate_wait);
+    buf_release(&s->stash);
+    secret_wipe(s->password, s->password_len);
+    free(s->password);
+    free(s->identity);
+    free(s);
+}
+
+void session_unref(struct session *s)
+{
+    if (s->conn == NULL && s->held == 0)
+        session_free(s);
+}
+
+void session_pause(struct session *s, enum pause_reason why)
+{
+    if (s->pauses == 0 && s->conn != NULL)
+        conn_pause(s->conn);
+    s->pauses |= why;
+}
+
+void session_resume(struct session *s, enum pause_reason why)
+{
+    bool was_paused = s->pauses != 0;
+    s->pauses &= ~(unsigned)why;
+    if (was_paused && s->pauses == 0 && s->conn != NULL)
+        conn_resume(s->conn);
+}
+
+void session_close(struct session *s, enum conn_end why, uint16_t code, struct str reason)
+{
+    if (s->conn != NULL)
+        conn_close(s->conn, why, code, reason);
+}
+
+static void refuse(struct session *s, int status, struct str extra)
+{
+    char text[8];
+    (void)snprintf(text, sizeof text, "%d", status);
+    metric_add_label(METRIC_CONN_REFUSED, str_of(text), 1);
+    LOG_INFO("connection.refused", F_CSTR("station", s->identity == NULL ? "" : s->identity), F_INT("conn", conn_number(s->conn)),
+             F_STR("remote", conn_remote(s->conn)), F_INT("status", status));
+    conn_refuse(s->conn, status, extra);
+}
+
+/* --- who is it --- */
+
+static bool secret_is(const struct station *st, struct bytes password)
+{
+    const struct bytes salt = {st->secret_salt, sizeof st->secret_salt};
+    uint8_t hash[SECRET_HASH_SIZE], text_hash[SECRET_HASH_SIZE], folded[64];
+    size_t text_len = password.len < sizeof folded ? password.len : sizeof folded;
+    for (size_t i = 0; i < text_len; i++) {
+        uint8_t c = password.at[i];
+        folded[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+    }
+    secret_hash(salt, password, hash);
+    secret_hash(salt, (struct bytes){folded, text_len}, text_hash);
+    bool is_bytes = secret_is_equal(hash, st->secret_hash, sizeof hash);
+    bool is_text = st->has_secret_text && text_len == password.len &&
+                   secret_is_equal(text_hash, st->secret_text_hash, sizeof text_hash);
+    return is_bytes || is_text;
+}
+
+/* A security event of the gateway's own about a station that is known: for others, the log line and the counter say it. */
+static void tell_failure(struct session *s, struct slot *slot)
+{
+    struct gateway *g = s->gateway;
+    count_failure(g, host_of(conn_remote(s->conn)));
+    LOG_WARN("auth.failed", F_CSTR("station", s->identity), F_INT("conn", conn_number(s->conn)),
+             F_STR("remote", conn_remote(s->conn)), F_CSTR("err", s->password_state == ERR_MISSING ? "no credentials" : "wrong credentials"));
+    if (!slot->has_row || !gateway_has_room(g))
+        return;
+    struct ev_security_event p = {.type = STR("FailedToAuthenticateAtCentralSystem"), .tech_info = conn_remote(s->conn),
+                                  .origin = STR("gateway")};
+    buf_clear(&g->text);
+    schema_write(&ev_security_event_message, &p, &g->text);
+    struct event e = {.type = EVENT_SECURITY_EVENT, .station = str_of(slot->station.id), .received = clock_now(),
+                      .device_time = INSTANT_NONE, .sequence = ++slot->station.sequence, .payload = buf_str(&g->text)};
+    gateway_append(g, slot, &e, NULL);
+}
+
+/* Which profile did it come with, and is that the one set for it (ocpp16.md 1.5)? Without one set, a secret alone decides. */
+static int profile_status(struct session *s, const struct station *st)
+{
+    bool has_certificate = conn_peer_name(s->conn).at != NULL;
+    switch (st->security_profile) {
+    case 1:
+        return s->is_tls ? 403 : 0;
+    case 2:
+        return s->is_tls ? 0 : 403;
+    case 3:
+        return s->is_tls && has_certificate ? 0 : 403;
+    default:
+        return 0;
+    }
+}
+
+static bool is_authentic(struct session *s, const struct station *st)
+{
+    if (st->security_profile == 3)
+        return str_eq(conn_peer_name(s->conn), str_of(st->id)); /* CN is the station's own name (1.5) */
+    if (!st->has_secret)
+        return st->security_profile == 0; /* a profile that needs a secret, and none is set: nobody comes in */
+    return s->password_state == OK && secret_is(st, (struct bytes){s->password, s->password_len});
+}
+
+/* --- coming in --- */
+
+static void count_mass_loss(struct gateway *g, struct str remote);
+
+static void tell_ended(struct session *s, enum conn_end why)
+{
+    struct gateway *g = s->gateway;
+    struct slot *slot = s->slot;
+    struct ev_disconnected p = {.reason = str_of(conn_end_text(why)), .generation = {(int64_t)s->generation, true}};
+    buf_clear(&g->text);
+    schema_write(&ev_disconnected_message, &p, &g->text);
+    struct event e = {.type = EVENT_DISCONNECTED, .station = str_of(slot->station.id), .received = clock_now(),
+                      .device_time = INSTANT_NONE, .sequence = ++slot->station.sequence, .payload = buf_str(&g->text)};
+    gateway_append(g, slot, &e, NULL);
+    metric_add_label(METRIC_CONN_ENDED, p.reason, 1);
+    LOG_INFO("connection.ended", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(s->conn)), F_STR("reason", p.reason));
+    if (why != CONN_END_REPLACED && why != CONN_END_SHUTDOWN)
+        count_mass_loss(g, conn_remote(s->conn));
+}
+
+/* The place is another's now: it keeps the queue, what was sent and not answered ends as unknown. */
+static void take_place_of(struct session *s, struct session *old)
+{
+    struct slot *slot = s->slot;
+    slot->session = NULL;
+    LOG_WARN("connection.replaced", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(old->conn)),
+             F_INT("by", conn_number(s->conn)));
+    tell_ended(old, CONN_END_REPLACED);
+    old->is_open = false;
+    list_take(&old->link);
+    s->gateway->session_count--;
+    commands_on_lost(slot, false);
+    session_close(old, CONN_END_REPLACED, CLOSE_REPLACED, STR("a newer connection of this station took over"));
+}
+
+static void come_in(struct session *s, struct slot *slot)
+{
+    struct gateway *g = s->gateway;
+    s->slot = slot;
+    if (slot->session != NULL)
+        take_place_of(s, slot->session);
+    slot->session = s;
+    timer_stop(&slot->sweep);
+    s->generation = ++slot->station.generation;
+    s->is_open = true;
+    list_add_last(&g->sessions, &s->link);
+    g->session_count++;
+    metric_add(METRIC_CONN_OPENED, 1);
+
+    int profile = s->is_tls ? (conn_peer_name(s->conn).at != NULL ? 3 : 2) : (slot->station.has_secret ? 1 : 0);
+    struct ev_connection_opened p = {.generation = {(int64_t)s->generation, true}, .protocol = STR("ocpp1.6"),
+                                     .remote_address = conn_remote(s->conn), .security_profile = {profile, true}};
+    buf_clear(&g->text);
+    schema_write(&ev_connection_opened_message, &p, &g->text);
+    struct event e = {.type = EVENT_CONNECTION_OPENED, .station = str_of(slot->station.id), .received = clock_now(),
+                      .device_time = INSTANT_NONE, .payload = buf_str(&g->text)};
+    gateway_append(g, slot, &e, NULL);
+    struct held *h = held_new(g, HELD_ACCEPT, STR(""));
+    h->session = s;
+    h->received = e.received;
+    held_add(g, h, e.position);
+    LOG_INFO("connection.opened", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(s->conn)),
+             F_STR("remote", conn_remote(s->conn)), F_INT("profile", profile), F_INT("generation", s->generation));
+}
+
+static void on_loaded(struct waiter *w, struct slot *slot, enum err e)
+{
+    struct session *s = CONTAINER(w, struct session, waiter);
+    struct gateway *g = s->gateway;
+    if (s->conn == NULL) {
+        session_unref(s);
+        return;
+    }
+    const struct station *st = &slot->station;
+    if (e != OK && e != ERR_UNKNOWN) {
+        refuse(s, 503, STR("Retry-After: 30\r\n"));
+        return;
+    }
+    if (e == ERR_UNKNOWN && g->policy.unknown_station == REGISTRATION_REJECTED) {
+        count_failure(g, host_of(conn_remote(s->conn)));
+        refuse(s, 404, (struct str){NULL, 0});
+        return;
+    }
+    if (!gateway_has_room(g)) {
+        refuse(s, 503, STR("Retry-After: 10\r\n"));
+        return;
+    }
+    int status = profile_status(s, st);
+    if (status != 0) {
+        tell_failure(s, slot);
+        refuse(s, status, (struct str){NULL, 0});
+        return;
+    }
+    if (!is_authentic(s, st)) {
+        tell_failure(s, slot);
+        refuse(s, 401, STR("WWW-Authenticate: Basic realm=\"ocpp\"\r\n"));
+        return;
+    }
+    come_in(s, slot);
+}
+
+/* Picks ocpp1.6 from what is offered. A missing header is ocpp1.6, but in strict mode (ocpp16.md 1.2). */
+static void choose_protocol(struct session *s, const struct http_head *head)
+{
+    struct str token;
+    size_t cursor = 0, count = 0;
+    (void)http_find(head, STR("Sec-WebSocket-Protocol"), &count);
+    s->is_refused_protocol = count > 0 || s->gateway->config->ocpp_strict;
+    while (http_next_token(head, STR("Sec-WebSocket-Protocol"), &cursor, &token))
+        if (str_eq(token, STR("ocpp1.6"))) {
+            (void)str_copy(s->protocol, sizeof s->protocol, token);
+            s->is_refused_protocol = false;
+        }
+}
+
+static void read_password(struct session *s, const struct http_head *head)
+{
+    struct buf scratch;
+    struct bytes password = {NULL, 0};
+    buf_init(&scratch, HTTP_HEAD_MAX);
+    s->password_state = http_basic_password(head, str_of(s->identity), &scratch, &password);
+    if (s->password_state == OK) {
+        s->password = mem_new(1, password.len + 1);
+        memcpy(s->password, password.at, password.len);
+        s->password_len = password.len;
+    }
+    secret_wipe(scratch.at, scratch.len);
+    buf_release(&scratch);
+}
+
+static void on_boot_wait(struct timer *t)
+{
+    struct session *s = CONTAINER(t, struct session, boot_wait);
+    if (s->conn == NULL || s->is_ready_for_commands)
+        return;
+    s->is_ready_for_commands = true;
+    if (s->slot->command_count > 0)
+        commands_trigger_boot(s->slot);
+    commands_try_send(s->slot);
+}
+
+static void on_rate_wait(struct timer *t)
+{
+    session_resume(CONTAINER(t, struct session, rate_wait), PAUSE_RATE);
+}
+
+static void on_upgrade(struct conn *c, const struct http_head *head)
+{
+    struct gateway *g = listener_data(conn_listener(c));
+    struct session *s = mem_new(1, sizeof *s);
+    char identity[IDENTITY_MAX + 1];
+    size_t len;
+    s->conn = c;
+    s->gateway = g;
+    s->is_tls = conn_is_tls(c);
+    list_init(&s->link);
+    list_init(&s->turn);
+    list_init(&s->waiter.link);
+    timer_init(&s->boot_wait, on_boot_wait);
+    timer_init(&s->rate_wait, on_rate_wait);
+    buf_init(&s->stash, (size_t)g->config->ocpp_message_max);
+    conn_set_data(c, s);
+    enum err e = http_identity(head->target, g->prefixes, g->prefix_count, identity, &len);
+    if (e != OK) {
+        refuse(s, e == ERR_UNKNOWN ? 404 : 400, (struct str){NULL, 0});
+        return;
+    }
+    s->identity = mem_new(1, len + 1);
+    memcpy(s->identity, identity, len);
+    if (g->is_draining) {
+        refuse(s, 503, STR("Retry-After: 10\r\n"));
+        return;
+    }
+    if (is_over_limit(g, host_of(conn_remote(c)))) {
+        refuse(s, 429, STR("Retry-After: 60\r\n"));
+        return;
+    }
+    read_password(s, head);
+    choose_protocol(s, head);
+    s->waiter.on_loaded = on_loaded;
+    slot_load(g, str_of(s->identity), &s->waiter);
+}
+
+void session_accept(struct session *s)
+{
+    if (s->slot == NULL || s->slot->session != s)
+        return; /* replaced while its generation went to the disk */
+    conn_accept(s->conn, s->protocol[0] == 0 ? (struct str){NULL, 0} : str_of(s->protocol));
+    if (s->is_refused_protocol) {
+        LOG_WARN("protocol.refused", F_CSTR("station", s->identity), F_INT("conn", conn_number(s->conn)));
+        session_close(s, CONN_END_PROTOCOL, WS_CLOSE_PROTOCOL, STR("no common sub-protocol: ocpp1.6 is spoken here"));
+        return;
+    }
+    s->slot->lost_ms = 0;
+    if (s->slot->station.registration == REGISTRATION_ACCEPTED)
+        timer_start(s->gateway->loop, &s->boot_wait, s->gateway->config->ocpp_boot_wait_s * 1000);
+}
+
+/* --- going --- */
+
+static void add_network(struct gateway *g, struct str remote)
+{
+    struct str host = host_of(remote);
+    char network[64];
+    size_t dots = 0, n = 0;
+    while (n < host.len && n < sizeof network - 6 && (host.at[n] != '.' || ++dots < 3))
+        n++;
+    (void)snprintf(network, sizeof network, dots == 3 ? "%.*s.0/24" : "%.*s", (int)n, host.at);
+    for (size_t i = 0; i < g->mass_network_count; i++)
+        if (strcmp(g->mass_networks[i], network) == 0)
+            return;
+    if (g->mass_network_count < COUNT_OF(g->mass_networks))
+        memcpy(g->mass_networks[g->mass_network_count++], network, sizeof network);
+}
+
+/* Many stations lost at once is one piece of news, told once a window. */
+static void count_mass_loss(struct gateway *g, struct str remote)
+{
+    int64_t now = clock_monotonic_ms();
+    if (now - g->mass_window_began_ms >= g->config->mass_window_s * 1000) {
+        g->mass_window_began_ms = now;
+        g->mass_count = 0;
+        g->mass_network_count = 0;
+        g->mass_told = false;
+    }
+    g->mass_count++;
+    add_network(g, remote);
+    if (g->mass_told || g->mass_count < g->config->mass_count)
+        return;
+    g->mass_told = true;
+    struct str networks[COUNT_OF(g->mass_networks)];
+    for (size_t i = 0; i < g->mass_network_count; i++)
+        networks[i] = str_of(g->mass_networks[i]);
+    struct ev_mass_disconnect p = {.count = {g->mass_count, true}, .window_seconds = {g->config->mass_window_s, true},
+                                   .networks = {networks, g->mass_network_count}};
+    buf_clear(&g->text);
+    schema_write(&ev_mass_disconnect_message, &p, &g->text);
+    struct event e = {.type = EVENT_MASS_DISCONNECT, .station = g->config->gateway_id, .received = clock_now(),
+                      .device_time = INSTANT_NONE, .payload = buf_str(&g->text)};
+    gateway_append(g, NULL, &e, NULL);
+    LOG_ERROR("stations.lost", F_INT("count", g->mass_count), F_INT("window_s", g->config->mass_window_s));
+}
+
+static void on_close(struct conn *c, enum conn_end why, uint16_t close_code)
+{
+    struct session *s = conn_data(c);
+    (void)close_code;
+    if (s == NULL)
+        return;
+    if (s->is_open) {
+        s->is_open = false;
+        tell_ended(s, why);
+        list_take(&s->link);
+        s->gateway->session_count--;
+        s->slot->session = NULL;
+        s->slot->lost_ms = clock_monotonic_ms();
+        commands_on_lost(s->slot, s->gateway->is_draining);
+        slot_rest(s->slot);
+    }
+    timer_stop(&s->boot_wait);
+    timer_stop(&s->rate_wait);
+    list_take(&s->turn);
+    s->conn = NULL;
+    if (list_is_empty(&s->waiter.link)) /* else the load's end finds it */
+        session_unref(s);
+}
+
+static bool is_within_rate(struct session *s)
+{
+    int64_t rate = s->gateway->config->device_rate, now = clock_monotonic_ms();
+    if (rate == 0)
+        return true;
+    s->rate_tokens_milli += (now - s->rate_at_ms) * rate;
+    s->rate_at_ms = now;
+    if (s->rate_tokens_milli > rate * 1000)
+        s->rate_tokens_milli = rate * 1000;
+    s->rate_tokens_milli -= 1000;
+    return s->rate_tokens_milli > -1000;
+}
+
+static void on_message(struct conn *c, struct bytes message, bool is_text)
+{
+    struct session *s = conn_data(c);
+    if (!s->is_open || s->slot->session != s)
+        return;
+    if (!is_text) {
+        session_close(s, CONN_END_PROTOCOL, WS_CLOSE_KIND, STR("text messages only"));
+        return;
+    }
+    if (!is_within_rate(s)) {
+        metric_add(METRIC_THROTTLED, 1);
+        session_pause(s, PAUSE_RATE);
+        timer_start(s->gateway->loop, &s->rate_wait, 1000 / s->gateway->config->device_rate + CONTINUE_MS);
+    }
+    call_message(s, (struct str){(const char *)message.at, message.len});
+    if (s->conn != NULL && ++s->messages_in_round >= MESSAGES_A_ROUND_MAX) {
+        session_pause(s, PAUSE_TURN);
+        if (list_is_empty(&s->turn))
+            list_add_last(&s->gateway->paused_turn, &s->turn);
+    }
+}
+
+const struct conn_handlers session_handlers = {.on_upgrade = on_upgrade, .on_message = on_message, .on_close = on_close};

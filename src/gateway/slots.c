@@ -1,0 +1,151 @@
+/* gateway/slots.c - the stations in memory. A slot is made when someone asks for a station, filled from the store by a worker, and
+ * dropped when nobody needs it any more and the tables hold all that it knows. */
+#include "gateway/parts.h"
+
+#define SWEEP_MS 30000
+
+struct slot *slot_find(struct gateway *g, struct str id)
+{
+    return map_find(&g->slots, id);
+}
+
+void slot_free(struct slot *slot)
+{
+    timer_stop(&slot->sweep);
+    (void)map_take(&slot->gateway->slots, str_of(slot->station.id));
+    station_release(&slot->station);
+    free(slot);
+}
+
+void slots_release(struct gateway *g)
+{
+    size_t i = 0;
+    for (struct slot *slot; (slot = map_next(&g->slots, &i)) != NULL;) {
+        timer_stop(&slot->sweep);
+        station_release(&slot->station);
+        free(slot);
+    }
+    map_release(&g->slots);
+}
+
+/* In memory for a reason: connected, between two connections, with commands, or with something the tables do not have yet. */
+static void on_sweep(struct timer *t)
+{
+    struct slot *slot = CONTAINER(t, struct slot, sweep);
+    struct gateway *g = slot->gateway;
+    if (slot->session != NULL || slot->is_loading || !list_is_empty(&slot->waiting) || slot->pins > 0)
+        return; /* whoever ends that calls slot_rest again */
+    bool is_between = slot->lost_ms != 0 && clock_monotonic_ms() - slot->lost_ms < g->config->reconnect_grace_s * 1000;
+    bool is_written = slot->station.position <= atomic_load(&g->projected);
+    if (slot->command_count > 0 || slot->outstanding != NULL || is_between || !is_written) {
+        timer_start(g->loop, &slot->sweep, SWEEP_MS);
+        return;
+    }
+    slot_free(slot);
+}
+
+void slot_rest(struct slot *slot)
+{
+    bool is_empty = !slot->has_row && slot->station.position == 0 && slot->session == NULL && slot->command_count == 0 &&
+                    slot->outstanding == NULL && list_is_empty(&slot->waiting) && slot->pins == 0 && !slot->is_loading;
+    if (is_empty)
+        slot_free(slot); /* someone asked for a station that is none: keep nothing of it */
+    else
+        timer_start(slot->gateway->loop, &slot->sweep, SWEEP_MS);
+}
+
+static struct slot *slot_new(struct gateway *g, struct str id)
+{
+    struct slot *slot = mem_new(1, sizeof *slot);
+    slot->gateway = g;
+    station_init(&slot->station, id);
+    list_init(&slot->waiting);
+    list_init(&slot->commands);
+    timer_init(&slot->sweep, on_sweep);
+    (void)map_put(&g->slots, str_of(slot->station.id), slot);
+    return slot;
+}
+
+struct load_job {
+    struct job job;
+    struct slot *slot;
+    struct station loaded;
+    enum err error;
+};
+
+static void run_load(struct job *j)
+{
+    struct load_job *load = CONTAINER(j, struct load_job, job);
+    struct db *d = workers_state();
+    load->error = d == NULL ? ERR_IO : stations_load(d, str_of(load->loaded.id), &load->loaded);
+}
+
+static void finish_waiters(struct slot *slot, enum err e)
+{
+    struct link waiting;
+    list_init(&waiting);
+    slot->pins++;
+    while (!list_is_empty(&slot->waiting)) {
+        struct waiter *w = CONTAINER(slot->waiting.next, struct waiter, link);
+        list_take(&w->link);
+        w->on_loaded(w, slot, e);
+    }
+    slot->pins--;
+    if (slot->session == NULL)
+        slot_rest(slot);
+}
+
+static void done_load(struct job *j)
+{
+    struct load_job *load = CONTAINER(j, struct load_job, job);
+    struct slot *slot = load->slot;
+    slot->is_loading = false;
+    if (load->error == OK) {
+        (void)map_take(&slot->gateway->slots, str_of(slot->station.id)); /* its key is about to be freed */
+        station_release(&slot->station);
+        slot->station = load->loaded;
+        (void)map_put(&slot->gateway->slots, str_of(slot->station.id), slot);
+    } else {
+        station_release(&load->loaded);
+    }
+    slot->is_loaded = load->error == OK || load->error == ERR_UNKNOWN;
+    slot->has_row = load->error == OK;
+    if (!slot->is_loaded)
+        LOG_ERROR("station.unreadable", F_CSTR("station", slot->station.id), F_CSTR("err", err_text(load->error)));
+    enum err e = load->error;
+    free(load);
+    finish_waiters(slot, e);
+}
+
+void slot_load(struct gateway *g, struct str id, struct waiter *w)
+{
+    struct slot *slot = slot_find(g, id);
+    if (slot == NULL)
+        slot = slot_new(g, id);
+    if (slot->is_loaded) {
+        w->on_loaded(w, slot, slot->has_row || slot->station.position > 0 ? OK : ERR_UNKNOWN);
+        return;
+    }
+    list_add_last(&slot->waiting, &w->link);
+    if (slot->is_loading)
+        return;
+    struct load_job *load = mem_new(1, sizeof *load);
+    load->slot = slot;
+    load->job.run = run_load;
+    load->job.done = done_load;
+    station_init(&load->loaded, id);
+    slot->is_loading = true;
+    workers_add(g->workers, &load->job);
+}
+
+struct slot *slot_load_now(struct gateway *g, struct db *d, struct str id)
+{
+    struct slot *slot = slot_find(g, id);
+    if (slot != NULL)
+        return slot;
+    slot = slot_new(g, id);
+    enum err e = stations_load(d, id, &slot->station);
+    slot->is_loaded = e == OK || e == ERR_UNKNOWN;
+    slot->has_row = e == OK;
+    return slot;
+}

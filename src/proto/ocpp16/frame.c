@@ -1,0 +1,144 @@
+/* proto/ocpp16/frame.c - a frame is a JSON array; it is read in one pass, its payload left as text for the tables. */
+#include "proto/ocpp16/frame.h"
+
+/* The id: text, or (some stations) a number. Echoed as it came. */
+static bool read_id(struct json *j, struct arena *a, struct ocpp_frame *f)
+{
+    enum json_kind kind = json_next_item(j) ? json_peek(j) : JSON_NONE;
+    if (kind == JSON_NUMBER) {
+        if (!json_get_raw(j, &f->id_json))
+            return false;
+        f->id = f->id_json;
+        return true;
+    }
+    struct json_string s;
+    if (kind != JSON_STRING || !json_get_string(j, &s) || json_string_text(s, a, &f->id) != OK)
+        return false;
+    f->id_json = (struct str){s.raw.at - 1, s.raw.len + 2};
+    return s.raw.len <= OCPP_ID_MAX;
+}
+
+static bool read_text(struct json *j, struct arena *a, struct str *out)
+{
+    struct json_string s;
+    return json_peek(j) == JSON_STRING && json_get_string(j, &s) && json_string_text(s, a, out) == OK;
+}
+
+static enum err read_payload(struct json *j, struct ocpp_frame *f, struct fault *why)
+{
+    if (!json_next_item(j)) {
+        fault_set(why, STR("payload"), "the message ends before its payload");
+        return ERR_MISSING;
+    }
+    enum json_kind kind = json_peek(j);
+    if (kind == JSON_NULL) {
+        f->payload = STR("{}");
+        return json_get_null(j) ? OK : ERR_FORMAT;
+    }
+    if (!json_get_raw(j, &f->payload))
+        return ERR_FORMAT;
+    if (kind == JSON_OBJECT)
+        return OK;
+    fault_set(why, STR("payload"), "the payload is not an object");
+    return ERR_TYPE;
+}
+
+static enum err read_call(struct json *j, struct arena *a, struct ocpp_frame *f, struct fault *why)
+{
+    if (!json_next_item(j)) {
+        fault_set(why, STR("action"), "the message ends before its action");
+        return ERR_MISSING;
+    }
+    if (!read_text(j, a, &f->action)) {
+        fault_set(why, STR("action"), "the action is not text");
+        return ERR_TYPE;
+    }
+    return read_payload(j, f, why);
+}
+
+/* Description and details are always sent, but their absence is tolerated when reading (ocpp16.md 2.1). */
+static enum err read_error(struct json *j, struct arena *a, struct ocpp_frame *f)
+{
+    f->error_code = f->error_text = STR("");
+    f->payload = STR("{}");
+    if (json_next_item(j) && !read_text(j, a, &f->error_code))
+        return ERR_TYPE;
+    if (json_next_item(j) && !read_text(j, a, &f->error_text))
+        return ERR_TYPE;
+    if (json_next_item(j) && !json_get_raw(j, &f->payload))
+        return ERR_FORMAT;
+    return OK;
+}
+
+enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why)
+{
+    struct ocpp_frame f = {0};
+    struct json j;
+    struct str number;
+    int64_t kind;
+    json_init(&j, text);
+    if (json_peek(&j) != JSON_ARRAY || !json_open_array(&j)) {
+        fault_set(why, STR("frame"), "not a JSON array");
+        return ERR_FORMAT;
+    }
+    if (!json_next_item(&j) || json_peek(&j) != JSON_NUMBER || !json_get_number(&j, &number) ||
+        json_number_int(number, &kind) != OK) {
+        fault_set(why, STR("frame"), "does not begin with a message type number");
+        return ERR_FORMAT;
+    }
+    if (kind != OCPP_CALL && kind != OCPP_RESULT && kind != OCPP_ERROR) {
+        fault_set(why, STR("frame"), "message type %lld is none of 2, 3, 4", (long long)kind);
+        return ERR_UNSUPPORTED;
+    }
+    f.kind = (enum ocpp_frame_kind)kind;
+    if (!read_id(&j, a, &f)) {
+        fault_set(why, STR("id"), "no usable unique id");
+        return ERR_FORMAT;
+    }
+    enum err e = kind == OCPP_CALL ? read_call(&j, a, &f, why)
+                                   : (kind == OCPP_RESULT ? read_payload(&j, &f, why) : read_error(&j, a, &f));
+    while (json_next_item(&j)) /* further items are passed over, but must be JSON */
+        if (!json_skip(&j))
+            break;
+    if (json_end(&j) != OK) {
+        fault_set(why, STR("frame"), "not JSON: %s", j.reason == NULL ? "malformed" : j.reason);
+        return ERR_FORMAT;
+    }
+    if (e == OK || e == ERR_MISSING || e == ERR_TYPE)
+        *out = f;
+    return e;
+}
+
+void ocpp_write_call(struct buf *out, struct str id, struct str action, struct str payload)
+{
+    struct json_writer w;
+    jw_init(&w, out);
+    jw_open_array(&w);
+    jw_int(&w, OCPP_CALL);
+    jw_str(&w, id);
+    jw_str(&w, action);
+    jw_raw(&w, payload);
+    jw_close_array(&w);
+}
+
+void ocpp_write_result(struct buf *out, struct str id_json, struct str payload)
+{
+    buf_put_lit(out, "[3,");
+    buf_put_str(out, id_json);
+    buf_put_byte(out, ',');
+    buf_put_str(out, payload);
+    buf_put_byte(out, ']');
+}
+
+void ocpp_write_error(struct buf *out, struct str id_json, struct str code, struct str description)
+{
+    struct json_writer w;
+    jw_init(&w, out);
+    jw_open_array(&w);
+    jw_int(&w, OCPP_ERROR);
+    jw_raw(&w, id_json);
+    jw_str(&w, code);
+    jw_str(&w, description);
+    jw_raw(&w, STR("{}"));
+    jw_close_array(&w);
+}

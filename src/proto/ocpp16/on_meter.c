@@ -1,0 +1,137 @@
+/* proto/ocpp16/on_meter.c - MeterValues (ocpp16.md 5.5): always answered {}; attributed by transaction id, or where that is unusable by
+ * connector and time (field-lessons.md 7); kept with the device's own values and units. */
+#include "proto/ocpp16/handlers.h"
+
+/* Defaults of an absent part: ocpp16.md 3.1. */
+static struct str or_default(struct str s, struct str preset)
+{
+    return s.at != NULL && s.len > 0 ? s : preset;
+}
+
+static struct str default_unit(struct str measurand)
+{
+    static const struct {
+        struct str prefix, unit;
+    } rows[] = {
+        {{"Energy.Reactive", 15}, {"varh", 4}}, {{"Energy.", 7}, {"Wh", 2}},      {{"Power.Reactive", 14}, {"var", 3}},
+        {{"Power.Factor", 12}, {NULL, 0}},      {{"Power.", 6}, {"W", 1}},        {{"Current.", 8}, {"A", 1}},
+        {{"Voltage", 7}, {"V", 1}},             {{"Temperature", 11}, {"Celsius", 7}}, {{"SoC", 3}, {"Percent", 7}},
+        {{"Frequency", 9}, {"Hertz", 5}},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (str_starts(measurand, rows[i].prefix))
+            return rows[i].unit;
+    return (struct str){NULL, 0};
+}
+
+static struct ev_sampled_value *sampled(struct step *s, const struct sampled_value *v)
+{
+    struct ev_sampled_value *out = arena_take(s->arena, sizeof *out);
+    if (out == NULL)
+        return NULL;
+    struct str measurand = or_default(v->measurand.text, STR("Energy.Active.Import.Register"));
+    *out = (struct ev_sampled_value){
+        .value = v->value.at == NULL ? STR("") : v->value,
+        .measurand = measurand,
+        .unit = or_default(v->unit.text, default_unit(measurand)),
+        .phase = v->phase.text,
+        .context = v->context.text,
+        .location = v->location.text,
+        .format = v->format.text,
+    };
+    return out;
+}
+
+void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id, struct transaction *t)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < values->count; i++)
+        count += values->at[i].sampled_value.count;
+    struct ev_sample *samples = arena_take(s->arena, (count + 1) * sizeof *samples);
+    struct instant first = INSTANT_NONE;
+    struct ev_meter_values payload = {.connector_id = connector_id, .meter_values = {samples, 0}};
+    for (size_t i = 0; samples != NULL && i < values->count; i++) {
+        const struct meter_value *m = &values->at[i];
+        if (!instant_is_set(first))
+            first = m->timestamp.at;
+        for (size_t k = 0; k < m->sampled_value.count; k++) {
+            struct ev_sampled_value *v = sampled(s, &m->sampled_value.at[k]);
+            if (v != NULL)
+                samples[payload.meter_values.count++] = (struct ev_sample){m->timestamp, v};
+        }
+    }
+    if (t != NULL)
+        payload.transaction_id = transaction_text(s, t->id);
+    payload.flags = step_flags(s);
+    step_event(s, t == NULL ? EVENT_METER_VALUES : EVENT_TRANSACTION_METER, first, &payload);
+}
+
+/* The one open transaction of that connector, if it was open when the sample was taken. */
+static struct transaction *open_at(struct step *s, struct integer connector_id, struct instant at)
+{
+    struct transaction *t = connector_id.is_set && connector_id.value > 0
+                                ? station_open_on(s->station, connector_id.value) : NULL;
+    return t != NULL && (!instant_is_set(at) || !instant_before(at, t->device_started)) ? t : NULL;
+}
+
+static bool is_empty(const struct meter_value_list *values)
+{
+    for (size_t i = 0; i < values->count; i++)
+        if (values->at[i].sampled_value.count > 0)
+            return false;
+    return true;
+}
+
+static struct transaction *attribute(struct step *s, const struct meter_values_req *r, bool *is_foreign)
+{
+    *is_foreign = false;
+    if (r->connector_id.is_set && r->connector_id.value == 0)
+        return NULL; /* the main meter has no transaction: ignore one that is named */
+    if (r->transaction_id.is_set && r->transaction_id.value > 0) {
+        struct transaction *t = station_transaction(s->station, (uint32_t)r->transaction_id.value);
+        if (t != NULL) {
+            t->is_confirmed = true;
+            if (t->state == TRANSACTION_CLOSED)
+                step_flag(s, STR("after_stop"));
+            return t;
+        }
+        if (s->known->has_transaction && !s->known->is_of_other_station) {
+            step_flag(s, STR("after_stop"));
+            return station_add_transaction(s->station, &s->known->transaction);
+        }
+        *is_foreign = s->known->is_of_other_station;
+        step_flag(s, *is_foreign ? STR("foreign_transaction") : STR("unknown_transaction"));
+        if (*is_foreign)
+            return NULL;
+    }
+    struct transaction *t = open_at(s, r->connector_id, r->meter_value.at[0].timestamp.at);
+    if (t != NULL)
+        step_flag(s, STR("inferred"));
+    return t;
+}
+
+void on_meter_values(struct step *s)
+{
+    const struct meter_values_req *r = s->call->request;
+    if (is_empty(&r->meter_value) || (!r->connector_id.is_set && !r->transaction_id.is_set)) {
+        (void)step_quarantine(s, &(struct quarantine){
+            .reason = is_empty(&r->meter_value) ? STR("no_values") : STR("connector_missing"), .connector_id = r->connector_id});
+        return;
+    }
+    uint64_t key = ocpp_meter_key(s->call->frame.payload);
+    if (station_meter_is_repeat(s->station, key)) {
+        s->out->is_repeat = true;
+        return;
+    }
+    station_remember_meter(s->station, key);
+    if (s->call->why.reason[0] != 0)
+        step_flag(s, STR("format_bent"));
+    bool is_foreign;
+    struct transaction *t = attribute(s, r, &is_foreign);
+    struct integer connector_id = r->connector_id.is_set || t == NULL ? r->connector_id : (struct integer){t->connector_id, true};
+    if (t != NULL && transaction_apply(t, TRANSACTION_METER) != OK)
+        t = NULL;
+    if (connector_id.is_set && connector_id.value > 0)
+        (void)station_connector(s->station, connector_id.value);
+    emit_meter_values(s, &r->meter_value, connector_id, t);
+}

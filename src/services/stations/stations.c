@@ -1,0 +1,400 @@
+/* services/stations/stations.c - the consumer "stations": from events to rows, a table of handlers, one a type.
+ *
+ * What changes with every event (sequence, last seen) is gathered in memory and written once a batch and station, so that its
+ * cost does not grow with the events of a busy station. */
+#include "services/stations/stations.h"
+
+#include "proto/ocpp16/decide.h"
+#include "services/stations/embedded.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_SIZE_MAX ((size_t)4 << 20) /* of one event's payload when read */
+
+const struct migration stations_migrations[] = {{"stations/0001", embedded_0001_stations_sql}};
+const size_t stations_migration_count = COUNT_OF(stations_migrations);
+
+/* What a batch saw of one station. */
+struct seen {
+    struct str station; /* owned */
+    uint64_t sequence;
+    struct instant last_seen;
+    int64_t event_count;
+    bool has_skew;
+    int64_t skew_ms;
+};
+
+struct stations {
+    uint64_t id_key[2];
+    char gateway_id[65];
+    struct map seen;
+    uint64_t last_number;      /* highest transaction number of this batch; 0: none */
+    struct arena arena;
+    void (*on_committed)(void *data, uint64_t position);
+    void *data;
+};
+
+struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id, void (*on_committed)(void *data, uint64_t position), void *data)
+{
+    struct stations *s = mem_new(1, sizeof *s);
+    memcpy(s->id_key, id_key, sizeof s->id_key);
+    (void)str_copy(s->gateway_id, sizeof s->gateway_id, gateway_id);
+    map_init(&s->seen, id_key);
+    arena_init(&s->arena, TEXT_SIZE_MAX);
+    s->on_committed = on_committed;
+    s->data = data;
+    return s;
+}
+
+static void forget_seen(void *state)
+{
+    struct stations *s = state;
+    size_t i = 0;
+    for (struct seen *v; (v = map_next(&s->seen, &i)) != NULL;) {
+        free((void *)(uintptr_t)v->station.at);
+        free(v);
+    }
+    map_release(&s->seen);
+    map_init(&s->seen, s->id_key);
+    s->last_number = 0;
+}
+
+void stations_free(struct stations *s)
+{
+    if (s == NULL)
+        return;
+    forget_seen(s);
+    map_release(&s->seen);
+    arena_release(&s->arena);
+    free(s);
+}
+
+static struct seen *seen_of(struct stations *s, struct str station)
+{
+    struct seen *v = map_find(&s->seen, station);
+    if (v != NULL)
+        return v;
+    v = mem_new(1, sizeof *v);
+    char *copy = mem_new(1, station.len + 1);
+    memcpy(copy, station.at, station.len);
+    v->station = (struct str){copy, station.len};
+    v->last_seen = INSTANT_NONE;
+    (void)map_put(&s->seen, v->station, v);
+    return v;
+}
+
+/* One event being applied. */
+struct change {
+    struct stations *s;
+    struct db *db;
+    const struct event *e;
+    const void *payload;
+    struct seen *seen;
+};
+
+static void note_number(struct stations *s, uint64_t number)
+{
+    if (number > s->last_number)
+        s->last_number = number;
+}
+
+/* "1234567" -> its number; 0: no id of ours. */
+static uint64_t number_of(struct stations *s, struct str transaction_id)
+{
+    int64_t id;
+    if (transaction_id.at == NULL || str_to_int(transaction_id, &id) != OK || id <= 0 || id > INT32_MAX)
+        return 0;
+    return permute31_back(s->id_key, (uint32_t)id);
+}
+
+static struct str join_flags(struct stations *s, struct str_list flags)
+{
+    struct str all = STR("");
+    for (size_t i = 0; i < flags.count; i++)
+        all = arena_printf(&s->arena, "%.*s%s%.*s", STR_ARG(all), i == 0 ? "" : " ", STR_ARG(flags.at[i]));
+    return all;
+}
+
+static enum err on_connected(struct change *c)
+{
+    const struct ev_connected *p = c->payload;
+    bool is_accepted = c->e->type == EVENT_CONNECTED;
+    return DB_RUN(c->db,
+                  "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at, protocol, vendor, model,"
+                  " firmware_version, serial_number, iccid, imsi, meter_type, meter_serial_number, remote_address, booted_at)"
+                  " VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+                  " ON CONFLICT (charge_point_id) DO UPDATE SET protocol = ?4, vendor = ?5, model = ?6, firmware_version = ?7,"
+                  " serial_number = ?8, iccid = ?9, imsi = ?10, meter_type = ?11, meter_serial_number = ?12,"
+                  " remote_address = ?13, booted_at = coalesce(?14, charge_points.booted_at),"
+                  " registration = CASE WHEN charge_points.registration = 'unknown' THEN ?2 ELSE charge_points.registration END",
+                  db_text(c->e->station), db_text(p->registration.at == NULL ? STR("accepted") : p->registration),
+                  db_time(c->e->received), db_text(p->protocol), db_text(p->vendor), db_text(p->model),
+                  db_text(p->firmware_version), db_text(p->serial_number), db_text(p->iccid), db_text(p->imsi),
+                  db_text(p->meter_type), db_text(p->meter_serial), db_text(p->remote_address),
+                  is_accepted ? db_time(c->e->received) : db_null());
+}
+
+/* A station that nobody registered and that has not booted gets its row here, since its generation must outlive a restart:
+ * registration "unknown" until its boot is answered or a person decides. */
+static enum err on_opened(struct change *c)
+{
+    const struct ev_connection_opened *p = c->payload;
+    return DB_RUN(c->db,
+                  "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at, online, protocol, remote_address,"
+                  " connected_since, generation, gateway_id) VALUES (?1, 'unknown', ?4, ?4, 1, ?2, ?3, ?4, ?5, ?6)"
+                  " ON CONFLICT (charge_point_id) DO UPDATE SET online = 1, protocol = ?2, remote_address = ?3, connected_since = ?4,"
+                  " generation = ?5, gateway_id = ?6 WHERE charge_points.generation < ?5",
+                  db_text(c->e->station), db_text(p->protocol), db_text(p->remote_address), db_time(c->e->received),
+                  db_int(p->generation.value), db_text(str_of(c->s->gateway_id)));
+}
+
+static enum err on_disconnected(struct change *c)
+{
+    const struct ev_disconnected *p = c->payload;
+    return DB_RUN(c->db,
+                  "UPDATE charge_points SET online = 0, connected_since = NULL, disconnected_at = ?2"
+                  " WHERE charge_point_id = ?1 AND generation <= ?3",
+                  db_text(c->e->station), db_time(c->e->received),
+                  db_int(p->generation.is_set ? p->generation.value : INT64_MAX));
+}
+
+static enum err on_status(struct change *c)
+{
+    const struct ev_status_changed *p = c->payload;
+    if (instant_is_set(c->e->device_time)) {
+        c->seen->has_skew = true;
+        c->seen->skew_ms = instant_since(c->e->device_time, c->e->received).us / 1000;
+    }
+    return DB_RUN(c->db,
+                  "INSERT INTO connectors (charge_point_id, connector_id, status, error_code, info, vendor_error_code, since, updated_at)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)"
+                  " ON CONFLICT (charge_point_id, connector_id) DO UPDATE SET"
+                  " since = CASE WHEN connectors.status = ?3 THEN connectors.since ELSE ?7 END,"
+                  " status = ?3, error_code = ?4, info = ?5, vendor_error_code = ?6, updated_at = ?7",
+                  db_text(c->e->station), db_int(p->connector_id.value), db_text(p->status), db_text(p->error_code),
+                  db_text(p->info), db_text(p->vendor_error_code), db_time(c->e->received));
+}
+
+static bool has_flag(struct str_list flags, struct str flag)
+{
+    for (size_t i = 0; i < flags.count; i++)
+        if (str_eq(flags.at[i], flag))
+            return true;
+    return false;
+}
+
+static enum err on_started(struct change *c)
+{
+    const struct ev_transaction_started *p = c->payload;
+    uint64_t number = number_of(c->s, p->transaction_id);
+    if (number == 0)
+        return ERR_FORMAT;
+    note_number(c->s, number);
+    struct instant started = !instant_is_set(c->e->device_time) || has_flag(p->flags, STR("clock_corrected"))
+                                 ? c->e->received : c->e->device_time;
+    enum err e = OK;
+    if (p->supersedes.at != NULL)
+        e = DB_RUN(c->db,
+                   "UPDATE transactions SET state = 'closed', stopped_at = ?2, flags = trim(flags || ' superseded')"
+                   " WHERE number = ?1 AND state = 'open'",
+                   db_int((int64_t)number_of(c->s, p->supersedes)), db_time(started));
+    if (e == OK)
+        e = DB_RUN(c->db,
+                   "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, state,"
+                   " started_at, meter_start_wh, device_started_at, received_at, flags, position)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (number) DO NOTHING",
+                   db_int((int64_t)number), db_text(p->transaction_id), db_text(c->e->station),
+                   db_int(p->connector_id.value), db_text(p->id_tag), db_text(p->id_tag_status), db_time(started),
+                   db_int(p->meter_start_wh.value), db_time(c->e->device_time), db_time(c->e->received),
+                   db_text(join_flags(c->s, p->flags)), db_int((int64_t)c->e->position));
+    if (e == OK)
+        e = DB_RUN(c->db, "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                   db_text(c->e->station), db_int(p->connector_id.value));
+    return e;
+}
+
+static enum err on_meter(struct change *c)
+{
+    const struct ev_meter_values *p = c->payload;
+    struct ocpp_frame frame;
+    uint64_t key = 0;
+    if (c->e->frame.at != NULL && ocpp_frame_read(c->e->frame, &c->s->arena, &frame, NULL) == OK)
+        key = ocpp_meter_key(frame.payload);
+    return DB_RUN(c->db, "INSERT INTO transaction_readings (number, position, content_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                  db_int((int64_t)number_of(c->s, p->transaction_id)), db_int((int64_t)c->e->position), db_int((int64_t)key));
+}
+
+static enum err on_stopped(struct change *c)
+{
+    const struct ev_transaction_stopped *p = c->payload;
+    struct instant stopped = !instant_is_set(p->stop_timestamp.at) || has_flag(p->flags, STR("clock_corrected"))
+                                 ? c->e->received : p->stop_timestamp.at;
+    return DB_RUN(c->db,
+                  "UPDATE transactions SET state = 'closed', stopped_at = ?2, meter_stop_wh = ?3, energy_wh = ?4, stop_reason = ?5,"
+                  " stop_id_tag = ?6, device_stopped_at = ?7, flags = trim(flags || ' ' || ?8), stop_key = ?9"
+                  " WHERE number = ?1 AND stop_reason IS NULL",
+                  db_int((int64_t)number_of(c->s, p->transaction_id)), db_time(stopped), db_int(p->meter_stop_wh.value),
+                  db_int(p->energy_wh.value), db_text(p->reason), db_text(p->id_tag), db_time(p->stop_timestamp.at),
+                  db_text(join_flags(c->s, p->flags)),
+                  db_int((int64_t)ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at)));
+}
+
+static enum err on_command_queued(struct change *c)
+{
+    const struct ev_command_queued *p = c->payload;
+    char trace[33];
+    hex_write((struct bytes){c->e->trace, sizeof c->e->trace}, trace);
+    return DB_RUN(c->db,
+                  "INSERT INTO commands (command_id, charge_point_id, action, payload, origin, state, urgent, queued_at, expires_at,"
+                  " trace_id, position) VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+                  db_text(p->command_id), db_text(c->e->station), db_text(p->command_name), db_text(p->payload),
+                  db_text(p->origin), db_int(p->is_urgent.value), db_time(c->e->received), db_time(p->expires_at.at),
+                  db_text(str_of(trace)), db_int((int64_t)c->e->position));
+}
+
+static enum err on_command_sent(struct change *c)
+{
+    const struct ev_command_sent *p = c->payload;
+    return DB_RUN(c->db, "UPDATE commands SET state = 'sent', sent_at = ?2, message_id = ?3 WHERE command_id = ?1 AND state = 'queued'",
+                  db_text(p->command_id), db_time(c->e->received), db_text(p->message_id));
+}
+
+/* details: {"reason": ..} or {"response": ..}, see gateway/commands.c. */
+static enum err on_command_response(struct change *c)
+{
+    const struct ev_command_response *p = c->payload;
+    struct str response = {NULL, 0}, reason = {NULL, 0};
+    struct json j;
+    struct json_string key, text;
+    json_init(&j, p->details);
+    if (json_open_object(&j))
+        while (json_next_key(&j, &key)) {
+            if (json_string_is(key, STR("response")))
+                (void)json_get_raw(&j, &response);
+            else if (json_string_is(key, STR("reason")) && json_get_string(&j, &text))
+                reason = text.raw; /* one of our own words: never escaped */
+            else if (j.error == OK && !json_string_is(key, STR("reason")))
+                (void)json_skip(&j);
+        }
+    return DB_RUN(c->db,
+                  "UPDATE commands SET state = 'done', outcome = ?2, status = ?3, response = ?4, reason = ?5, done_at = ?6"
+                  " WHERE command_id = ?1 AND state <> 'done'",
+                  db_text(p->command_id), db_text(p->outcome), db_text(p->status), db_text(response), db_text(reason),
+                  db_time(c->e->received));
+}
+
+static enum err on_quarantined(struct change *c)
+{
+    const struct ev_quarantined *p = c->payload;
+    if (str_eq(p->action, STR("StartTransaction")))
+        note_number(c->s, number_of(c->s, p->transaction_id));
+    return DB_RUN(c->db,
+                  "INSERT INTO quarantine (quarantine_id, position, charge_point_id, action, reason, message_id, connector_id,"
+                  " transaction_id, suggestion, frame, received_at, state)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open') ON CONFLICT DO NOTHING",
+                  db_text(p->quarantine_id), db_int((int64_t)c->e->position), db_text(c->e->station), db_text(p->action),
+                  db_text(p->reason), db_text(p->message_id),
+                  p->connector_id.is_set ? db_int(p->connector_id.value) : db_null(), db_text(p->transaction_id),
+                  db_text(p->suggestion), db_text(c->e->frame.at == NULL ? STR("") : c->e->frame), db_time(c->e->received));
+}
+
+static enum err on_quarantine_resolved(struct change *c)
+{
+    const struct ev_quarantine_resolved *p = c->payload;
+    return DB_RUN(c->db,
+                  "UPDATE quarantine SET state = ?2, resolved_at = ?3, resolved_by = ?4, applied_to = ?5"
+                  " WHERE quarantine_id = ?1 AND state = 'open'",
+                  db_text(p->quarantine_id), db_text(p->resolution), db_time(c->e->received), db_text(p->by), db_text(p->transaction_id));
+}
+
+/* The process before this one is gone, and with it its connections; what it did not write down itself the gateway adds. */
+static enum err on_gateway_started(struct change *c)
+{
+    return DB_RUN(c->db, "UPDATE charge_points SET online = 0, connected_since = NULL, disconnected_at = ?1 WHERE online = 1",
+                  db_time(c->e->received));
+}
+
+static enum err (*const handlers[EVENT_TYPE_COUNT])(struct change *c) = {
+    [EVENT_CONNECTED] = on_connected,
+    [EVENT_BOOT_HELD] = on_connected,
+    [EVENT_CONNECTION_OPENED] = on_opened,
+    [EVENT_DISCONNECTED] = on_disconnected,
+    [EVENT_STATUS_CHANGED] = on_status,
+    [EVENT_TRANSACTION_STARTED] = on_started,
+    [EVENT_TRANSACTION_METER] = on_meter,
+    [EVENT_TRANSACTION_STOPPED] = on_stopped,
+    [EVENT_COMMAND_QUEUED] = on_command_queued,
+    [EVENT_COMMAND_SENT] = on_command_sent,
+    [EVENT_COMMAND_RESPONSE] = on_command_response,
+    [EVENT_QUARANTINED] = on_quarantined,
+    [EVENT_QUARANTINE_RESOLVED] = on_quarantine_resolved,
+    [EVENT_GATEWAY_STARTED] = on_gateway_started,
+};
+
+static enum err on_event(void *state, struct db *d, const struct event *e, struct fault *why)
+{
+    struct stations *s = state;
+    struct change c = {.s = s, .db = d, .e = e, .seen = seen_of(s, e->station)};
+    arena_reset(&s->arena);
+    if (e->sequence > c.seen->sequence)
+        c.seen->sequence = e->sequence;
+    c.seen->last_seen = e->received;
+    c.seen->event_count += event_kinds[e->type].is_published;
+    if (handlers[e->type] == NULL)
+        return OK;
+    void *payload = arena_take(&s->arena, event_kinds[e->type].payload->size + 1);
+    if (payload == NULL)
+        return ERR_MEMORY;
+    enum err err = event_read_payload(e, &s->arena, payload, why);
+    c.payload = payload;
+    if (err == OK)
+        err = handlers[e->type](&c);
+    if (err != OK && why->reason[0] == 0)
+        fault_set(why, event_kinds[e->type].wire, "%s", db_reason(d));
+    return err;
+}
+
+static enum err on_batch_end(void *state, struct db *d, struct fault *why)
+{
+    struct stations *s = state;
+    enum err e = OK;
+    size_t i = 0;
+    for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;)
+        e = DB_RUN(d,
+                   "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = ?3, event_count = event_count + ?4,"
+                   " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
+                   db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
+                   v->has_skew ? db_int(v->skew_ms) : db_null());
+    if (e == OK && s->last_number > 0)
+        e = DB_RUN(d,
+                   "INSERT INTO server_facts (name, value) VALUES ('last_transaction_number', ?1)"
+                   " ON CONFLICT (name) DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
+                   db_int((int64_t)s->last_number));
+    if (e != OK)
+        fault_set(why, STR("charge_points"), "%s", db_reason(d));
+    else
+        forget_seen(s);
+    return e;
+}
+
+static void on_committed(void *state, uint64_t position)
+{
+    struct stations *s = state;
+    if (s->on_committed != NULL)
+        s->on_committed(s->data, position);
+}
+
+void stations_consumer(struct stations *s, struct consumer *out)
+{
+    *out = (struct consumer){
+        .name = "stations",
+        .on_event = on_event,
+        .on_batch_end = on_batch_end,
+        .on_batch_undone = forget_seen,
+        .on_committed = on_committed,
+        .state = s,
+    };
+    for (int type = 1; type < EVENT_TYPE_COUNT; type++)
+        out->wants[type] = true;
+}
