@@ -1,15 +1,18 @@
-/* schema/schema.h - messages as data. A message is a list of lines in a .def file; from these lines come the struct, the
- * table by which it is read, checked, written and described, and the tests.
+/* schema/schema.h - messages as data. A message is a list of lines in a .def file; from these lines come the struct,
+ * the table by which it is read, checked, written and described, and the tests.
  *
  *     MESSAGE(meter_values_req, "MeterValues.req")
  *     FIELD(meter_values_req, INTEGER, connector_id,   "connectorId",   REQUIRED, 0)
  *     LIST (meter_values_req, meter_value, values,     "meterValue",    REQUIRED, 1)
  *     END(meter_values_req)
  *
- * A file that wants the structs says   #define SCHEMA_STRUCTS  / #include "schema/expand.h" / #include "x/messages.def",
- * one that wants the tables            #define SCHEMA_TABLES   likewise (see schema/expand.h).
+ * A file that wants the structs says
+ *     #define SCHEMA_STRUCTS
+ *     #include "schema/expand.h"
+ *     #include "x/messages.def"
+ * and one that wants the tables says SCHEMA_TABLES instead (see schema/expand.h).
  *
- * Every kind has one C type in which "absent" can be said. Text and numbers borrow from the message or from the arena. */
+ * Every kind has one C type in which "absent" can be said. Text and numbers borrow from the message or the arena. */
 #ifndef SCHEMA_SCHEMA_H
 #define SCHEMA_SCHEMA_H
 #include "base/json.h"
@@ -28,8 +31,8 @@ struct stamp {
     struct str text;
     struct instant at;
 };
-/* One of a list of words. text.at == NULL: absent; index -1: absent, or a word that is not in the list (lenient reading, or
- * an open list). */
+/* One of a list of words. text.at == NULL: absent; index -1: absent, or a word that is not in the list (lenient
+ * reading, or an open list). */
 struct word {
     struct str text;
     int index;
@@ -66,8 +69,8 @@ struct field {
     enum field_kind kind;
     enum presence presence;
     size_t offset;
-    int64_t least, most; /* INTEGER: value; STR, STRS: most characters, 0 no limit; DECIMAL: most digits after the point, 0 no
-                            limit; LIST: least items */
+    int64_t least, most; /* INTEGER: value; STR, STRS: most characters, 0 no limit; DECIMAL: most digits after the
+                            point, 0 no limit; LIST: least items */
     const struct choice_list *choice;
     const struct message *part;
     bool is_open; /* CHOICE: others extend the list, so that only STRICT refuses a word that is not in it */
@@ -79,26 +82,28 @@ struct message {
     size_t size; /* of the struct */
 };
 
-/* How strictly (ocpp16.md 2.4). All check the JSON whole and refuse a repeated key (of members that the table does not know
- * the first SCHEMA_UNKNOWN_MAX are watched for it; inside a member that is passed over no key is). "null" instead of a
- * message counts as {}: OCPP-J allows it for empty payloads. */
+/* How strictly (ocpp16.md 2.4). All check the JSON whole and refuse a repeated key (of members that the table does not
+ * know the first SCHEMA_UNKNOWN_MAX are watched for it; inside a member that is passed over no key is). "null" instead
+ * of a message counts as {}: OCPP-J allows it for empty payloads. */
 enum reading {
-    STRICT, /* unknown members, words, lengths, types, ranges and absent required fields are errors; so are null and a time
-               without its zone or 'T' */
+    STRICT, /* unknown members, words, lengths, types, ranges and absent required fields are errors; so are null and a
+               time without its zone or 'T' */
     NORMAL, /* as STRICT, but unknown members are passed over, null is absent, and an open list takes any word */
     /* Nothing of that is an error; *why tells the first thing that was bent:
-     * - taken as it is: an over-long text, an unknown word (index -1), a time that is none (at INSTANT_NONE), a number below
-     *   its least value, a decimal with too many digits, a list with too few items;
-     * - converted: a number where text is due and the other way round, "true" and "false", a fraction where an integer is due
-     *   (rounded to the nearest, halves away from zero);
+     * - taken as it is: an over-long text, an unknown word (index -1), a time that is none (at INSTANT_NONE), a
+     *   number below its least value, a decimal with too many digits, a list with too few items;
+     * - converted: a number where text is due and the other way round, "true" and "false", a fraction where an
+     *   integer is due (rounded to the nearest, halves away from zero);
      * - left out: what cannot be read as its kind, such as a number of too many bits, and list items likewise or past
      *   SCHEMA_ITEMS_MAX. */
     LENIENT,
 };
 /* The kinds of refusal, for the tables that give them their word on the wire:
- * ERR_FORMAT not JSON, not an object, or a repeated key; ERR_UNKNOWN an unknown member; ERR_MISSING a required field, or an
- * item in a list that needs it; ERR_TYPE; ERR_RANGE a value, word, length or date that is not allowed; ERR_LIMIT more items
- * or depth than we take; ERR_MEMORY the arena is full.
+ * ERR_FORMAT not JSON, not an object, or a repeated key; ERR_UNKNOWN an unknown member; ERR_MISSING a required field,
+ * or an item in a list that needs it; ERR_TYPE; ERR_RANGE a value, word, length or date that is not allowed; ERR_LIMIT
+ * more items, depth or digits than we take; ERR_MEMORY the arena is full. LENIENT refuses what is no JSON object by the
+ * limits of base/json.h, a repeated key, and what there is no memory for: ERR_FORMAT, ERR_LIMIT, ERR_MEMORY.
+ *
  * On an error *out is not to be used. In LENIENT mode, OK with why->reason[0] != 0 means: something was bent. *why is
  * cleared first; it may be NULL. */
 #define SCHEMA_ITEMS_MAX   4096 /* in one list */
@@ -107,16 +112,16 @@ enum reading {
 MUST_USE enum err schema_read(const struct message *m, struct str json, enum reading how, struct arena *a, void *out,
                               struct fault *why);
 /* The same from where a reader stands; takes exactly that value. */
-MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enum reading how, struct arena *a, void *out,
-                                    struct fault *why);
+MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enum reading how, struct arena *a,
+                                    void *out, struct fault *why);
 /* Members in the order of the table; absent ones left out. Never refuses: what is given is written. Words and times are
  * written as their text says. */
 void schema_write(const struct message *m, const void *in, struct buf *out);
 /* JSON Schema (2020-12) of what STRICT takes, for OpenAPI, AsyncAPI and the reference pages. */
 void schema_describe(const struct message *m, struct buf *out);
-/* A Markdown table of its fields: name, type, presence, limits; those of its parts as "part.field" and "list[].field". */
+/* A Markdown table of its fields: name, type, presence, limits; parts as "part.field", "list[].field". */
 void schema_document(const struct message *m, struct buf *out);
-int choice_find(const struct choice_list *c, struct str word); /* exact, -1 if not in it */
+int choice_find(const struct choice_list *c, struct str word);   /* exact, -1 if not in it */
 struct word choice_word(const struct choice_list *c, int index); /* index must be one of the list's */
 /* A point in time to be written; absent if it is not set or the arena is full. */
 struct stamp stamp_of(struct arena *a, struct instant t);

@@ -1,5 +1,5 @@
-/* schema_describe.c - the table of a message as JSON Schema and as Markdown: what OpenAPI, AsyncAPI and the reference pages
- * show is what the reader checks. */
+/* schema_describe.c - the table of a message as JSON Schema and as Markdown: what OpenAPI, AsyncAPI and the reference
+ * pages show is what the reader checks. */
 #include "schema/schema.h"
 
 #include <inttypes.h>
@@ -8,20 +8,16 @@
 #define DIALECT   "https://json-schema.org/draft/2020-12/schema"
 #define PATH_SIZE 256 /* of "part.list[].field" */
 
-/* How a kind is called: in JSON Schema (NULL: any type) and on the reference page (NULL: as the list or part is called). */
+/* How a kind is called: in JSON Schema (NULL: any type) and on the reference page (NULL: as the list or part is
+ * called). */
 static const struct {
     const char *type, *shown;
 } kinds[] = {
-    [KIND_STR] = {"string", "text"},
-    [KIND_INTEGER] = {"integer", "integer"},
-    [KIND_INT32] = {"integer", "integer"},
-    [KIND_DECIMAL] = {"number", "decimal"},
-    [KIND_BOOLEAN] = {"boolean", "boolean"},
-    [KIND_TIME] = {"string", "date and time"},
-    [KIND_CHOICE] = {"string", "word"},
-    [KIND_PART] = {"object", NULL},
-    [KIND_LIST] = {"array", NULL},
-    [KIND_STRS] = {"array", "text[]"},
+    [KIND_STR] = {"string", "text"},         [KIND_INTEGER] = {"integer", "integer"},
+    [KIND_INT32] = {"integer", "integer"},   [KIND_DECIMAL] = {"number", "decimal"},
+    [KIND_BOOLEAN] = {"boolean", "boolean"}, [KIND_TIME] = {"string", "date and time"},
+    [KIND_CHOICE] = {"string", "word"},      [KIND_PART] = {"object", NULL},
+    [KIND_LIST] = {"array", NULL},           [KIND_STRS] = {"array", "text[]"},
     [KIND_ANY] = {NULL, "any JSON"},
 };
 

@@ -1,5 +1,5 @@
-/* schema_read.c - JSON into the struct of a message, led by its table. Every message of a station passes here: one walk over
- * the text, nothing copied but text with escapes, memory only for parts and lists. */
+/* schema_read.c - JSON into the struct of a message, led by its table. Every message of a station passes here: one walk
+ * over the text, nothing copied but text with escapes, memory only for parts and lists. */
 #include "schema/schema.h"
 
 #include <inttypes.h>
@@ -79,7 +79,8 @@ static enum err object_to(const struct reader *r, const struct place *at, enum e
     return r->how == LENIENT ? OK : e;
 }
 
-static enum err object_to_limit(const struct reader *r, const struct place *at, enum err e, const char *what, int64_t limit)
+static enum err object_to_limit(const struct reader *r, const struct place *at, enum err e, const char *what,
+                                int64_t limit)
 {
     char reason[64];
     if (is_told(r))
@@ -115,8 +116,8 @@ static inline uint32_t load32(const char *at)
     return v;
 }
 
-/* Two texts of one length. Names and words are short: comparing eight bytes at a time in line, the last ones overlapping
- * those before, costs less than a call of memcmp. */
+/* Two texts of one length. Names and words are short: comparing eight bytes at a time in line, the last ones
+ * overlapping those before, costs less than a call of memcmp. */
 static inline bool text_is_same(const char *a, const char *b, size_t len)
 {
     if (len >= 8) {
@@ -183,8 +184,8 @@ static enum err round_to_int(struct str text, int64_t *out)
     return OK;
 }
 
-/* The text of a number; in LENIENT also of one between quotes, which must be one by the rules of JSON too: it is written
- * again without them. */
+/* The text of a number; in LENIENT also of one between quotes, which must be one by the rules of JSON too: it is
+ * written again without them. */
 static enum err read_number_text(const struct reader *r, const struct place *at, enum json_kind kind, struct str *out)
 {
     struct str text, number;
@@ -300,8 +301,8 @@ static enum err read_any(const struct reader *r, const struct place *at, struct 
 
 static enum err read_object(const struct reader *r, const struct message *m, const struct place *up, void *out);
 
-static enum err read_part(const struct reader *r, const struct place *at, enum json_kind kind, const struct message *part,
-                          void *slot)
+static enum err read_part(const struct reader *r, const struct place *at, enum json_kind kind,
+                          const struct message *part, void *slot)
 {
     if (kind != JSON_OBJECT)
         return leave_out_next(r, at, "not an object");
@@ -332,7 +333,8 @@ static void *list_grow(const struct reader *r, const void *old, size_t count, si
     return new;
 }
 
-static enum err read_list(const struct reader *r, struct place *at, enum json_kind kind, const struct field *f, void *slot)
+static enum err read_list(const struct reader *r, struct place *at, enum json_kind kind, const struct field *f,
+                          void *slot)
 {
     size_t size = f->kind == KIND_STRS ? sizeof(struct str) : f->part->size, room = LIST_ROOM_FIRST;
     struct any_list list = {NULL, 0};
@@ -537,7 +539,8 @@ int choice_find(const struct choice_list *c, struct str word)
 {
     if (word.len == 0)
         return -1;
-    /* The last letter tells more words apart than the first: Energy.Active.Import.Register, Energy.Active.Import.Interval */
+    /* The last letter tells more words apart than the first: Energy.Active.Import.Register,
+     * Energy.Active.Import.Interval */
     char last = word.at[word.len - 1];
     for (int i = 0; i < c->count; i++) {
         struct str w = c->words[i];

@@ -1,4 +1,5 @@
-/* ocpp-tables - prints the tables of OCPP 1.6 as one JSON object: the name of every message as the published schema files call it
+/* ocpp-tables - prints the tables of OCPP 1.6 as one JSON object: the name of every message as the published schema
+ * files call it
  * ("Heartbeat", "HeartbeatResponse") with its JSON Schema. test_ocpp_schemas.py compares them. */
 #include "proto/ocpp16/messages.h"
 
@@ -7,7 +8,8 @@
 
 #define TEXT_MAX (4 << 20)
 
-static void put(struct json_writer *w, struct buf *schema, struct str action, const char *suffix, const struct message *m)
+static void put(struct json_writer *w, struct buf *schema, struct str action, const char *suffix,
+                const struct message *m)
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%.*s%s", STR_ARG(action), suffix);

@@ -1,9 +1,9 @@
 """Compares the message tables with the published JSON schemas of OCPP 1.6, where these lie beside the repository.
 
-The schemas are nobody's to ship, so they are looked for in ../shared/ocpp16/schemas (or OCPP_SCHEMAS) and the test is skipped without
-them. The program ocpp-tables of the build prints what our reader takes in its strictest way. Names, presence, types, lengths, words
-and least counts must agree; where the specification decides otherwise, DECIDED says so with its paragraph, and an entry that is
-not needed fails too.
+The schemas are not ours to ship, so they are looked for in ../shared/ocpp16/schemas (or OCPP_SCHEMAS), and the test is
+skipped without them. The program ocpp-tables of the build prints what our reader takes in its strictest way. Names,
+presence, types, lengths, words and least counts must agree; where the specification decides otherwise, DECIDED says so
+with its paragraph, and an entry that is not needed fails too.
 """
 import json
 import os

@@ -1,5 +1,5 @@
-/* Every message of OCPP 1.6, tested by its own table: what a line says must be read, and what it forbids must be refused.
- * The row that fails is named by message and field. */
+/* Every message of OCPP 1.6, tested by its own table: what a line says must be read, and what it forbids must be
+ * refused. The row that fails is named by message and field. */
 #include "check.h"
 #include "proto/ocpp16/messages.h"
 
@@ -212,7 +212,8 @@ static void check_wrong_kind(struct bench *b, const struct message *m, size_t i)
     if (other == NULL)
         return;
     expect(b, m, (struct spoil){i, other}, ERR_TYPE, ERR_TYPE);
-    expect(b, m, (struct spoil){i, m->fields[i].kind == KIND_LIST || m->fields[i].kind == KIND_STRS ? "{\"a\":[]}" : "[{}]"},
+    expect(b, m,
+           (struct spoil){i, m->fields[i].kind == KIND_LIST || m->fields[i].kind == KIND_STRS ? "{\"a\":[]}" : "[{}]"},
            ERR_TYPE, ERR_TYPE);
 }
 

@@ -1,4 +1,5 @@
-/* Messages as they stand in ocpp16.md 12 and as stations in the field send them; and the list of actions (ocpp16.md 4). */
+/* Messages as they stand in ocpp16.md 12 and as stations in the field send them; and the list of actions (ocpp16.md 4).
+ */
 #include "check.h"
 #include "proto/ocpp16/messages.h"
 
@@ -20,7 +21,8 @@ static const struct {
     {"StatusNotification", false, "{\"connectorId\":0,\"errorCode\":\"NoError\",\"status\":\"Available\"}"},
     {"StatusNotification", true, "{}"},
     {"StatusNotification", false,
-     "{\"connectorId\":1,\"errorCode\":\"NoError\",\"status\":\"Available\",\"timestamp\":\"2026-03-01T10:00:01.250+01:00\"}"},
+     "{\"connectorId\":1,\"errorCode\":\"NoError\",\"status\":\"Available\",\"timestamp\":\"2026-03-01T10:00:01.250+01:"
+     "00\"}"},
     {"GetConfiguration", false, "{}"},
     {"GetConfiguration", true,
      "{\"configurationKey\":[{\"key\":\"HeartbeatInterval\",\"readonly\":false,\"value\":\"600\"},"
@@ -67,7 +69,8 @@ static const struct {
     const char *taken; /* by LENIENT; NULL: as it is */
 } field_rows[] = {
     {"a serial number of 33 characters (lesson 44)", "BootNotification", false,
-     "{\"chargePointVendor\":\"\",\"chargePointModel\":\"m\",\"chargeBoxSerialNumber\":\"123456789012345678901234567890123\"}",
+     "{\"chargePointVendor\":\"\",\"chargePointModel\":\"m\",\"chargeBoxSerialNumber\":"
+     "\"123456789012345678901234567890123\"}",
      ERR_RANGE, "chargeBoxSerialNumber", NULL},
     {"an unknown measurand and unit (45)", "MeterValues", false,
      "{\"connectorId\":1,\"meterValue\":[{\"timestamp\":\"2026-03-01T09:10:10Z\",\"sampledValue\":[{\"value\":\"50\","
@@ -81,28 +84,34 @@ static const struct {
      "{\"connectorId\":1,\"meterValue\":[{\"timestamp\":\"2026-03-01T09:10:10Z\",\"sampledValue\":[]}]}", ERR_MISSING,
      "meterValue[0].sampledValue", NULL},
     {"an empty value (45)", "MeterValues", false,
-     "{\"connectorId\":1,\"meterValue\":[{\"timestamp\":\"2026-03-01T09:10:10Z\",\"sampledValue\":[{\"value\":\"\"}]}]}", OK,
-     NULL, NULL},
+     "{\"connectorId\":1,\"meterValue\":[{\"timestamp\":\"2026-03-01T09:10:10Z\",\"sampledValue\":[{\"value\":\"\"}]}]"
+     "}",
+     OK, NULL, NULL},
     {"a value that is a number", "MeterValues", false,
-     "{\"connectorId\":1,\"meterValue\":[{\"timestamp\":\"2026-03-01T09:10:10Z\",\"sampledValue\":[{\"value\":12.5}]}]}",
+     "{\"connectorId\":1,\"meterValue\":[{\"timestamp\":\"2026-03-01T09:10:10Z\",\"sampledValue\":[{\"value\":12.5}]}]"
+     "}",
      ERR_TYPE, "meterValue[0].sampledValue[0].value",
-     "{\"connectorId\":1,\"meterValue\":[{\"timestamp\":\"2026-03-01T09:10:10Z\",\"sampledValue\":[{\"value\":\"12.5\"}]}]}"},
+     "{\"connectorId\":1,\"meterValue\":[{\"timestamp\":\"2026-03-01T09:10:10Z\",\"sampledValue\":[{\"value\":\"12.5\"}"
+     "]}]}"},
     {"no meter values at all (2.4)", "MeterValues", false, "{\"connectorId\":1,\"meterValue\":[]}", ERR_MISSING,
      "meterValue", NULL},
     {"a transaction of 2^63-1 (7)", "MeterValues", false,
      "{\"connectorId\":1,\"transactionId\":9223372036854775807,\"meterValue\":[]}", ERR_RANGE, "transactionId",
      "{\"connectorId\":1,\"meterValue\":[]}"},
     {"an idTag with garbage behind it (47)", "StopTransaction", false,
-     "{\"idTag\":\"04A2B3C4D5E680AABBCC\\u0010\\u000e\",\"meterStop\":1,\"timestamp\":\"2026-03-01T09:40:00Z\",\"transactionId\":1}",
+     "{\"idTag\":\"04A2B3C4D5E680AABBCC\\u0010\\u000e\",\"meterStop\":1,\"timestamp\":\"2026-03-01T09:40:00Z\","
+     "\"transactionId\":1}",
      ERR_RANGE, "idTag", NULL},
     {"a transaction id as text, a fraction of a Wh, an own reason (2.4)", "StopTransaction", false,
-     "{\"meterStop\":1204.5,\"timestamp\":\"2026-03-01T09:40:00Z\",\"transactionId\":\"17\",\"reason\":\"Timeout\",\"x\":1}",
+     "{\"meterStop\":1204.5,\"timestamp\":\"2026-03-01T09:40:00Z\",\"transactionId\":\"17\",\"reason\":\"Timeout\","
+     "\"x\":1}",
      ERR_TYPE, "meterStop",
      "{\"meterStop\":1205,\"timestamp\":\"2026-03-01T09:40:00Z\",\"transactionId\":17,\"reason\":\"Timeout\"}"},
     {"an own reason alone (2.4)", "StopTransaction", false,
-     "{\"meterStop\":1,\"timestamp\":\"2026-03-01T09:40:00Z\",\"transactionId\":17,\"reason\":\"Timeout\"}", OK, "reason", NULL},
-    {"a start with nothing but its connector (2.4)", "StartTransaction", false, "{\"connectorId\":1}", ERR_MISSING, "idTag",
-     NULL},
+     "{\"meterStop\":1,\"timestamp\":\"2026-03-01T09:40:00Z\",\"transactionId\":17,\"reason\":\"Timeout\"}", OK,
+     "reason", NULL},
+    {"a start with nothing but its connector (2.4)", "StartTransaction", false, "{\"connectorId\":1}", ERR_MISSING,
+     "idTag", NULL},
     {"an unknown status (2.4)", "StatusNotification", false,
      "{\"connectorId\":1,\"errorCode\":\"NoError\",\"status\":\"Occupied\"}", ERR_RANGE, "status", NULL},
     {"startSchedule \"0\" in a Rejected answer (48)", "GetCompositeSchedule", true,
@@ -112,11 +121,12 @@ static const struct {
      "configurationKey[0].readonly",
      "{\"configurationKey\":[{\"key\":\"HeartbeatInterval\",\"readonly\":false,\"value\":\"600\"}]}"},
     {"null for what is not there", "StartTransaction", false,
-     "{\"connectorId\":1,\"idTag\":\"A\",\"meterStart\":0,\"reservationId\":null,\"timestamp\":\"2026-03-01T09:05:10Z\"}", OK,
-     NULL, "{\"connectorId\":1,\"idTag\":\"A\",\"meterStart\":0,\"timestamp\":\"2026-03-01T09:05:10Z\"}"},
+     "{\"connectorId\":1,\"idTag\":\"A\",\"meterStart\":0,\"reservationId\":null,\"timestamp\":\"2026-03-01T09:05:"
+     "10Z\"}",
+     OK, NULL, "{\"connectorId\":1,\"idTag\":\"A\",\"meterStart\":0,\"timestamp\":\"2026-03-01T09:05:10Z\"}"},
     {"null for an empty payload (2.1)", "Heartbeat", false, "null", OK, NULL, "{}"},
-    {"data that is an object (5.3)", "DataTransfer", false, "{\"vendorId\":\"org.example\",\"data\":{\"a\":[1,2]}}", OK, NULL,
-     NULL},
+    {"data that is an object (5.3)", "DataTransfer", false, "{\"vendorId\":\"org.example\",\"data\":{\"a\":[1,2]}}", OK,
+     NULL, NULL},
 };
 
 static const struct message *message_of(const char *action, bool is_response)

@@ -4,9 +4,9 @@
 
 #define BUF_MAX (1 << 16)
 
-#define LEAF_MEMBERS                                                                                                   \
-    "\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":3},"                                                  \
-    "\"n\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":2147483647}},"                                              \
+#define LEAF_MEMBERS                                                      \
+    "\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":3},"     \
+    "\"n\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":2147483647}}," \
     "\"required\":[\"name\"],\"additionalProperties\":false}"
 
 static const struct {

@@ -25,7 +25,8 @@ static const struct {
     {"nothing at all", "", ERR_FORMAT, ERR_FORMAT, ERR_FORMAT, "", NULL},
     {"not JSON", "{\"text\":\"a\"", ERR_FORMAT, ERR_FORMAT, ERR_FORMAT, "", NULL},
     {"not JSON inside", "{\"text\":a}", ERR_FORMAT, ERR_FORMAT, ERR_FORMAT, "text", NULL},
-    {"not JSON in an item", "{\"text\":\"a\",\"names\":[\"a\",]}", ERR_FORMAT, ERR_FORMAT, ERR_FORMAT, "names[1]", NULL},
+    {"not JSON in an item", "{\"text\":\"a\",\"names\":[\"a\",]}", ERR_FORMAT, ERR_FORMAT, ERR_FORMAT, "names[1]",
+     NULL},
     {"not JSON in what is passed over", "{\"text\":\"a\",\"x\":[}", ERR_UNKNOWN, ERR_FORMAT, ERR_FORMAT, "x", NULL},
     {"not JSON in what is left out", "{\"text\":{]", ERR_FORMAT, ERR_FORMAT, ERR_FORMAT, "text", NULL},
     {"something follows", "{\"text\":\"a\"} {}", ERR_FORMAT, ERR_FORMAT, ERR_FORMAT, "", NULL},
@@ -38,23 +39,25 @@ static const struct {
      "text", NULL},
     {"a key repeated after null", "{\"text\":\"a\",\"count\":null,\"count\":3}", ERR_TYPE, ERR_FORMAT, ERR_FORMAT,
      "count", NULL},
-    {"a repeated unknown key", "{\"text\":\"a\",\"x\":1,\"y\":2,\"x\":3}", ERR_UNKNOWN, ERR_FORMAT, ERR_FORMAT, "x", NULL},
-    {"an unknown key repeated with an escape", "{\"text\":\"a\",\"\\u0078\":1,\"y\":2,\"x\":3}", ERR_UNKNOWN, ERR_FORMAT,
-     ERR_FORMAT, "x", NULL},
+    {"a repeated unknown key", "{\"text\":\"a\",\"x\":1,\"y\":2,\"x\":3}", ERR_UNKNOWN, ERR_FORMAT, ERR_FORMAT, "x",
+     NULL},
+    {"an unknown key repeated with an escape", "{\"text\":\"a\",\"\\u0078\":1,\"y\":2,\"x\":3}", ERR_UNKNOWN,
+     ERR_FORMAT, ERR_FORMAT, "x", NULL},
     {"a repeated key in a part", "{\"text\":\"a\",\"leaf\":{\"name\":\"a\",\"name\":\"a\"}}", ERR_FORMAT, ERR_FORMAT,
      ERR_FORMAT, "leaf.name", NULL},
     {"a repeated key in what is taken raw", "{\"text\":\"a\",\"extra\":{\"x\":1,\"x\":1}}", ERR_FORMAT, ERR_FORMAT,
      ERR_FORMAT, "extra", NULL},
 
     {"an unknown member", "{\"x\":{\"y\":[1]},\"text\":\"a\"}", ERR_UNKNOWN, OK, OK, "x", "{\"text\":\"a\"}"},
-    {"an unknown member in an item", "{\"text\":\"a\",\"leaves\":[{\"name\":\"a\"},{\"name\":\"b\",\"x\":0}]}", ERR_UNKNOWN,
-     OK, OK, "leaves[1].x", "{\"text\":\"a\",\"leaves\":[{\"name\":\"a\"},{\"name\":\"b\"}]}"},
+    {"an unknown member in an item", "{\"text\":\"a\",\"leaves\":[{\"name\":\"a\"},{\"name\":\"b\",\"x\":0}]}",
+     ERR_UNKNOWN, OK, OK, "leaves[1].x", "{\"text\":\"a\",\"leaves\":[{\"name\":\"a\"},{\"name\":\"b\"}]}"},
     {"a key in capitals is another key", "{\"Text\":\"a\",\"text\":\"b\"}", ERR_UNKNOWN, OK, OK, "Text",
      "{\"text\":\"b\"}"},
     {"an empty key", "{\"\":\"a\",\"text\":\"b\"}", ERR_UNKNOWN, OK, OK, "", "{\"text\":\"b\"}"},
     {"an escaped key", "{\"\\u0074ext\":\"a\"}", OK, OK, OK, NULL, "{\"text\":\"a\"}"},
-    {"a key of nothing but escapes", "{\"text\":\"a\",\"\\u006c\\u0065\\u0061\\u0076\\u0065\\u0073\":[{\"name\":\"a\"}]}",
-     OK, OK, OK, NULL, "{\"text\":\"a\",\"leaves\":[{\"name\":\"a\"}]}"},
+    {"a key of nothing but escapes",
+     "{\"text\":\"a\",\"\\u006c\\u0065\\u0061\\u0076\\u0065\\u0073\":[{\"name\":\"a\"}]}", OK, OK, OK, NULL,
+     "{\"text\":\"a\",\"leaves\":[{\"name\":\"a\"}]}"},
 
     {"a required field is missing", "{}", ERR_MISSING, ERR_MISSING, OK, "text", "{}"},
     {"a required field is null", "{\"text\":null}", ERR_TYPE, ERR_MISSING, OK, "text", "{}"},
@@ -65,9 +68,15 @@ static const struct {
     {"an optional field is null", "{\"text\":\"a\",\"leaf\":null}", ERR_TYPE, OK, OK, NULL, "{\"text\":\"a\"}"},
 
     {"text of the greatest length", "{\"text\":\"abcde\"}", OK, OK, OK, NULL, NULL},
-    {"a length is of characters, not bytes", "{\"text\":\"\xC3\xA4\xE5\x85\x85\xF0\x9F\x94\x8B" "de\"}", OK, OK, OK, NULL, NULL},
+    {"a length is of characters, not bytes",
+     "{\"text\":\"\xC3\xA4\xE5\x85\x85\xF0\x9F\x94\x8B"
+     "de\"}",
+     OK, OK, OK, NULL, NULL},
     {"text too long", "{\"text\":\"abcdef\"}", ERR_RANGE, ERR_RANGE, OK, "text", NULL},
-    {"text too long by characters", "{\"text\":\"\xC3\xA4\xE5\x85\x85\xF0\x9F\x94\x8B" "def\"}", ERR_RANGE, ERR_RANGE, OK, "text", NULL},
+    {"text too long by characters",
+     "{\"text\":\"\xC3\xA4\xE5\x85\x85\xF0\x9F\x94\x8B"
+     "def\"}",
+     ERR_RANGE, ERR_RANGE, OK, "text", NULL},
     {"escapes count as what they say", "{\"text\":\"\\u0061\\n\\\"\\\\\\u00e4\"}", OK, OK, OK, NULL,
      "{\"text\":\"a\\u000a\\\"\\\\\xC3\xA4\"}"},
     {"empty text is there", "{\"text\":\"\"}", OK, OK, OK, NULL, NULL},
@@ -79,11 +88,14 @@ static const struct {
 
     {"an integer", "{\"text\":\"a\",\"delta\":-7}", OK, OK, OK, NULL, NULL},
     {"an integer with a point", "{\"text\":\"a\",\"delta\":2.0}", OK, OK, OK, NULL, "{\"text\":\"a\",\"delta\":2}"},
-    {"an integer with an exponent", "{\"text\":\"a\",\"delta\":2e2}", OK, OK, OK, NULL, "{\"text\":\"a\",\"delta\":200}"},
+    {"an integer with an exponent", "{\"text\":\"a\",\"delta\":2e2}", OK, OK, OK, NULL,
+     "{\"text\":\"a\",\"delta\":200}"},
     {"the greatest of 32 bits", "{\"text\":\"a\",\"delta\":2147483647}", OK, OK, OK, NULL, NULL},
     {"the least of 32 bits", "{\"text\":\"a\",\"delta\":-2147483648}", OK, OK, OK, NULL, NULL},
-    {"more than 32 bits", "{\"text\":\"a\",\"delta\":2147483648}", ERR_RANGE, ERR_RANGE, OK, "delta", "{\"text\":\"a\"}"},
-    {"less than 32 bits", "{\"text\":\"a\",\"delta\":-2147483649}", ERR_RANGE, ERR_RANGE, OK, "delta", "{\"text\":\"a\"}"},
+    {"more than 32 bits", "{\"text\":\"a\",\"delta\":2147483648}", ERR_RANGE, ERR_RANGE, OK, "delta",
+     "{\"text\":\"a\"}"},
+    {"less than 32 bits", "{\"text\":\"a\",\"delta\":-2147483649}", ERR_RANGE, ERR_RANGE, OK, "delta",
+     "{\"text\":\"a\"}"},
     {"the greatest of 64 bits", "{\"text\":\"a\",\"big\":9223372036854775807}", OK, OK, OK, NULL, NULL},
     {"more than 64 bits", "{\"text\":\"a\",\"big\":9223372036854775808}", ERR_RANGE, ERR_RANGE, OK, "big",
      "{\"text\":\"a\"}"},
@@ -101,7 +113,8 @@ static const struct {
      "{\"text\":\"a\",\"delta\":18}"},
     {"a number as text out of range", "{\"text\":\"a\",\"delta\":\"9223372036854775807\"}", ERR_TYPE, ERR_TYPE, OK,
      "delta", "{\"text\":\"a\"}"},
-    {"no number in the text", "{\"text\":\"a\",\"delta\":\"17 kWh\"}", ERR_TYPE, ERR_TYPE, OK, "delta", "{\"text\":\"a\"}"},
+    {"no number in the text", "{\"text\":\"a\",\"delta\":\"17 kWh\"}", ERR_TYPE, ERR_TYPE, OK, "delta",
+     "{\"text\":\"a\"}"},
     {"empty text for a number", "{\"text\":\"a\",\"delta\":\"\"}", ERR_TYPE, ERR_TYPE, OK, "delta", "{\"text\":\"a\"}"},
     {"true for a number", "{\"text\":\"a\",\"delta\":true}", ERR_TYPE, ERR_TYPE, OK, "delta", "{\"text\":\"a\"}"},
     {"an object for a number", "{\"text\":\"a\",\"delta\":{}}", ERR_TYPE, ERR_TYPE, OK, "delta", "{\"text\":\"a\"}"},
@@ -113,11 +126,12 @@ static const struct {
     {"a decimal beyond integers", "{\"text\":\"a\",\"real\":1e300}", OK, OK, OK, NULL, NULL},
     {"a decimal as text", "{\"text\":\"a\",\"ratio\":\"8.1\"}", ERR_TYPE, ERR_TYPE, OK, "ratio",
      "{\"text\":\"a\",\"ratio\":8.1}"},
-    {"no decimal in the text", "{\"text\":\"a\",\"ratio\":\"8,1\"}", ERR_TYPE, ERR_TYPE, OK, "ratio", "{\"text\":\"a\"}"},
+    {"no decimal in the text", "{\"text\":\"a\",\"ratio\":\"8,1\"}", ERR_TYPE, ERR_TYPE, OK, "ratio",
+     "{\"text\":\"a\"}"},
     {"text that C would read as a number", "{\"text\":\"a\",\"ratio\":\"+8.1\"}", ERR_TYPE, ERR_TYPE, OK, "ratio",
      "{\"text\":\"a\"}"},
-    {"text that JSON does not allow as a number", "{\"text\":\"a\",\"ratio\":\"08.1\"}", ERR_TYPE, ERR_TYPE, OK, "ratio",
-     "{\"text\":\"a\"}"},
+    {"text that JSON does not allow as a number", "{\"text\":\"a\",\"ratio\":\"08.1\"}", ERR_TYPE, ERR_TYPE, OK,
+     "ratio", "{\"text\":\"a\"}"},
     {"a decimal with more digits than we count", "{\"text\":\"a\",\"ratio\":1e300}", OK, OK, OK, NULL, NULL},
     {"a list for a decimal", "{\"text\":\"a\",\"ratio\":[]}", ERR_TYPE, ERR_TYPE, OK, "ratio", "{\"text\":\"a\"}"},
 
@@ -125,19 +139,22 @@ static const struct {
     {"false", "{\"text\":\"a\",\"isOn\":false}", OK, OK, OK, NULL, NULL},
     {"false as text", "{\"text\":\"a\",\"isOn\":\"False\"}", ERR_TYPE, ERR_TYPE, OK, "isOn",
      "{\"text\":\"a\",\"isOn\":false}"},
-    {"true as text", "{\"text\":\"a\",\"isOn\":\"true\"}", ERR_TYPE, ERR_TYPE, OK, "isOn", "{\"text\":\"a\",\"isOn\":true}"},
-    {"other text for a boolean", "{\"text\":\"a\",\"isOn\":\"yes\"}", ERR_TYPE, ERR_TYPE, OK, "isOn", "{\"text\":\"a\"}"},
+    {"true as text", "{\"text\":\"a\",\"isOn\":\"true\"}", ERR_TYPE, ERR_TYPE, OK, "isOn",
+     "{\"text\":\"a\",\"isOn\":true}"},
+    {"other text for a boolean", "{\"text\":\"a\",\"isOn\":\"yes\"}", ERR_TYPE, ERR_TYPE, OK, "isOn",
+     "{\"text\":\"a\"}"},
     {"a number for a boolean", "{\"text\":\"a\",\"isOn\":1}", ERR_TYPE, ERR_TYPE, OK, "isOn", "{\"text\":\"a\"}"},
     {"a word that is nearly true", "{\"text\":\"a\",\"isOn\":trua}", ERR_FORMAT, ERR_FORMAT, ERR_FORMAT, "isOn", NULL},
 
-    {"a time with offset and fraction", "{\"text\":\"a\",\"since\":\"2026-03-01T10:00:01.250+01:00\"}", OK, OK, OK, NULL,
-     NULL},
+    {"a time with offset and fraction", "{\"text\":\"a\",\"since\":\"2026-03-01T10:00:01.250+01:00\"}", OK, OK, OK,
+     NULL, NULL},
     {"a time without a zone", "{\"text\":\"a\",\"since\":\"2026-03-01T10:00:01\"}", ERR_RANGE, OK, OK, "since", NULL},
     {"a time with a blank", "{\"text\":\"a\",\"since\":\"2026-03-01 10:00:01Z\"}", ERR_RANGE, OK, OK, "since", NULL},
     {"no time: startSchedule \"0\" in the field", "{\"text\":\"a\",\"since\":\"0\"}", ERR_RANGE, ERR_RANGE, OK, "since",
      NULL},
     {"an empty time", "{\"text\":\"a\",\"since\":\"\"}", ERR_RANGE, ERR_RANGE, OK, "since", NULL},
-    {"a day that is none", "{\"text\":\"a\",\"since\":\"2026-02-30T10:00:01Z\"}", ERR_RANGE, ERR_RANGE, OK, "since", NULL},
+    {"a day that is none", "{\"text\":\"a\",\"since\":\"2026-02-30T10:00:01Z\"}", ERR_RANGE, ERR_RANGE, OK, "since",
+     NULL},
     {"a number for a time", "{\"text\":\"a\",\"since\":1772355600}", ERR_TYPE, ERR_TYPE, OK, "since",
      "{\"text\":\"a\",\"since\":\"1772355600\"}"},
     {"a list for a time", "{\"text\":\"a\",\"since\":[]}", ERR_TYPE, ERR_TYPE, OK, "since", "{\"text\":\"a\"}"},
@@ -165,8 +182,8 @@ static const struct {
     {"too few items", "{\"text\":\"a\",\"leaves\":[]}", ERR_MISSING, ERR_MISSING, OK, "leaves", NULL},
     {"an object for a list", "{\"text\":\"a\",\"leaves\":{\"name\":\"b\"}}", ERR_TYPE, ERR_TYPE, OK, "leaves",
      "{\"text\":\"a\"}"},
-    {"text among the items", "{\"text\":\"a\",\"leaves\":[{\"name\":\"b\"},\"c\",{\"name\":\"d\"}]}", ERR_TYPE, ERR_TYPE, OK,
-     "leaves[1]", "{\"text\":\"a\",\"leaves\":[{\"name\":\"b\"},{\"name\":\"d\"}]}"},
+    {"text among the items", "{\"text\":\"a\",\"leaves\":[{\"name\":\"b\"},\"c\",{\"name\":\"d\"}]}", ERR_TYPE,
+     ERR_TYPE, OK, "leaves[1]", "{\"text\":\"a\",\"leaves\":[{\"name\":\"b\"},{\"name\":\"d\"}]}"},
     {"null among the items", "{\"text\":\"a\",\"leaves\":[null,{\"name\":\"d\"}]}", ERR_TYPE, ERR_TYPE, OK, "leaves[0]",
      "{\"text\":\"a\",\"leaves\":[{\"name\":\"d\"}]}"},
     {"a wrong field in an item", "{\"text\":\"a\",\"leaves\":[{\"name\":\"b\"},{\"name\":\"c\",\"n\":-1}]}", ERR_RANGE,
@@ -188,7 +205,8 @@ static const struct {
 
     {"only the first thing that was bent is told", "{\"delta\":1.5,\"text\":17}", ERR_TYPE, ERR_TYPE, OK, "delta",
      "{\"text\":\"17\",\"delta\":2}"},
-    {"a refusal is told, whatever was bent before", "{\"delta\":1.5,\"leaf\":}", ERR_TYPE, ERR_TYPE, ERR_FORMAT, NULL, NULL},
+    {"a refusal is told, whatever was bent before", "{\"delta\":1.5,\"leaf\":}", ERR_TYPE, ERR_TYPE, ERR_FORMAT, NULL,
+     NULL},
 };
 
 static void check_row(size_t i, enum reading how, enum err want, struct arena *a, struct buf *text)
@@ -301,8 +319,9 @@ static void check_unknowns(struct arena *a, struct buf *b)
 static void check_memory(void)
 {
     static const char row[] = "an arena too small is said";
-    static const char json[] = "{\"text\":\"\\u0061\",\"leaf\":{\"name\":\"a\"},\"leaves\":[{\"name\":\"a\"},{\"name\":\"b\"},"
-                               "{\"name\":\"c\"},{\"name\":\"d\"},{\"name\":\"e\"}],\"names\":[\"a\"],\"\\u0078\":0}";
+    static const char json[] =
+        "{\"text\":\"\\u0061\",\"leaf\":{\"name\":\"a\"},\"leaves\":[{\"name\":\"a\"},{\"name\":\"b\"},"
+        "{\"name\":\"c\"},{\"name\":\"d\"},{\"name\":\"e\"}],\"names\":[\"a\"],\"\\u0078\":0}";
     size_t refused = 0;
     for (size_t max = 0; max < TEXT_MAX; max += ROOM_STEP) {
         struct arena a;
