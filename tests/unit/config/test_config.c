@@ -486,7 +486,7 @@ static void test_limits(void)
 
 static void test_files(void)
 {
-    char folder[] = "/tmp/chargeline-config-XXXXXX";
+    char folder[] = "/tmp/XXXXXX";
     char path[PATH_MAX_HERE];
     struct config c;
     struct fault why = {"", ""};
