@@ -188,7 +188,7 @@ static enum err round_to_int(struct str text, int64_t *out)
  * written again without them. */
 static enum err read_number_text(const struct reader *r, const struct place *at, enum json_kind kind, struct str *out)
 {
-    struct str text, number;
+    struct str text = {NULL, 0}, number;
     struct json inside;
     if (kind == JSON_NUMBER)
         return json_get_number(r->j, out) ? OK : refuse_json(r, at);
@@ -241,7 +241,7 @@ static enum err read_decimal(const struct reader *r, const struct place *at, enu
 
 static enum err read_boolean(const struct reader *r, const struct place *at, enum json_kind kind, struct boolean *out)
 {
-    struct str text;
+    struct str text = {NULL, 0};
     bool value;
     if (kind == JSON_TRUE || kind == JSON_FALSE) {
         if (!json_get_bool(r->j, &value))
