@@ -59,7 +59,7 @@ struct ocpp_input input_of(struct gateway *g, struct slot *slot)
         .id_key = g->id_key,
         .remote_address = slot->session == NULL || slot->session->conn == NULL ? STR("") : conn_remote(slot->session->conn),
     };
-    random_fill(g, in.random, sizeof in.random);
+    gateway_random(g, in.random, sizeof in.random);
     return in;
 }
 
@@ -67,7 +67,7 @@ void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_dec
 {
     uint8_t made[16];
     if (trace == NULL) { /* one message, one trace, however many events */
-        random_fill(g, made, sizeof made);
+        gateway_random(g, made, sizeof made);
         trace = made;
     }
     for (size_t i = 0; i < d->event_count; i++) {
@@ -86,6 +86,7 @@ static void append_frame(struct gateway *g, struct slot *slot, struct str text, 
     gateway_append(g, slot, &e, NULL);
 }
 
+/* The answer goes into the queue last: it may leave at once, and a connection that ends by it takes the session along. */
 static void send_answer(struct session *s, const struct ocpp_decision *d, struct str text, struct instant now)
 {
     struct gateway *g = s->gateway;
@@ -95,9 +96,9 @@ static void send_answer(struct session *s, const struct ocpp_decision *d, struct
     uint64_t position = d->event_count > 0 || d->is_repeat ? s->slot->station.position : g->flushed;
     if (g->held_last != NULL && g->held_last->position > position)
         position = g->held_last->position;
-    held_add(g, h, position);
-    if (d->event_count == 0 && s->slot != NULL)
+    if (d->event_count == 0)
         append_frame(g, s->slot, text, d->answer, now);
+    held_add(g, h, position);
 }
 
 static void after_call(struct session *s, const struct ocpp_call *call, const struct ocpp_decision *d)

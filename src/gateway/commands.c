@@ -203,7 +203,7 @@ void commands_try_send(struct slot *slot)
     c->state = COMMAND_STATE_SENT;
     c->generation = s->generation;
     uint8_t random[16];
-    random_fill(g, random, sizeof random);
+    gateway_random(g, random, sizeof random);
     uuid_write(uuid_v4(random), c->message_id);
     c->sent_at = clock_now();
 
@@ -467,7 +467,7 @@ static void on_submit(struct mail *m)
     }
     if (c->id[0] == 0) {
         uint8_t random[16];
-        random_fill(g, random, sizeof random);
+        gateway_random(g, random, sizeof random);
         uuid_write(uuid_v4(random), c->id);
     }
     struct command *known = map_find(&g->commands, str_of(c->id));
@@ -518,7 +518,7 @@ void commands_trigger_boot(struct slot *slot)
     struct gateway *g = slot->gateway;
     struct command_request r = {.station = str_of(slot->station.id), .action = STR("TriggerMessage"),
                                 .payload = STR("{\"requestedMessage\":\"BootNotification\"}"), .origin = STR("server"), .is_urgent = true};
-    random_fill(g, r.trace, sizeof r.trace);
+    gateway_random(g, r.trace, sizeof r.trace);
     gateway_submit(g, &r, &(struct command_listener){0});
 }
 

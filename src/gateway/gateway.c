@@ -29,7 +29,7 @@ static uint64_t random_next(struct gateway *g)
     return result;
 }
 
-void random_fill(struct gateway *g, uint8_t *out, size_t len)
+void gateway_random(struct gateway *g, uint8_t *out, size_t len)
 {
     for (size_t i = 0; i < len; i += 8) {
         uint64_t r = random_next(g);
@@ -42,7 +42,7 @@ void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const
     if (trace != NULL)
         memcpy(e->trace, trace, sizeof e->trace);
     else
-        random_fill(g, e->trace, sizeof e->trace);
+        gateway_random(g, e->trace, sizeof e->trace);
     /* Room was seen to before the message was taken up: what follows from one message always fits behind that mark. */
     check(eventlog_append(g->log, e) == OK);
     if (slot != NULL)

@@ -183,7 +183,7 @@ struct gateway {
 };
 
 /* gateway.c */
-void random_fill(struct gateway *g, uint8_t *out, size_t len);        /* not for secrets */
+void gateway_random(struct gateway *g, uint8_t *out, size_t len);        /* not for secrets */
 /* Appends with a trace (NULL: a new one), counts it. The log's pending bytes are checked by gateway_has_room before. */
 void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const uint8_t *trace);
 struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes);
