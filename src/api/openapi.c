@@ -1,0 +1,397 @@
+/* api/openapi.c - OpenAPI 3.1 from the tables of routes, messages, limits and errors: what is described is what is checked. */
+#include "api/call.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COMPONENT "#/components/schemas/"
+
+/* In a request an absent value is left out; in an answer it may be null too. */
+enum side { REQUEST, ANSWER };
+
+static void describe_message(struct json_writer *w, const struct message *m, enum side side);
+
+static const char *const types[] = {
+    [KIND_STR] = "string",   [KIND_INTEGER] = "integer", [KIND_INT32] = "integer", [KIND_DECIMAL] = "number",
+    [KIND_BOOLEAN] = "boolean", [KIND_TIME] = "string", [KIND_CHOICE] = "string", [KIND_PART] = "object",
+    [KIND_LIST] = "array",   [KIND_STRS] = "array",      [KIND_ANY] = NULL,
+};
+
+static void describe_type(struct json_writer *w, const struct field *f, bool may_be_null)
+{
+    if (types[f->kind] == NULL)
+        return;
+    jw_key(w, STR("type"));
+    if (!may_be_null) {
+        jw_str(w, str_of(types[f->kind]));
+        return;
+    }
+    jw_open_array(w);
+    jw_str(w, str_of(types[f->kind]));
+    jw_str(w, STR("null"));
+    jw_close_array(w);
+}
+
+static void describe_words(struct json_writer *w, const struct choice_list *c, bool may_be_null)
+{
+    jw_key(w, STR("enum"));
+    jw_open_array(w);
+    for (int i = 0; i < c->count; i++)
+        jw_str(w, c->words[i]);
+    if (may_be_null)
+        jw_null(w);
+    jw_close_array(w);
+}
+
+/* Members of a schema object that is open. */
+static void describe_field(struct json_writer *w, const struct field *f, enum side side)
+{
+    bool may_be_null = side == ANSWER && f->presence == OPTIONAL;
+    describe_type(w, f, may_be_null);
+    switch (f->kind) {
+    case KIND_STR:
+        if (f->most > 0)
+            jw_field_int(w, "maxLength", f->most);
+        break;
+    case KIND_INTEGER:
+    case KIND_INT32:
+        if (f->least > INT64_MIN)
+            jw_field_int(w, "minimum", f->least);
+        if (side == REQUEST && field_most(f) < INT64_MAX)
+            jw_field_int(w, "maximum", field_most(f));
+        break;
+    case KIND_TIME:
+        jw_field_str(w, "format", STR("date-time"));
+        break;
+    case KIND_CHOICE:
+        describe_words(w, f->choice, may_be_null);
+        break;
+    case KIND_PART:
+        describe_message(w, f->part, side);
+        break;
+    case KIND_LIST:
+        jw_key(w, STR("items"));
+        jw_open_object(w);
+        jw_field_str(w, "type", STR("object"));
+        describe_message(w, f->part, side);
+        jw_close_object(w);
+        break;
+    case KIND_STRS:
+        jw_key(w, STR("items"));
+        jw_open_object(w);
+        jw_field_str(w, "type", STR("string"));
+        if (f->most > 0)
+            jw_field_int(w, "maxLength", f->most);
+        jw_close_object(w);
+        break;
+    case KIND_BOOLEAN:
+    case KIND_DECIMAL:
+    case KIND_ANY:
+        break;
+    }
+}
+
+/* "properties" and what goes with them, into an object that is open. */
+static void describe_message(struct json_writer *w, const struct message *m, enum side side)
+{
+    size_t required = 0;
+    jw_field_str(w, "title", str_of(m->name));
+    jw_key(w, STR("properties"));
+    jw_open_object(w);
+    for (size_t i = 0; i < m->field_count; i++) {
+        required += m->fields[i].presence == REQUIRED;
+        jw_key(w, m->fields[i].wire);
+        jw_open_object(w);
+        describe_field(w, &m->fields[i], side);
+        jw_close_object(w);
+    }
+    jw_close_object(w);
+    if (required > 0) {
+        jw_key(w, STR("required"));
+        jw_open_array(w);
+        for (size_t i = 0; i < m->field_count; i++)
+            if (m->fields[i].presence == REQUIRED)
+                jw_str(w, m->fields[i].wire);
+        jw_close_array(w);
+    }
+    jw_field_bool(w, "additionalProperties", false);
+}
+
+static void put_object(struct json_writer *w, const struct message *m, enum side side)
+{
+    jw_open_object(w);
+    jw_field_str(w, "type", STR("object"));
+    describe_message(w, m, side);
+    jw_close_object(w);
+}
+
+/* --- answers --- */
+
+static void put_list(struct json_writer *w, const struct message *row, bool is_page)
+{
+    jw_open_object(w);
+    jw_field_str(w, "type", STR("object"));
+    jw_key(w, STR("properties"));
+    jw_open_object(w);
+    jw_key(w, STR("list"));
+    jw_open_object(w);
+    jw_field_str(w, "type", STR("array"));
+    jw_key(w, STR("items"));
+    put_object(w, row, ANSWER);
+    jw_close_object(w);
+    if (is_page) {
+        jw_field_raw(w, "total", STR("{\"type\":\"integer\",\"minimum\":0}"));
+        jw_field_raw(w, "page", STR("{\"type\":\"integer\",\"minimum\":1}"));
+        jw_field_raw(w, "page_size", STR("{\"type\":\"integer\",\"minimum\":1,\"maximum\":100}"));
+    } else {
+        jw_field_raw(w, "next_cursor", STR("{\"type\":[\"string\",\"null\"]}"));
+    }
+    jw_close_object(w);
+    jw_field_raw(w, "required", is_page ? STR("[\"list\",\"total\",\"page\",\"page_size\"]") : STR("[\"list\",\"next_cursor\"]"));
+    jw_field_bool(w, "additionalProperties", false);
+    jw_close_object(w);
+}
+
+static void put_data(struct json_writer *w, const struct route *r)
+{
+    switch (r->shape) {
+    case SHAPE_LIST:
+        jw_open_object(w);
+        jw_key(w, STR("oneOf"));
+        jw_open_array(w);
+        put_list(w, r->answer, true);
+        put_list(w, r->answer, false);
+        jw_close_array(w);
+        jw_close_object(w);
+        break;
+    case SHAPE_CURSOR:
+        put_list(w, r->answer, false);
+        break;
+    case SHAPE_NOTHING:
+        jw_raw(w, STR("{\"type\":\"null\"}"));
+        break;
+    case SHAPE_ITEM:
+    case SHAPE_MADE:
+    case SHAPE_COMMAND:
+    case SHAPE_PLAIN:
+    case SHAPE_STREAM:
+    case SHAPE_JSON:
+        put_object(w, r->answer, ANSWER);
+        break;
+    }
+}
+
+static void put_envelope(struct json_writer *w, const struct route *r)
+{
+    jw_open_object(w);
+    jw_field_str(w, "type", STR("object"));
+    jw_key(w, STR("properties"));
+    jw_open_object(w);
+    jw_field_raw(w, "code", STR("{\"const\":\"SUCCESS\"}"));
+    jw_field_raw(w, "message", STR("{\"type\":\"string\"}"));
+    jw_key(w, STR("data"));
+    put_data(w, r);
+    jw_field_raw(w, "trace_id", STR("{\"type\":\"string\",\"pattern\":\"^[0-9a-f]{32}$\"}"));
+    jw_close_object(w);
+    jw_field_raw(w, "required", STR("[\"code\",\"message\",\"data\",\"trace_id\"]"));
+    jw_field_bool(w, "additionalProperties", false);
+    jw_close_object(w);
+}
+
+static void put_content(struct json_writer *w, const struct route *r)
+{
+    jw_key(w, STR("content"));
+    jw_open_object(w);
+    if (r->shape == SHAPE_PLAIN || r->shape == SHAPE_STREAM) {
+        jw_field_raw(w, r->shape == SHAPE_PLAIN ? "text/plain" : "text/event-stream", STR("{\"schema\":{\"type\":\"string\"}}"));
+    } else {
+        jw_key(w, STR("application/json"));
+        jw_open_object(w);
+        jw_key(w, STR("schema"));
+        if (r->shape == SHAPE_JSON)
+            put_object(w, r->answer, ANSWER);
+        else
+            put_envelope(w, r);
+        jw_close_object(w);
+    }
+    jw_close_object(w);
+}
+
+static void put_answer(struct json_writer *w, const struct route *r, const char *status, const char *text)
+{
+    jw_key(w, str_of(status));
+    jw_open_object(w);
+    jw_field_str(w, "description", str_of(text));
+    put_content(w, r);
+    jw_close_object(w);
+}
+
+static void put_answers(struct json_writer *w, const struct route *r)
+{
+    jw_key(w, STR("responses"));
+    jw_open_object(w);
+    put_answer(w, r, "200", "Success");
+    if (r->shape == SHAPE_MADE)
+        put_answer(w, r, "201", "Made; Location says where it is");
+    if (r->shape == SHAPE_COMMAND)
+        put_answer(w, r, "202", "Taken on, and still open after wait_s");
+    jw_field_raw(w, "default", STR("{\"description\":\"An error\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"" COMPONENT "Error\"}}}}"));
+    jw_close_object(w);
+}
+
+/* --- requests --- */
+
+static void put_path_parameters(struct json_writer *w, struct str path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.at[i] != '{')
+            continue;
+        size_t end = i;
+        while (path.at[end] != '}')
+            end++;
+        jw_open_object(w);
+        jw_field_str(w, "name", (struct str){path.at + i + 1, end - i - 1});
+        jw_field_str(w, "in", STR("path"));
+        jw_field_bool(w, "required", true);
+        jw_field_raw(w, "schema", STR("{\"type\":\"string\"}"));
+        jw_close_object(w);
+    }
+}
+
+static void put_header(struct json_writer *w, const char *name, const char *schema)
+{
+    jw_open_object(w);
+    jw_field_str(w, "name", str_of(name));
+    jw_field_str(w, "in", STR("header"));
+    jw_field_raw(w, "schema", str_of(schema));
+    jw_close_object(w);
+}
+
+static void put_parameters(struct json_writer *w, const struct route *r)
+{
+    jw_key(w, STR("parameters"));
+    jw_open_array(w);
+    put_path_parameters(w, r->path);
+    for (size_t i = 0; i < r->query->field_count; i++) {
+        const struct field *f = &r->query->fields[i];
+        jw_open_object(w);
+        jw_field_str(w, "name", f->wire);
+        jw_field_str(w, "in", STR("query"));
+        jw_field_bool(w, "required", f->presence == REQUIRED);
+        jw_key(w, STR("schema"));
+        jw_open_object(w);
+        describe_field(w, f, REQUEST);
+        jw_close_object(w);
+        jw_close_object(w);
+    }
+    if (str_eq(r->method, STR("POST")))
+        put_header(w, "Idempotency-Key", "{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}");
+    if (r->shape == SHAPE_STREAM)
+        put_header(w, "Last-Event-ID", "{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}");
+    jw_close_array(w);
+}
+
+static void put_body(struct json_writer *w, const struct route *r)
+{
+    bool is_needed = false;
+    if (r->body == &none_message)
+        return;
+    for (size_t i = 0; i < r->body->field_count; i++)
+        is_needed |= r->body->fields[i].presence == REQUIRED;
+    jw_key(w, STR("requestBody"));
+    jw_open_object(w);
+    jw_field_bool(w, "required", is_needed);
+    jw_key(w, STR("content"));
+    jw_open_object(w);
+    jw_key(w, STR("application/json"));
+    jw_open_object(w);
+    jw_key(w, STR("schema"));
+    put_object(w, r->body, REQUEST);
+    jw_close_object(w);
+    jw_close_object(w);
+    jw_close_object(w);
+}
+
+static void put_method(struct json_writer *w, const struct route *r)
+{
+    char key[8];
+    size_t len = str_copy(key, sizeof key, r->method);
+    for (size_t i = 0; i < len; i++)
+        key[i] = (char)(key[i] | 0x20); /* ASCII capitals to small letters */
+    jw_key(w, str_of(key));
+    jw_open_object(w);
+    jw_field_str(w, "operationId", r->name);
+    jw_field_str(w, "summary", r->summary);
+    if (r->role != ROLE_NONE)
+        jw_field_str(w, "x-role", role_text(r->role));
+    jw_field_raw(w, "security", r->role == ROLE_NONE ? STR("[]") : STR("[{\"key\":[]}]"));
+    put_parameters(w, r);
+    put_body(w, r);
+    put_answers(w, r);
+    jw_close_object(w);
+}
+
+static void put_paths(struct json_writer *w)
+{
+    jw_key(w, STR("paths"));
+    jw_open_object(w);
+    for (size_t i = 0; i < route_count;) {
+        size_t first = i;
+        jw_key(w, routes[i].path);
+        jw_open_object(w);
+        for (; i < route_count && route_same_path(&routes[first], &routes[i]); i++)
+            put_method(w, &routes[i]);
+        jw_close_object(w);
+    }
+    jw_close_object(w);
+}
+
+static void put_components(struct json_writer *w)
+{
+    jw_key(w, STR("components"));
+    jw_open_object(w);
+    jw_field_raw(w, "securitySchemes", STR("{\"key\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+    jw_key(w, STR("schemas"));
+    jw_open_object(w);
+    jw_key(w, STR("Error"));
+    jw_open_object(w);
+    jw_field_str(w, "type", STR("object"));
+    jw_key(w, STR("properties"));
+    jw_open_object(w);
+    jw_key(w, STR("code"));
+    jw_open_object(w);
+    jw_key(w, STR("enum"));
+    jw_open_array(w);
+    for (size_t i = 0; i < API_ERROR_COUNT; i++)
+        jw_str(w, api_error_kinds[i].code);
+    jw_close_array(w);
+    jw_close_object(w);
+    jw_field_raw(w, "message", STR("{\"type\":\"string\"}"));
+    jw_field_raw(w, "details", STR("{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"field\":{\"type\":\"string\"},\"code\":{\"type\":"
+                                   "\"string\"},\"message\":{\"type\":\"string\"}},\"required\":[\"field\",\"code\",\"message\"],\"additionalProperties\":false}}"));
+    jw_field_raw(w, "trace_id", STR("{\"type\":\"string\",\"pattern\":\"^[0-9a-f]{32}$\"}"));
+    jw_close_object(w);
+    jw_field_raw(w, "required", STR("[\"code\",\"message\",\"details\",\"trace_id\"]"));
+    jw_field_bool(w, "additionalProperties", false);
+    jw_close_object(w);
+    jw_close_object(w);
+    jw_close_object(w);
+}
+
+void api_openapi(struct buf *out)
+{
+    struct json_writer w;
+    jw_init(&w, out);
+    jw_open_object(&w);
+    jw_field_str(&w, "openapi", STR("3.1.0"));
+    jw_key(&w, STR("info"));
+    jw_open_object(&w);
+    jw_field_str(&w, "title", STR("Chargeline"));
+    jw_field_str(&w, "version", STR(CHARGELINE_VERSION));
+    jw_close_object(&w);
+    jw_field_raw(&w, "servers", STR("[{\"url\":\"/\"}]"));
+    put_paths(&w);
+    put_components(&w);
+    jw_close_object(&w);
+}
