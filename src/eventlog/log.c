@@ -218,10 +218,12 @@ static enum err write_part(struct eventlog *l, const struct buffer *b, const str
     const struct bytes data = {b->data.at + p->at, p->end - p->at};
     enum err e = OK;
 
-    if (l->must_leave || (l->written >= l->options.segment_max && l->newest_first != p->head.first))
+    if (l->must_leave || (l->written >= l->options.segment_max && l->open->head.first != p->head.first))
         e = leave_segment(l, p->head.first, why);
-    if (e == OK)
+    if (e == OK) {
+        check(l->open->head.first == l->newest_first); /* behind a successor nobody would read it */
         e = segment_insert(l->open, &p->head, data, why);
+    }
     if (e == OK)
         l->written += data.len + SEGMENT_PAGE_SIZE;
     /* A full disk heals, and so does the lack of a lock or of memory; of anything else the file may be the cause. */
