@@ -215,7 +215,7 @@ static enum err batch_next(struct runner *r, struct event *e)
     enum err result;
     while ((result = reader_next(r->reader, e, &why)) == ERR_CORRUPT) {
         r->status.errors++;
-        (void)snprintf(r->status.last_error, sizeof r->status.last_error, "%s: %s", err_text(result), why.reason);
+        str_copy(r->status.last_error, sizeof r->status.last_error, str_of(why.reason));
         LOG_ERROR("log.damaged", F_STR("consumer", r->name), F_INT("after", r->position), F_CSTR("where", why.field),
                   F_CSTR("err", why.reason));
     }

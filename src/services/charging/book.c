@@ -1,0 +1,199 @@
+/* Kept over batches, so that a station's sessions are read once and not with every reading. */
+#include "services/charging/book.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define STATIONS_MAX 50000 /* past it all are forgotten and read again as they are heard of */
+#define POINTS_MAX   8192  /* written before the end of the batch past it */
+
+void book_init(struct book *b)
+{
+    *b = (struct book){.points = NULL};
+    check(getrandom(b->key, sizeof b->key, 0) == (ssize_t)sizeof b->key);
+    map_init(&b->stations, b->key);
+}
+
+void book_clear(struct book *b)
+{
+    struct book_station *at;
+    for (size_t i = 0; (at = map_next(&b->stations, &i)) != NULL;) {
+        for (struct book_entry *next; at->first != NULL; at->first = next) {
+            next = at->first->next;
+            free(at->first);
+        }
+        free(at);
+    }
+    map_release(&b->stations);
+    map_init(&b->stations, b->key);
+    b->changed = NULL;
+    b->point_count = 0;
+    b->next_number = 0;
+}
+
+void book_release(struct book *b)
+{
+    book_clear(b);
+    map_release(&b->stations);
+    free(b->points);
+}
+
+void book_trim(struct book *b)
+{
+    if (b->stations.count > STATIONS_MAX)
+        book_clear(b);
+}
+
+static struct book_entry *entry_add(struct book_station *at)
+{
+    struct book_entry *e = mem_new(1, sizeof *e);
+    e->station = at;
+    e->next = at->first;
+    at->first = e;
+    return e;
+}
+
+static void entry_remove(struct book_entry *e)
+{
+    struct book_entry **from = &e->station->first;
+    while (*from != e)
+        from = &(*from)->next;
+    *from = e->next;
+    free(e);
+}
+
+enum err book_open(struct book *b, struct db *d, struct str station, struct book_station **out)
+{
+    if (station.at == NULL)
+        station = STR("");
+    struct book_station *at = map_find(&b->stations, station);
+    if (at != NULL) {
+        *out = at;
+        return OK;
+    }
+    at = mem_new(1, sizeof *at + station.len + 1);
+    memcpy(at->text, station.at, station.len);
+    at->name = (struct str){at->text, station.len};
+    (void)map_put(&b->stations, at->name, at);
+    struct db_rows *r = DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE charge_point_id=?1 AND is_active=1",
+                                db_text(station));
+    while (db_next(r))
+        session_read(r, &entry_add(at)->s);
+    enum err e = db_rows_end(r);
+    if (e == OK)
+        *out = at;
+    return e; /* an error undoes the batch, and clears the book */
+}
+
+enum err book_find(struct book *b, struct db *d, struct book_station *at, struct str transaction_id, struct book_entry **out)
+{
+    *out = NULL;
+    for (struct book_entry *e = at->first; e != NULL; e = e->next)
+        if (str_eq(str_of(e->s.transaction_id), transaction_id)) {
+            *out = e;
+            return OK;
+        }
+    struct db_rows *r = DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE charge_point_id=?1 AND transaction_id=?2",
+                                db_text(at->name), db_text(transaction_id));
+    if (db_next(r)) {
+        *out = entry_add(at);
+        session_read(r, &(*out)->s);
+        book_change(b, *out, false);
+    }
+    return db_rows_end(r);
+}
+
+struct book_entry *book_find_active(const struct book_station *at, int64_t connector_id)
+{
+    struct book_entry *found = NULL;
+    for (struct book_entry *e = at->first; e != NULL; e = e->next)
+        if (e->s.connector_id == connector_id && session_state_is_active(e->s.state) &&
+            (found == NULL || instant_before(found->s.started, e->s.started)))
+            found = e;
+    return found;
+}
+
+enum err book_add(struct book *b, struct db *d, struct book_station *at, struct book_entry **out)
+{
+    if (b->next_number == 0) {
+        struct db_rows *r = DB_ROWS(d, "SELECT coalesce(max(session_number), 0) + 1 FROM charging_sessions");
+        if (db_next(r))
+            b->next_number = db_col_int(r, 0);
+        enum err e = db_rows_end(r);
+        if (e != OK)
+            return e;
+    }
+    struct book_entry *e = entry_add(at);
+    e->s.number = b->next_number++;
+    e->s.ended = e->s.device_started = e->s.device_ended = e->s.power_at = INSTANT_NONE;
+    e->s.started = e->s.last_at = e->s.last_update = INSTANT_NONE;
+    e->is_new = true;
+    book_change(b, e, true);
+    *out = e;
+    return OK;
+}
+
+void book_change(struct book *b, struct book_entry *e, bool is_rewritten)
+{
+    e->is_rewritten = e->is_rewritten || is_rewritten;
+    if (e->is_changed)
+        return;
+    e->is_changed = true;
+    e->next_changed = b->changed;
+    b->changed = e;
+}
+
+static int point_compare(const void *a, const void *b)
+{
+    const struct noted_point *x = a, *y = b;
+    if (x->session_number != y->session_number)
+        return x->session_number < y->session_number ? -1 : 1;
+    return x->point.at.us < y->point.at.us ? -1 : x->point.at.us > y->point.at.us;
+}
+
+/* In the order of their key: neighbours go into the same page. */
+static enum err points_write(struct book *b, struct db *d, struct span window)
+{
+    enum err e = OK;
+    if (b->point_count > 1)
+        qsort(b->points, b->point_count, sizeof *b->points, point_compare);
+    for (size_t i = 0; i < b->point_count && e == OK; i++)
+        e = point_insert(d, b->points[i].session_number, &b->points[i].point, window);
+    b->point_count = 0;
+    return e;
+}
+
+enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e, const struct curve_point *p, struct span window)
+{
+    if (b->point_count == POINTS_MAX) {
+        enum err result = points_write(b, d, window);
+        if (result != OK)
+            return result;
+    }
+    if (b->point_count == b->point_room) {
+        b->point_room = b->point_room == 0 ? 256 : b->point_room * 2;
+        b->points = mem_grow(b->points, b->point_room, sizeof *b->points);
+    }
+    b->points[b->point_count++] = (struct noted_point){e->s.number, *p};
+    return OK;
+}
+
+enum err book_write(struct book *b, struct db *d, struct span window)
+{
+    enum err result = points_write(b, d, window);
+    for (struct book_entry *e = b->changed, *next; e != NULL && result == OK; e = next) {
+        next = e->next_changed;
+        if (e->is_new)
+            result = session_insert(d, e->station->name, &e->s);
+        else if (e->is_rewritten)
+            result = session_update(d, &e->s);
+        else
+            result = session_update_readings(d, &e->s);
+        e->is_new = e->is_changed = e->is_rewritten = false;
+        b->changed = next;
+        if (!session_state_is_active(e->s.state))
+            entry_remove(e);
+    }
+    return result;
+}

@@ -1,0 +1,424 @@
+/* Lists are SQL made of the filters that are given; every value is a parameter. */
+#include "services/charging/charging_query.h"
+
+#include "services/charging/rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SQL_MAX        4096
+#define PARAMETERS_MAX 12
+#define HISTORY_MAX    1000 /* events shown of one session: the first ones */
+
+struct query {
+    struct buf sql;
+    struct db_value values[PARAMETERS_MAX];
+    size_t count;
+};
+
+/* The text, then the parameter of v. */
+static void query_value(struct query *q, const char *text, struct db_value v)
+{
+    check(q->count < PARAMETERS_MAX);
+    q->values[q->count++] = v;
+    buf_printf(&q->sql, "%s?%d", text, (int)q->count);
+}
+
+static enum err query_filter(struct query *q, const struct charging_filter *f)
+{
+    buf_put_lit(&q->sql, " WHERE 1=1");
+    if (f->device_id.at != NULL)
+        query_value(q, " AND charge_point_id=", db_text(f->device_id));
+    if (f->transaction_id.at != NULL)
+        query_value(q, " AND transaction_id=", db_text(f->transaction_id));
+    if (f->id_tag.at != NULL)
+        query_value(q, " AND id_tag=", db_text(f->id_tag));
+    if (f->port_number.is_set)
+        query_value(q, " AND connector_id=", db_int(f->port_number.value));
+    if (instant_is_set(f->started_since))
+        query_value(q, " AND started_at>=", db_time(f->started_since));
+    if (instant_is_set(f->started_until))
+        query_value(q, " AND started_at<", db_time(f->started_until));
+    if (f->status.at == NULL)
+        return OK;
+    for (int i = SESSION_NONE + 1; i < SESSION_STATE_COUNT; i++) {
+        if (!str_eq(f->status, session_state_text[i]))
+            continue;
+        query_value(q, " AND state=", db_int(i));
+        if (session_state_is_active((enum session_state)i))
+            buf_put_lit(&q->sql, " AND is_active=1"); /* there are few of them: their index is the short one */
+        return OK;
+    }
+    return ERR_RANGE;
+}
+
+static void query_init(struct query *q)
+{
+    q->count = 0;
+    buf_init(&q->sql, SQL_MAX);
+}
+
+static struct db_rows *query_rows(struct query *q, struct db *d)
+{
+    check(!q->sql.failed);
+    return db_rows_dynamic(d, buf_str(&q->sql), q->values, q->count);
+}
+
+/* ---- one session ---- */
+
+static void field_integer(struct json_writer *w, const char *key, struct integer n)
+{
+    jw_key(w, str_of(key));
+    if (n.is_set)
+        jw_int(w, n.value);
+    else
+        jw_null(w);
+}
+
+static void field_thousandths(struct json_writer *w, const char *key, struct integer n)
+{
+    jw_key(w, str_of(key));
+    if (n.is_set)
+        jw_decimal(w, n.value, 3);
+    else
+        jw_null(w);
+}
+
+/* Empty is not known. */
+static void field_text(struct json_writer *w, const char *key, const char *text)
+{
+    jw_field_str(w, key, text[0] == '\0' ? (struct str){NULL, 0} : str_of(text));
+}
+
+static void integer_opt(struct json_writer *w, const char *key, struct integer n)
+{
+    if (n.is_set)
+        jw_field_int(w, key, n.value);
+}
+
+static void instant_opt(struct json_writer *w, const char *key, struct instant t)
+{
+    if (instant_is_set(t))
+        jw_field_instant(w, key, t);
+}
+
+static void write_properties(struct json_writer *w, const struct session *s)
+{
+    jw_key(w, STR("properties"));
+    jw_open_object(w);
+    integer_opt(w, "meter_start_wh", s->meter_start_wh);
+    integer_opt(w, "meter_stop_wh", s->meter_stop_wh);
+    integer_opt(w, "register_wh", s->register_wh);
+    instant_opt(w, "device_start_time", s->device_started);
+    instant_opt(w, "device_end_time", s->device_ended);
+    integer_opt(w, "reservation_id", s->reservation_id);
+    jw_field_bool(w, "offline", s->is_offline);
+    if (s->stop_id_tag[0] != '\0')
+        jw_field_str(w, "stop_id_tag", str_of(s->stop_id_tag));
+    jw_field_int(w, "reading_count", s->reading_count);
+    jw_close_object(w);
+}
+
+static void write_members(struct json_writer *w, struct str device_id, const struct session *s)
+{
+    char id[UUID_TEXT_SIZE];
+    uuid_write(s->id, id);
+    jw_field_str(w, "session_id", str_of(id));
+    jw_field_str(w, "device_id", device_id);
+    jw_field_int(w, "port_number", s->connector_id);
+    field_text(w, "order_number", s->order_no);
+    jw_field_str(w, "status", session_state_text[s->state]);
+    jw_field_instant(w, "start_time", s->started);
+    jw_field_instant(w, "end_time", s->ended);
+    jw_field_int(w, "duration", session_duration_s(s));
+    jw_field_int(w, "total_energy", s->energy_wh);
+    field_integer(w, "max_power", s->max_power_w);
+    field_integer(w, "current_power", s->power_w);
+    field_thousandths(w, "voltage", s->voltage_m);
+    field_thousandths(w, "current", s->current_m);
+    field_thousandths(w, "temperature", s->temperature_m);
+    jw_field_instant(w, "last_update", s->last_update);
+    field_text(w, "stop_reason", s->stop_reason);
+    field_text(w, "id_tag", s->id_tag);
+    jw_field_str(w, "transaction_id", str_of(s->transaction_id));
+    field_text(w, "tariff_id", "");
+    field_integer(w, "tariff_version", (struct integer){0, false});
+    field_text(w, "merchant_id", "");
+    field_text(w, "limit", "");
+    jw_field_str(w, "energy_source", s->source == SOURCE_UNKNOWN ? (struct str){NULL, 0} : energy_source_text[s->source]);
+    jw_key(w, STR("data_quality"));
+    jw_open_array(w);
+    for (size_t i = 0; i < FLAG_COUNT; i++)
+        if ((s->flags & 1u << i) != 0)
+            jw_str(w, session_flag_text[i]);
+    jw_close_array(w);
+    write_properties(w, s);
+}
+
+static enum err write_history(struct db *d, int64_t session_number, struct json_writer *w)
+{
+    struct db_rows *r = DB_ROWS(d,
+                                "SELECT event_type, event_id, at, received_at, state_from, state_to, detail FROM charging_session_events "
+                                "WHERE session_number=?1 ORDER BY ordinal LIMIT ?2",
+                                db_int(session_number), db_int(HISTORY_MAX));
+    jw_key(w, STR("event_history"));
+    jw_open_array(w);
+    while (db_next(r)) {
+        int64_t from = db_col_int(r, 4), to = db_col_int(r, 5);
+        struct str detail = db_col_text(r, 6);
+        check(from >= 0 && from < SESSION_STATE_COUNT && to >= 0 && to < SESSION_STATE_COUNT);
+        jw_open_object(w);
+        jw_field_instant(w, "time", db_col_time(r, 2));
+        jw_field_instant(w, "received_at", db_col_time(r, 3));
+        jw_field_str(w, "event_type", db_col_text(r, 0));
+        jw_field_str(w, "event_id", db_col_text(r, 1));
+        jw_field_str(w, "status_before", from == SESSION_NONE ? (struct str){NULL, 0} : session_state_text[from]);
+        jw_field_str(w, "status", session_state_text[to]);
+        jw_field_str(w, "detail", detail.len == 0 ? (struct str){NULL, 0} : detail);
+        jw_close_object(w);
+    }
+    jw_close_array(w);
+    return db_rows_end(r);
+}
+
+enum err charging_write_session(struct db *d, struct str session_id, struct json_writer *w)
+{
+    struct session s;
+    bool is_there = false;
+    struct db_rows *r = DB_ROWS(d, "SELECT " SESSION_COLUMNS ", charge_point_id FROM charging_sessions WHERE session_id=?1",
+                                db_text(session_id));
+    if (db_next(r)) {
+        is_there = true;
+        session_read(r, &s);
+        jw_open_object(w);
+        write_members(w, db_col_text(r, SESSION_COLUMN_COUNT), &s);
+    }
+    enum err e = db_rows_end(r);
+    if (e != OK || !is_there)
+        return e != OK ? e : ERR_UNKNOWN;
+    e = write_history(d, s.number, w);
+    jw_close_object(w);
+    return e;
+}
+
+/* ---- lists ---- */
+
+/* Writes the rows of a query as an array; *last: the last of them. */
+static enum err write_list(struct query *q, struct db *d, int64_t most, struct json_writer *w, struct session *last, int64_t *found)
+{
+    struct db_rows *r = query_rows(q, d);
+    jw_open_array(w);
+    for (*found = 0; *found < most && db_next(r); ++*found) {
+        session_read(r, last);
+        jw_open_object(w);
+        write_members(w, db_col_text(r, SESSION_COLUMN_COUNT), last);
+        jw_close_object(w);
+    }
+    if (*found == most && db_next(r))
+        ++*found; /* there are more */
+    jw_close_array(w);
+    return db_rows_end(r);
+}
+
+static void query_order(struct query *q, const struct charging_filter *f)
+{
+    const char *way = f->newest_first ? "DESC" : "ASC";
+    buf_printf(&q->sql, " ORDER BY started_at %s, session_number %s", way, way);
+}
+
+enum err charging_write_page(struct db *d, const struct charging_filter *f, int64_t page, int64_t page_size, struct json_writer *w)
+{
+    struct query q;
+    struct session last;
+    int64_t found;
+    query_init(&q);
+    buf_put_lit(&q.sql, "SELECT " SESSION_COLUMNS ", charge_point_id FROM charging_sessions");
+    enum err e = query_filter(&q, f);
+    if (e == OK) {
+        query_order(&q, f);
+        query_value(&q, " LIMIT ", db_int(page_size));
+        query_value(&q, " OFFSET ", db_int((page - 1) * page_size));
+        e = write_list(&q, d, page_size, w, &last, &found);
+    }
+    buf_release(&q.sql);
+    return e;
+}
+
+enum err charging_count(struct db *d, const struct charging_filter *f, int64_t *total)
+{
+    struct query q;
+    query_init(&q);
+    buf_put_lit(&q.sql, "SELECT count(*) FROM charging_sessions");
+    enum err e = query_filter(&q, f);
+    if (e == OK) {
+        struct db_rows *r = query_rows(&q, d);
+        if (db_next(r))
+            *total = db_col_int(r, 0);
+        e = db_rows_end(r);
+    }
+    buf_release(&q.sql);
+    return e;
+}
+
+/* "<started_at>.<session_number>" of the last one shown. */
+static enum err cursor_read(struct str cursor, int64_t *started_us, int64_t *number)
+{
+    const char *dot = cursor.len == 0 ? NULL : memchr(cursor.at, '.', cursor.len);
+    if (dot == NULL)
+        return ERR_FORMAT;
+    size_t before = (size_t)(dot - cursor.at);
+    if (str_to_int((struct str){cursor.at, before}, started_us) != OK ||
+        str_to_int((struct str){dot + 1, cursor.len - before - 1}, number) != OK)
+        return ERR_FORMAT;
+    return OK;
+}
+
+static enum err query_after(struct query *q, const struct charging_filter *f, struct str cursor)
+{
+    int64_t started_us, number;
+    if (cursor.len == 0)
+        return OK;
+    enum err e = cursor_read(cursor, &started_us, &number);
+    if (e != OK)
+        return e;
+    query_value(q, f->newest_first ? " AND (started_at, session_number)<(" : " AND (started_at, session_number)>(",
+                db_int(started_us));
+    query_value(q, ",", db_int(number));
+    buf_put_lit(&q->sql, ")");
+    return OK;
+}
+
+enum err charging_write_after(struct db *d, const struct charging_filter *f, struct str cursor, int64_t limit, struct json_writer *w,
+                              char next[CHARGING_CURSOR_SIZE])
+{
+    struct query q;
+    struct session last = {.number = 0};
+    int64_t found = 0;
+    query_init(&q);
+    buf_put_lit(&q.sql, "SELECT " SESSION_COLUMNS ", charge_point_id FROM charging_sessions");
+    enum err e = query_filter(&q, f);
+    if (e == OK)
+        e = query_after(&q, f, cursor);
+    if (e == OK) {
+        query_order(&q, f);
+        query_value(&q, " LIMIT ", db_int(limit + 1));
+        e = write_list(&q, d, limit, w, &last, &found);
+    }
+    buf_release(&q.sql);
+    next[0] = '\0';
+    if (e == OK && found > limit)
+        (void)snprintf(next, CHARGING_CURSOR_SIZE, "%lld.%lld", (long long)last.started.us, (long long)last.number);
+    return e;
+}
+
+/* ---- curve ---- */
+
+static struct integer col_integer(struct db_rows *r, int col)
+{
+    return db_col_is_null(r, col) ? (struct integer){0, false} : (struct integer){db_col_int(r, col), true};
+}
+
+static void write_point(struct json_writer *w, struct db_rows *r, struct integer base)
+{
+    struct integer energy = col_integer(r, 2);
+    if (energy.is_set && base.is_set)
+        energy.value = energy.value > base.value ? energy.value - base.value : 0;
+    energy.is_set = energy.is_set && base.is_set;
+    jw_open_object(w);
+    jw_field_instant(w, "time", db_col_time(r, 0));
+    field_integer(w, "power_w", col_integer(r, 1));
+    field_integer(w, "energy_wh", energy);
+    field_thousandths(w, "voltage", col_integer(r, 3));
+    field_thousandths(w, "current", col_integer(r, 4));
+    field_thousandths(w, "temperature", col_integer(r, 5));
+    jw_close_object(w);
+}
+
+static enum err find_base(struct db *d, struct str session_id, int64_t *number, struct integer *base)
+{
+    struct db_rows *r = DB_ROWS(d, "SELECT session_number, coalesce(meter_start_wh, base_wh) FROM charging_sessions WHERE session_id=?1",
+                                db_text(session_id));
+    bool is_there = db_next(r);
+    if (is_there) {
+        *number = db_col_int(r, 0);
+        *base = col_integer(r, 1);
+    }
+    enum err e = db_rows_end(r);
+    return e == OK && !is_there ? ERR_UNKNOWN : e;
+}
+
+enum err charging_write_curve(struct db *d, struct str session_id, struct instant after, int64_t every_s, int64_t limit,
+                              struct json_writer *w, struct instant *last)
+{
+    int64_t number = 0;
+    struct integer base = {0, false};
+    enum err e = find_base(d, session_id, &number, &base);
+    if (e != OK)
+        return e;
+    struct db_value from = db_int(instant_is_set(after) ? after.us : INT64_MIN);
+    struct db_rows *r;
+    if (every_s > 0)
+        r = DB_ROWS(d,
+                    "SELECT at, power_w, register_wh, voltage_m, current_m, temperature_m FROM charging_curve WHERE session_number=?1 "
+                    "AND at>?2 AND at IN (SELECT max(at) FROM charging_curve WHERE session_number=?1 AND at>?2 GROUP BY at/?4) "
+                    "ORDER BY at LIMIT ?3",
+                    db_int(number), from, db_int(limit), db_int(SPAN_S(every_s).us));
+    else
+        r = DB_ROWS(d,
+                    "SELECT at, power_w, register_wh, voltage_m, current_m, temperature_m FROM charging_curve WHERE session_number=?1 "
+                    "AND at>?2 ORDER BY at LIMIT ?3",
+                    db_int(number), from, db_int(limit));
+    *last = INSTANT_NONE;
+    jw_open_array(w);
+    while (db_next(r)) {
+        write_point(w, r, base);
+        *last = db_col_time(r, 0);
+    }
+    jw_close_array(w);
+    return db_rows_end(r);
+}
+
+/* ---- statistics ---- */
+
+#define TEXT(literal) {(literal), sizeof(literal) - 1}
+static const struct str statistic_names[] = {
+#define STATISTIC(name, text) TEXT(text),
+#include "services/charging/session.def"
+};
+
+enum err charging_write_statistics(struct db *d, const struct consumer_status *status, struct json_writer *w)
+{
+    int64_t values[COUNT_OF(statistic_names)] = {0}, ended = 0, duration_s = 0;
+    struct db_rows *r = DB_ROWS(d, "SELECT name, value FROM charging_statistics");
+    while (db_next(r))
+        for (size_t i = 0; i < COUNT_OF(statistic_names); i++)
+            if (str_eq(db_col_text(r, 0), statistic_names[i]))
+                values[i] = db_col_int(r, 1);
+    enum err e = db_rows_end(r);
+    jw_open_object(w);
+    for (size_t i = 0; i < COUNT_OF(statistic_names); i++) {
+        jw_field_int(w, statistic_names[i].at, values[i]);
+        if (str_eq(statistic_names[i], STR("sessions_ended")))
+            ended = values[i];
+        if (str_eq(statistic_names[i], STR("total_duration_s")))
+            duration_s = values[i];
+    }
+    jw_field_int(w, "average_duration_s", ended > 0 ? duration_s / ended : 0);
+    if (status != NULL) {
+        jw_field_int(w, "processing_errors", (int64_t)status->errors);
+        jw_field_int(w, "dead_letters", (int64_t)status->dead_letters);
+        jw_field_int(w, "average_processing_us", status->events > 0 ? (int64_t)(status->busy_us / status->events) : 0);
+    }
+    jw_close_object(w);
+    return e;
+}
+
+enum err charging_find_active(struct db *d, struct str device_id, int64_t port_number, char id[UUID_TEXT_SIZE])
+{
+    struct db_rows *r = DB_ROWS(d,
+                                "SELECT session_id FROM charging_sessions WHERE charge_point_id=?1 AND is_active=1 AND connector_id=?2 "
+                                "ORDER BY started_at DESC LIMIT 1",
+                                db_text(device_id), db_int(port_number));
+    (void)str_copy(id, UUID_TEXT_SIZE, db_next(r) ? db_col_text(r, 0) : STR(""));
+    return db_rows_end(r);
+}
