@@ -221,10 +221,11 @@ static enum err open_bus(struct server *s, struct fault *why)
 {
     struct bus_options o = bus_options_default();
     struct charging_options c = {
-        .session_timeout = SPAN_S(s->config.session_timeout_s),
-        .cleanup_interval = SPAN_S(s->config.session_cleanup_s),
-        .power_window = SPAN_S(s->config.power_window_s),
+        .is_tracking = s->config.session_tracking,
         .keeps_history = s->config.event_logging,
+        .timeout_s = s->config.session_timeout_s,
+        .cleanup_s = s->config.session_cleanup_s,
+        .power_window_s = s->config.power_window_s,
     };
     s->stations = stations_new(s->id_key, s->config.gateway_id, on_projected, s);
     s->charging = charging_new(&c);
@@ -238,7 +239,7 @@ static enum err open_bus(struct server *s, struct fault *why)
     o.retry_first_ms = (int)s->config.bus_retry_ms;
     o.parked_max = PARKED_MAX;
     o.consumers = s->consumers;
-    o.consumer_count = s->config.session_tracking ? 2 : 1;
+    o.consumer_count = COUNT_OF(s->consumers);
     enum err e = bus_open(&o, &s->bus, why);
     return e == OK ? bus_catch_up(s->bus, why) : e;
 }

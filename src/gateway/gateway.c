@@ -44,7 +44,7 @@ void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const
     else
         gateway_random(g, e->trace, sizeof e->trace);
     /* Room was seen to before the message was taken up: what follows from one message always fits behind that mark. */
-    check(eventlog_append(g->log, e) == OK);
+    check(!g->text.failed && eventlog_append(g->log, e) == OK);
     if (slot != NULL)
         slot->station.position = e->position;
     metric_add_label(METRIC_EVENTS, event_kinds[e->type].wire, 1);

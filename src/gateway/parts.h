@@ -27,7 +27,7 @@
 #define TAGS_CACHED_MAX      65536
 #define COMMANDS_DONE_KEPT   4096    /* for repeats of a command id */
 #define LISTENERS_MAX        4       /* that wait for one command */
-#define MESSAGE_ARENA_MAX    ((size_t)24 << 20)
+#define MESSAGE_ARENA_MAX    ((size_t)64 << 20) /* what the largest message can grow to when read and written anew */
 #define PREFIXES_MAX         8
 #define SECURITY_PROFILE_TLS 2
 

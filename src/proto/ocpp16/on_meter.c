@@ -42,6 +42,14 @@ static struct ev_sampled_value *sampled(struct step *s, const struct sampled_val
     return out;
 }
 
+static struct stamp received_stamp(struct step *s)
+{
+    char text[INSTANT_TEXT_SIZE];
+    instant_write(s->in->now, text);
+    step_flag(s, STR("clock_corrected"));
+    return (struct stamp){arena_copy(s->arena, str_of(text)), s->in->now};
+}
+
 void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id, struct transaction *t)
 {
     size_t count = 0;
@@ -52,12 +60,14 @@ void emit_meter_values(struct step *s, const struct meter_value_list *values, st
     struct ev_meter_values payload = {.connector_id = connector_id, .meter_values = {samples, 0}};
     for (size_t i = 0; samples != NULL && i < values->count; i++) {
         const struct meter_value *m = &values->at[i];
+        /* A text that is no time stands once in the frame; repeated with each sample it could grow without bound. */
+        struct stamp taken = instant_is_set(m->timestamp.at) ? m->timestamp : received_stamp(s);
         if (!instant_is_set(first))
             first = m->timestamp.at;
         for (size_t k = 0; k < m->sampled_value.count; k++) {
             struct ev_sampled_value *v = sampled(s, &m->sampled_value.at[k]);
             if (v != NULL)
-                samples[payload.meter_values.count++] = (struct ev_sample){m->timestamp, v};
+                samples[payload.meter_values.count++] = (struct ev_sample){taken, v};
         }
     }
     if (t != NULL)
