@@ -201,8 +201,10 @@ static void done_lookup(struct job *j)
         if (l->error != OK) { /* no answer: the station asks again, and nothing false was said */
             LOG_ERROR("store.unreadable", F_CSTR("station", l->slot->station.id), F_CSTR("err", err_text(l->error)));
             session_close(s, CONN_END_OURS, WS_CLOSE_TRY_LATER, STR("try later"));
-        } else {
+        } else if (gateway_has_room(g)) {
             read_and_decide(s, (struct str){l->text, l->len}, &l->known);
+        } else { /* the disk fell behind meanwhile: as if it came only now */
+            call_message(s, (struct str){l->text, l->len});
         }
         session_resume(s, PAUSE_LOOKUP);
     } else if (l->slot->session == NULL) {
