@@ -233,7 +233,7 @@ bool call_read_query(struct call *c)
 /* application/json, and of parameters only the charset that it has anyway. */
 static bool is_json_type(struct str s)
 {
-    struct str type, rest = s;
+    struct str type = {NULL, 0}, rest = s;
     (void)take_piece(&rest, ';', &type);
     while (type.len > 0 && (type.at[type.len - 1] == ' ' || type.at[type.len - 1] == '\t'))
         type.len--;

@@ -77,7 +77,7 @@ static void write_reading(struct json_writer *w, struct arena *a, const struct e
 {
     struct json j;
     struct json_string key;
-    struct meter_value row = {
+    struct reading_row row = {
         .position = integer_of((int64_t)e->position), .received_at = stamp_of(a, e->received), .device_time = stamp_of(a, e->device_time)};
     json_init(&j, e->payload);
     (void)json_open_object(&j);
@@ -93,7 +93,7 @@ static void write_reading(struct json_writer *w, struct arena *a, const struct e
     }
     if (row.meter_values.at == NULL)
         row.meter_values = STR("[]");
-    message_write(w, &meter_value_message, &row);
+    message_write(w, &reading_row_message, &row);
 }
 
 static bool is_shown(struct thinning *t, const struct event *e)
