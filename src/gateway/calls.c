@@ -221,6 +221,7 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     struct lookup *l = mem_new(1, sizeof *l);
     l->job.run = run_lookup;
     l->job.done = done_lookup;
+    l->error = ERR_CLOSED; /* what it stays when it is never run */
     l->session = s;
     l->slot = s->slot;
     l->text = mem_new(1, text.len + 1);

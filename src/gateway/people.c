@@ -256,6 +256,7 @@ static struct wish *wish_new(struct gateway *g, enum wish_kind kind, struct str 
     struct wish *w = mem_new(1, sizeof *w);
     w->gateway = g;
     w->kind = kind;
+    w->error = ERR_CLOSED; /* what it stays when its job is never run */
     w->mail.on_arrive = on_wish;
     (void)str_copy(w->subject, sizeof w->subject, subject);
     return w;

@@ -131,6 +131,7 @@ void slot_load(struct gateway *g, struct str id, struct waiter *w)
         return;
     struct load_job *load = mem_new(1, sizeof *load);
     load->slot = slot;
+    load->error = ERR_CLOSED; /* what it stays when it is never run */
     load->job.run = run_load;
     load->job.done = done_load;
     station_init(&load->loaded, id);
