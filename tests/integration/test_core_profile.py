@@ -115,8 +115,8 @@ async def transactions(server):
     await a.call("StopTransaction", {"transactionId": -1, "meterStop": 900, "timestamp": "2026-03-02T10:00:00Z", "reason": "Local"})
     late = await a.call("StartTransaction", {"connectorId": 2, "idTag": "TXTAG", "meterStart": 500, "timestamp": "2026-03-02T09:00:00Z"})
     # superseded, and its stop all the same
-    first = await a.call("StartTransaction", {"connectorId": 1, "idTag": "TXTAG", "meterStart": 2000, "timestamp": "2026-03-03T09:00:00Z"})
-    second = await a.call("StartTransaction", {"connectorId": 1, "idTag": "TXTAG", "meterStart": 2500, "timestamp": "2026-03-03T10:00:00Z"})
+    first = await a.call("StartTransaction", {"connectorId": 1, "idTag": "SUPER", "meterStart": 2000, "timestamp": "2026-03-03T09:00:00Z"})
+    second = await a.call("StartTransaction", {"connectorId": 1, "idTag": "SUPER", "meterStart": 2500, "timestamp": "2026-03-03T10:00:00Z"})
     check("5.6 a start that replaces its own is not concurrent", second["idTagInfo"]["status"] == "Accepted", second)
     await a.call("StopTransaction", {"transactionId": first["transactionId"], "meterStop": 2400, "timestamp": "2026-03-03T09:50:00Z"})
     await a.call("StopTransaction", {"transactionId": -1, "meterStop": 2600, "timestamp": "2026-03-03T11:00:00Z"})
@@ -159,6 +159,7 @@ def main():
     with Server() as server:
         server.put("/id-tags/GOOD", {"status": "accepted", "parent_id_tag": "FLEET"})
         server.accept_tag("TXTAG")
+        server.accept_tag("SUPER")
         server.put("/id-tags/BLOCKED", {"status": "blocked"})
         server.put("/id-tags/OLD", {"status": "accepted", "expires_at": "2020-01-01T00:00:00Z"})
         expected = asyncio.run(rows(server))
