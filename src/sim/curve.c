@@ -73,7 +73,7 @@ void charge_advance(struct charge *c, int64_t ms)
         c->elapsed_ms += ms;
 }
 
-struct reading charge_reading(const struct charge *c, int64_t register_start_wh)
+struct meter_reading charge_reading(const struct charge *c, int64_t register_start_wh)
 {
     int32_t power_w = charge_power_w(c), soc = charge_soc(c);
     int32_t phases = c->supply.is_dc ? 1 : c->vehicle->ac_phases;
@@ -81,7 +81,7 @@ struct reading charge_reading(const struct charge *c, int64_t register_start_wh)
     int32_t voltage_dv = c->supply.is_dc ? DC_VOLTAGE_DV + (int32_t)((int64_t)DC_RISE_DV * soc / SOC_FULL)
                                          : MAINS_DV - each_w / SAG_W_A_DV;
     int32_t heat_w = c->supply.is_dc ? power_w / HEAT_DC_PART : power_w;
-    return (struct reading){
+    return (struct meter_reading){
         .energy_wh = register_start_wh + charge_energy_wh(c),
         .power_w = power_w,
         .voltage_dv = voltage_dv,

@@ -42,12 +42,12 @@ int64_t charge_energy_wh(const struct charge *c);
 void charge_advance(struct charge *c, int64_t ms);
 
 /* What the meter of the connector shows. */
-struct reading {
+struct meter_reading {
     int64_t energy_wh; /* of the register */
     int32_t power_w;
     int32_t voltage_dv, current_ca; /* tenths of a volt, hundredths of an ampere, of each phase */
     int32_t temperature_dc;         /* tenths of a degree Celsius */
     uint8_t soc_percent, phases;
 };
-struct reading charge_reading(const struct charge *c, int64_t register_start_wh);
+struct meter_reading charge_reading(const struct charge *c, int64_t register_start_wh);
 #endif

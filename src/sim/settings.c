@@ -23,7 +23,7 @@ static const struct {
     struct str text;
 } fixed[] = {
     {SET_phase_rotation, {"NotApplicable", 13}},
-    {SET_profiles, {"Core,FirmwareManagement,RemoteTrigger", 37}},
+    {SET_profiles, {"Core,RemoteTrigger", 18}},
 };
 
 const struct str sim_measurand_words[MEASURE_COUNT] = {

@@ -23,7 +23,7 @@ struct tx_message {
     struct instant at;
     int32_t offered_w;
     bool is_dc;
-    struct reading reading;
+    struct meter_reading reading;
     char id_tag[ID_TAG_SIZE];
 };
 struct tx_queue {

@@ -1,0 +1,24 @@
+/* sim/fleet.h - stations on a loop: sockets and timers for what station.h decides. */
+#ifndef SIM_FLEET_H
+#define SIM_FLEET_H
+#include "sim/options.h"
+#include "sim/station.h"
+#include "wire/conn.h"
+
+struct tls;
+
+/* Where and how to connect, shared with load.c. */
+struct sim_door {
+    const struct sim_options *options;
+    struct tls *tls; /* NULL: plain */
+    struct conn_options conn;
+};
+MUST_USE enum err sim_door_open(const struct sim_options *o, struct sim_door *out, struct fault *why);
+void sim_door_close(struct sim_door *d);
+/* Identity into the path, password into the header. */
+MUST_USE enum err sim_door_connect(const struct sim_door *d, struct loop *l, struct str identity,
+                                   const struct conn_handlers *handlers, void *data, struct conn **out);
+
+/* Runs until the duration is over or a signal came; then ends sessions, closes with 1001 and returns the exit status. */
+int fleet_run(const struct sim_options *o, const struct sim_door *door);
+#endif

@@ -1,0 +1,41 @@
+/* sim/sim.c - the command: options, then stations or load. */
+#include "sim/sim.h"
+#include "sim/fleet.h"
+#include <stdio.h>
+
+#define HELP_MAX      16384
+#define STATUS_WRONG  2
+
+static int print_help(void (*put)(struct buf *out))
+{
+    struct buf text;
+    buf_init(&text, HELP_MAX);
+    put(&text);
+    (void)fwrite(text.at, 1, text.len, stdout);
+    buf_release(&text);
+    return 0;
+}
+
+static int refuse(const struct fault *why)
+{
+    (void)fprintf(stderr, "chargeline sim: %s: %s\n", why->field, why->reason);
+    return STATUS_WRONG;
+}
+
+int sim_main(int argc, char **argv)
+{
+    struct sim_options o;
+    struct sim_door door;
+    struct fault why = {{0}, {0}};
+    if (sim_options_parse(argc, argv, &o, &why) != OK)
+        return refuse(&why);
+    if (o.help)
+        return print_help(sim_options_help);
+    if (o.is_quirk_list)
+        return print_help(sim_quirks_help);
+    if (sim_door_open(&o, &door, &why) != OK)
+        return refuse(&why);
+    int status = fleet_run(&o, &door);
+    sim_door_close(&door);
+    return status;
+}
