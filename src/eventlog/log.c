@@ -19,7 +19,8 @@
  *
  * A commit is one INSERT, by itself a transaction: the WAL's pages are written, then synced, then the position is told durable.
  * What a crash leaves:
- *     before the sync     pages of a transaction without a commit, or not whole: SQLite drops them. Nobody was told.
+ *     before the sync     pages of a transaction without a commit, or not whole: SQLite drops them. Nobody was told. More than
+ *                         that one transaction may not be dropped: wal.c looks.
  *     after it            the batch is there, told or not: the writer goes on behind it.
  *     making a segment    a .new file: deleted at the next start. It has its name only when it is whole and synced.
  *     behind that         a segment without a batch: the writer goes on in it.
@@ -341,7 +342,8 @@ static size_t pending(const struct eventlog *l)
     return atomic_load_explicit(&l->appended, memory_order_relaxed) - atomic_load_explicit(&l->done, memory_order_acquire);
 }
 
-static struct part *part_for(struct buffer *b, size_t size, uint64_t position, int64_t received)
+/* The part that a record of this size, at this place in the data, belongs to. */
+static struct part *part_for(struct buffer *b, size_t at, size_t size, const struct event *e)
 {
     struct part *p = b->part_count == 0 ? NULL : &b->parts[b->part_count - 1];
 
@@ -352,7 +354,7 @@ static struct part *part_for(struct buffer *b, size_t size, uint64_t position, i
         b->parts = mem_grow(b->parts, b->part_room, sizeof *b->parts);
     }
     p = &b->parts[b->part_count++];
-    *p = (struct part){b->data.len, b->data.len, {position, 0, received, received}};
+    *p = (struct part){at, at, {e->position, 0, e->received.us, e->received.us}};
     return p;
 }
 
@@ -368,22 +370,21 @@ enum err eventlog_append(struct eventlog *l, struct event *e)
     if (l->is_offered)
         take_back(l);
     struct buffer *b = l->fill;
+    const size_t at = b->data.len;
     record_write(e, &b->data);
     if (b->data.failed) {
         b->data.failed = false;
         return ERR_LIMIT;
     }
-    b->data.len -= size; /* the part begins before the record */
-    struct part *p = part_for(b, size, position, e->received.us);
-    b->data.len += size;
+    e->position = position;
+    e->id = identity_event(&l->identity, position, e->received);
+    struct part *p = part_for(b, at, size, e);
     p->end = b->data.len;
     p->head.count++;
     if (e->received.us < p->head.first_at)
         p->head.first_at = e->received.us;
     if (e->received.us > p->head.last_at)
         p->head.last_at = e->received.us;
-    e->position = position;
-    e->id = identity_event(&l->identity, position, e->received);
     atomic_store_explicit(&l->appended, atomic_load_explicit(&l->appended, memory_order_relaxed) + size,
                           memory_order_relaxed);
     atomic_store_explicit(&l->position, position, memory_order_release);
@@ -542,6 +543,8 @@ static enum err find_end(struct eventlog *l, int64_t *newest_us, struct fault *w
     buf_release(&data);
     if (e != OK)
         return e;
+    /* What a crash left in the WAL goes: a torn tail must not lie behind the next commits (wal.c). A reader may hinder it. */
+    (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     *newest_us = row.head.last_at;
     atomic_store(&l->durable, row.head.first + row.head.count - 1);
     return OK;
@@ -549,8 +552,11 @@ static enum err find_end(struct eventlog *l, int64_t *newest_us, struct fault *w
 
 static enum err open_last(struct eventlog *l, const struct segment_list *found, int64_t *newest_us, struct fault *why)
 {
-    enum err e = segment_open(&l->place, found->firsts[found->count - 1], SEGMENT_TO_WRITE, &l->open, why);
+    const uint64_t last = found->firsts[found->count - 1];
+    enum err e = segment_check_wal(l->place.dir, last, why);
 
+    if (e == OK)
+        e = segment_open(&l->place, last, SEGMENT_TO_WRITE, &l->open, why);
     if (e != OK)
         return e;
     const struct segment_head *head = &l->open->head;

@@ -99,6 +99,9 @@ void segment_close(struct segment *s, bool fold_wal);
 MUST_USE enum err segment_remove(struct str dir, uint64_t first, struct fault *why);
 int64_t segment_disk_size(struct str dir, uint64_t first); /* with its WAL; 0: not there */
 
+/* wal.c: ERR_CORRUPT: opening it now would silently drop commits. To be asked before anyone opens the segment. */
+MUST_USE enum err segment_check_wal(struct str dir, uint64_t first, struct fault *why);
+
 /* OK once it is on the disk. */
 MUST_USE enum err segment_insert(struct segment *s, const struct batch_head *head, struct bytes data, struct fault *why);
 

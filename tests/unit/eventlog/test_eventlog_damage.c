@@ -180,16 +180,34 @@ static void test_flipped_wal(void)
     struct eventlog *l = kit_open(&o);
     for (unsigned i = 0; i < 6; i++)
         CHECK("a batch", kit_batch(l, EACH));
+    const uint64_t last = eventlog_position(l);
+    unsigned stops = 0;
     segment_name(1, name);
     (void)strcat(name, "-wal");
     (void)snprintf(path, sizeof path, "%.200s/%.200s", copy_dir, name);
     for (unsigned i = 0; i < FLIPS; i++) {
         copy_log(kit_dir, copy_dir);
-        flip(path, (off_t)(i < 56 ? i : next_random() % (uint32_t)size_of(path)), next_random() % 8);
+        const off_t at = (off_t)(i < 56 ? i : next_random() % (uint32_t)size_of(path));
+        const unsigned bit = next_random() % 8;
+        flip(path, at, bit);
         struct seen seen = read_all(copy_dir);
         CHECK("a flipped bit in a WAL gives no wrong event", !seen.is_wrong && !seen.has_hole);
         CHECK("but whole batches", seen.events % EACH == 0 && seen.last == seen.events);
+        /* The writer, who would go on over what is lost, does not: only the last batch may be a torn tail. */
+        copy_log(kit_dir, copy_dir);
+        flip(path, at, bit);
+        struct eventlog_options again = o;
+        struct eventlog *second = NULL;
+        struct fault why = {0};
+        again.dir = str_of(copy_dir);
+        enum err e = eventlog_open(&again, &second, &why);
+        CHECK("the writer goes on, or says why not", e == OK || (e == ERR_CORRUPT && why.reason[0] != 0));
+        CHECK("and drops no more than the last batch", e != OK || eventlog_position(second) >= last - EACH);
+        stops += e == ERR_CORRUPT;
+        if (e == OK)
+            eventlog_close(second);
     }
+    CHECK("it did stop", stops > FLIPS / 2);
     eventlog_close(l);
     kit_end();
 }
