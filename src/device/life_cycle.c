@@ -56,7 +56,8 @@ enum err transaction_apply(struct transaction *t, enum transaction_input input)
         if (transaction_steps[i].from != t->state || transaction_steps[i].input != input)
             continue;
         t->state = transaction_steps[i].to;
-        t->is_superseded = input == TRANSACTION_SUPERSEDE;
+        if (input == TRANSACTION_SUPERSEDE)
+            t->is_superseded = true;
         return OK;
     }
     return ERR_STATE;

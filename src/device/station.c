@@ -111,6 +111,14 @@ struct transaction *station_started_by(struct station *s, uint64_t start_key)
     return NULL;
 }
 
+struct transaction *station_stopped_by(struct station *s, uint64_t stop_key)
+{
+    for (size_t i = s->transaction_count; i-- > 0;)
+        if (s->transactions[i].stop_key == stop_key)
+            return &s->transactions[i];
+    return NULL;
+}
+
 static void forget_oldest_closed(struct station *s)
 {
     size_t closed = 0, oldest = s->transaction_count;

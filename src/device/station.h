@@ -66,6 +66,7 @@ struct station {
     char *id;                  /* owned, terminated */
     enum registration registration;
     uint64_t generation;       /* of the newest authenticated connection: only rises */
+    uint32_t boot_count;       /* in this process: a station may count its message ids anew after each */
     uint64_t sequence;         /* of the last event */
     uint64_t position;         /* in the log, of the last event */
     bool has_booted;           /* ever, in the tables */
@@ -95,6 +96,7 @@ struct transaction *station_transaction(struct station *s, uint32_t id);        
 struct transaction *station_open_on(struct station *s, int64_t connector_id);       /* newest open one there, or NULL */
 size_t station_open_count(const struct station *s);
 struct transaction *station_started_by(struct station *s, uint64_t start_key);      /* repeat of a start, or NULL */
+struct transaction *station_stopped_by(struct station *s, uint64_t stop_key);       /* repeat of a stop, or NULL */
 /* Adds a copy; drops the oldest closed one past STATION_CLOSED_MAX. NULL: STATION_OPEN_MAX. */
 struct transaction *station_add_transaction(struct station *s, const struct transaction *t);
 

@@ -6,7 +6,13 @@
 
 size_t tag_key(struct str id_tag, char out[TAG_SIZE_MAX])
 {
-    size_t len = id_tag.len < TAG_SIZE_MAX - 1 ? id_tag.len : TAG_SIZE_MAX - 1;
+    /* Cut where a copy of it in a terminated text of this size is cut, so that the copy has the same key: at a 0, and between two
+     * characters. */
+    size_t len = 0;
+    while (len < id_tag.len && len < TAG_SIZE_MAX - 1 && id_tag.at[len] != 0)
+        len++;
+    while (len > 0 && len < id_tag.len && ((unsigned char)id_tag.at[len] & 0xC0) == 0x80)
+        len--;
     while (len > 0 && ((unsigned char)id_tag.at[len - 1] <= ' ' || (unsigned char)id_tag.at[len - 1] == 0x7f))
         len--;
     for (size_t i = 0; i < len; i++) {
