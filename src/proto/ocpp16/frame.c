@@ -1,10 +1,17 @@
 /* proto/ocpp16/frame.c - a frame is a JSON array; it is read in one pass, its payload left as text for the tables. */
 #include "proto/ocpp16/frame.h"
 
-/* The id: text, or (some stations) a number. Echoed as it came. */
-static bool read_id(struct json *j, struct arena *a, struct ocpp_frame *f)
+/* An array that is read item by item; json_next_item() may not be asked again once it has said no. */
+static bool next_item(struct json *j, bool *is_closed)
 {
-    enum json_kind kind = json_next_item(j) ? json_peek(j) : JSON_NONE;
+    *is_closed = *is_closed || !json_next_item(j);
+    return !*is_closed;
+}
+
+/* The id: text, or (some stations) a number. Echoed as it came. */
+static bool read_id(struct json *j, bool *is_closed, struct arena *a, struct ocpp_frame *f)
+{
+    enum json_kind kind = next_item(j, is_closed) ? json_peek(j) : JSON_NONE;
     if (kind == JSON_NUMBER) {
         if (!json_get_raw(j, &f->id_json))
             return false;
@@ -24,9 +31,9 @@ static bool read_text(struct json *j, struct arena *a, struct str *out)
     return json_peek(j) == JSON_STRING && json_get_string(j, &s) && json_string_text(s, a, out) == OK;
 }
 
-static enum err read_payload(struct json *j, struct ocpp_frame *f, struct fault *why)
+static enum err read_payload(struct json *j, bool *is_closed, struct ocpp_frame *f, struct fault *why)
 {
-    if (!json_next_item(j)) {
+    if (!next_item(j, is_closed)) {
         fault_set(why, STR("payload"), "the message ends before its payload");
         return ERR_MISSING;
     }
@@ -43,31 +50,41 @@ static enum err read_payload(struct json *j, struct ocpp_frame *f, struct fault 
     return ERR_TYPE;
 }
 
-static enum err read_call(struct json *j, struct arena *a, struct ocpp_frame *f, struct fault *why)
+static enum err read_call(struct json *j, bool *is_closed, struct arena *a, struct ocpp_frame *f, struct fault *why)
 {
-    if (!json_next_item(j)) {
+    if (!next_item(j, is_closed)) {
         fault_set(why, STR("action"), "the message ends before its action");
         return ERR_MISSING;
     }
     if (!read_text(j, a, &f->action)) {
         fault_set(why, STR("action"), "the action is not text");
-        return ERR_TYPE;
+        return json_skip(j) ? ERR_TYPE : ERR_FORMAT;
     }
-    return read_payload(j, f, why);
+    return read_payload(j, is_closed, f, why);
 }
 
-/* Description and details are always sent, but their absence is tolerated when reading (ocpp16.md 2.1). */
-static enum err read_error(struct json *j, struct arena *a, struct ocpp_frame *f)
+/* Code, description and details are always sent, but their absence, or null, is tolerated when reading (ocpp16.md 2.1): that it is
+ * an error is said by the frame already. What is no text is read over. */
+static enum err read_error(struct json *j, bool *is_closed, struct arena *a, struct ocpp_frame *f)
 {
+    struct str *const texts[] = {&f->error_code, &f->error_text};
     f->error_code = f->error_text = STR("");
     f->payload = STR("{}");
-    if (json_next_item(j) && !read_text(j, a, &f->error_code))
-        return ERR_TYPE;
-    if (json_next_item(j) && !read_text(j, a, &f->error_text))
-        return ERR_TYPE;
-    if (json_next_item(j) && !json_get_raw(j, &f->payload))
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        if (next_item(j, is_closed) && !read_text(j, a, texts[i]) && !json_skip(j))
+            return ERR_FORMAT;
+    if (next_item(j, is_closed) && !json_get_raw(j, &f->payload))
         return ERR_FORMAT;
     return OK;
+}
+
+/* Whatever stands where the payload should: an answer ends its call, and the table says if it is a good one (ocpp16.md 2.4). */
+static enum err read_result(struct json *j, bool *is_closed, struct ocpp_frame *f)
+{
+    f->payload = STR("{}");
+    if (!next_item(j, is_closed))
+        return OK;
+    return json_peek(j) == JSON_NULL ? (json_get_null(j) ? OK : ERR_FORMAT) : (json_get_raw(j, &f->payload) ? OK : ERR_FORMAT);
 }
 
 enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why)
@@ -76,12 +93,13 @@ enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *ou
     struct json j;
     struct str number;
     int64_t kind;
+    bool is_closed = false;
     json_init(&j, text);
     if (json_peek(&j) != JSON_ARRAY || !json_open_array(&j)) {
         fault_set(why, STR("frame"), "not a JSON array");
         return ERR_FORMAT;
     }
-    if (!json_next_item(&j) || json_peek(&j) != JSON_NUMBER || !json_get_number(&j, &number) ||
+    if (!next_item(&j, &is_closed) || json_peek(&j) != JSON_NUMBER || !json_get_number(&j, &number) ||
         json_number_int(number, &kind) != OK) {
         fault_set(why, STR("frame"), "does not begin with a message type number");
         return ERR_FORMAT;
@@ -91,13 +109,13 @@ enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *ou
         return ERR_UNSUPPORTED;
     }
     f.kind = (enum ocpp_frame_kind)kind;
-    if (!read_id(&j, a, &f)) {
+    if (!read_id(&j, &is_closed, a, &f)) {
         fault_set(why, STR("id"), "no usable unique id");
         return ERR_FORMAT;
     }
-    enum err e = kind == OCPP_CALL ? read_call(&j, a, &f, why)
-                                   : (kind == OCPP_RESULT ? read_payload(&j, &f, why) : read_error(&j, a, &f));
-    while (json_next_item(&j)) /* further items are passed over, but must be JSON */
+    enum err e = kind == OCPP_CALL ? read_call(&j, &is_closed, a, &f, why)
+                                   : (kind == OCPP_RESULT ? read_result(&j, &is_closed, &f) : read_error(&j, &is_closed, a, &f));
+    while (next_item(&j, &is_closed)) /* further items are passed over, but must be JSON */
         if (!json_skip(&j))
             break;
     if (json_end(&j) != OK) {

@@ -12,7 +12,8 @@ struct ocpp_frame {
     struct str id_json;     /* as it came, quotes included: echoed exactly */
     struct str id;          /* its text */
     struct str action;      /* CALL */
-    struct str payload;     /* CALL, RESULT: raw JSON, an object (null reads as "{}"); ERROR: the details */
+    struct str payload;     /* raw JSON. CALL: an object; RESULT: whatever came, for the table to judge; ERROR: the details.
+                               Absent in a RESULT, or null, reads as "{}" */
     struct str error_code, error_text; /* ERROR */
 };
 /* OK. ERR_FORMAT: no JSON, no array or no usable id: nothing can be answered. ERR_UNSUPPORTED: another type number, to be
