@@ -68,9 +68,12 @@ uint64_t ocpp_meter_key(struct str payload)
     return key == 0 ? 1 : key;
 }
 
-static uint64_t message_key(const struct ocpp_frame *f)
+/* Of a transaction message the content says by itself that it is the same one. Any other is the same only on one connection and
+ * within one boot, since stations begin to count their ids anew, and "Available" said again later is news (ocpp16.md 2.2). */
+static uint64_t message_key(const struct ocpp_frame *f, const struct station *s, bool is_transaction)
 {
-    const uint64_t of_id[2] = {siphash(CONTENT_KEY, (struct bytes){(const uint8_t *)f->id_json.at, f->id_json.len}),
+    const uint64_t of_time[2] = {is_transaction ? 0 : s->generation, is_transaction ? 0 : s->boot_count};
+    const uint64_t of_id[2] = {siphash(of_time, (struct bytes){(const uint8_t *)f->id_json.at, f->id_json.len}),
                                siphash(CONTENT_KEY, (struct bytes){(const uint8_t *)f->action.at, f->action.len})};
     uint64_t key = siphash(of_id, (struct bytes){(const uint8_t *)f->payload.at, f->payload.len});
     return key == 0 ? 1 : key;
@@ -173,8 +176,8 @@ void ocpp_call_read(const struct ocpp_input *in, const struct ocpp_frame *frame,
         out->why = *why;
     if (frame->action.at != NULL)
         out->action = ocpp_action_find(frame->action);
-    if (frame->payload.at != NULL && frame->action.at != NULL)
-        out->message_key = message_key(frame);
+    if (frame->payload.at != NULL && out->action != NULL)
+        out->message_key = message_key(frame, in->station, handlers[ocpp_action_index(out->action)].is_transaction);
     if (e == ERR_MISSING)
         refuse(out, e, STR("ProtocolError"));
     else if (e != OK)
@@ -205,7 +208,7 @@ static void answer_refusal(struct step *s, struct str code, const struct fault *
     buf_init(&description, 512);
     if (why->field[0] != 0)
         buf_printf(&description, "%s: ", why->field);
-    buf_put_str(&description, str_of(why->reason));
+    buf_put_str(&description, str_of(why->reason[0] != 0 ? why->reason : err_text(s->call->error)));
     size_t at = s->text->len;
     ocpp_write_error(s->text, s->call->frame.id_json, code,
                      str_eq(code, STR("NotImplemented")) ? STR("Unknown action") : buf_str(&description));
@@ -308,6 +311,15 @@ void step_refuse(struct step *s, struct str code, struct str field, const char *
     fault_set(&s->refusal, field, "%s", reason);
 }
 
+bool step_is_content_repeat(struct step *s)
+{
+    uint64_t key = ocpp_meter_key(s->call->frame.payload);
+    s->out->is_repeat = station_meter_is_repeat(s->station, key);
+    if (!s->out->is_repeat)
+        station_remember_meter(s->station, key);
+    return s->out->is_repeat;
+}
+
 void step_flag(struct step *s, struct str flag)
 {
     for (size_t i = 0; i < s->flag_count; i++)
@@ -357,6 +369,15 @@ struct instant believable_time(struct step *s, struct stamp device)
 struct str transaction_text(struct step *s, uint32_t id)
 {
     return arena_printf(s->arena, "%u", (unsigned)id);
+}
+
+struct transaction *recall_transaction(struct step *s)
+{
+    if (!s->known->has_transaction || s->known->is_of_other_station)
+        return NULL;
+    struct transaction t = s->known->transaction;
+    t.state = TRANSACTION_CLOSED; /* memory holds all that are open: a row that says so is behind what we did since */
+    return station_add_transaction(s->station, &t);
 }
 
 uint32_t next_transaction_id(struct step *s, uint64_t *number)

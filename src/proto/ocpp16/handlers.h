@@ -28,6 +28,9 @@ void step_event(struct step *s, enum event_type type, struct instant device_time
 void step_answer(struct step *s, const struct message *m, const void *conf);
 /* Refuse what was found wrong after all (an answer of CALLERROR). */
 void step_refuse(struct step *s, struct str code, struct str field, const char *reason);
+/* Did this payload, byte for byte, come lately? Then nothing follows from it but its answer; else it is remembered. For messages
+ * that carry their time (ocpp16.md 5.5, 7.1). */
+bool step_is_content_repeat(struct step *s);
 void step_flag(struct step *s, struct str flag);
 struct str_list step_flags(struct step *s);
 
@@ -47,6 +50,8 @@ bool tag_is_concurrent(struct step *s, struct str id_tag, const struct transacti
 /* Device time where it can be believed, else time of receipt with a flag (field-lessons.md 46). */
 struct instant believable_time(struct step *s, struct stamp device);
 struct str transaction_text(struct step *s, uint32_t id);
+/* The transaction that was looked up, taken into memory: NULL if there is none, or it is another station's. */
+struct transaction *recall_transaction(struct step *s);
 uint32_t next_transaction_id(struct step *s, uint64_t *number);
 
 /* Shared by MeterValues and StopTransaction's transactionData. t NULL: outside a transaction. */

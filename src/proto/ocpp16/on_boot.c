@@ -43,6 +43,7 @@ void on_boot_notification(struct step *s)
     };
     step_event(s, verdicts[i].event, INSTANT_NONE, &payload);
     station->has_booted = true;
+    station->boot_count++;
     s->out->has_booted = is_accepted;
     struct boot_notification_conf conf = {
         .status = choice_word(&registration_status_choices, verdicts[i].status),

@@ -2,6 +2,11 @@
  * connector and time (field-lessons.md 7); kept with the device's own values and units. */
 #include "proto/ocpp16/handlers.h"
 
+/* A sample is many times as long in its event as in its frame: past this the rest is in the frame alone, and a flag says so. */
+#define SAMPLES_SIZE_MAX ((size_t)4 << 20)
+#define SAMPLE_SIZE      192 /* of a sample's own words, about */
+#define TIME_TEXT_MAX    64  /* a fraction may have any number of digits, and the time stands with each sample */
+
 /* Defaults of an absent part: ocpp16.md 3.1. */
 static struct str or_default(struct str s, struct str preset)
 {
@@ -42,34 +47,44 @@ static struct ev_sampled_value *sampled(struct step *s, const struct sampled_val
     return out;
 }
 
-static struct stamp received_stamp(struct step *s)
+/* As the station wrote it, where that can be read again; a text that is no time stands once in the frame. */
+static struct stamp sample_time(struct step *s, struct stamp t)
 {
-    char text[INSTANT_TEXT_SIZE];
-    instant_write(s->in->now, text);
+    if (instant_is_set(t.at))
+        return t.text.len <= TIME_TEXT_MAX ? t : stamp_of(s->arena, t.at);
     step_flag(s, STR("clock_corrected"));
-    return (struct stamp){arena_copy(s->arena, str_of(text)), s->in->now};
+    return stamp_of(s->arena, s->in->now);
+}
+
+/* Samples of the list one by one; those past the limit are left out. */
+static struct ev_sample_list flatten(struct step *s, const struct meter_value_list *values)
+{
+    static struct ev_sample none;
+    size_t count = 0, size = 0;
+    for (size_t i = 0; i < values->count; i++)
+        count += values->at[i].sampled_value.count;
+    struct ev_sample_list list = {arena_take(s->arena, (count + 1) * sizeof *list.at), 0};
+    for (size_t i = 0; list.at != NULL && i < values->count; i++) {
+        const struct meter_value *m = &values->at[i];
+        struct stamp taken = sample_time(s, m->timestamp);
+        for (size_t k = 0; taken.text.at != NULL && k < m->sampled_value.count; k++) {
+            size += SAMPLE_SIZE + m->sampled_value.at[k].value.len;
+            struct ev_sampled_value *v = size <= SAMPLES_SIZE_MAX ? sampled(s, &m->sampled_value.at[k]) : NULL;
+            if (v != NULL)
+                list.at[list.count++] = (struct ev_sample){taken, v};
+        }
+    }
+    if (list.count < count)
+        step_flag(s, STR("values_in_frame_only"));
+    return list.at != NULL ? list : (struct ev_sample_list){&none, 0};
 }
 
 void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id, struct transaction *t)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < values->count; i++)
-        count += values->at[i].sampled_value.count;
-    struct ev_sample *samples = arena_take(s->arena, (count + 1) * sizeof *samples);
     struct instant first = INSTANT_NONE;
-    struct ev_meter_values payload = {.connector_id = connector_id, .meter_values = {samples, 0}};
-    for (size_t i = 0; samples != NULL && i < values->count; i++) {
-        const struct meter_value *m = &values->at[i];
-        /* A text that is no time stands once in the frame; repeated with each sample it could grow without bound. */
-        struct stamp taken = instant_is_set(m->timestamp.at) ? m->timestamp : received_stamp(s);
-        if (!instant_is_set(first))
-            first = m->timestamp.at;
-        for (size_t k = 0; k < m->sampled_value.count; k++) {
-            struct ev_sampled_value *v = sampled(s, &m->sampled_value.at[k]);
-            if (v != NULL)
-                samples[payload.meter_values.count++] = (struct ev_sample){taken, v};
-        }
-    }
+    struct ev_meter_values payload = {.connector_id = connector_id, .meter_values = flatten(s, values)};
+    for (size_t i = 0; i < values->count && !instant_is_set(first); i++)
+        first = values->at[i].timestamp.at;
     if (t != NULL)
         payload.transaction_id = transaction_text(s, t->id);
     payload.flags = step_flags(s);
@@ -105,9 +120,10 @@ static struct transaction *attribute(struct step *s, const struct meter_values_r
                 step_flag(s, STR("after_stop"));
             return t;
         }
-        if (s->known->has_transaction && !s->known->is_of_other_station) {
+        t = recall_transaction(s);
+        if (t != NULL) {
             step_flag(s, STR("after_stop"));
-            return station_add_transaction(s->station, &s->known->transaction);
+            return t;
         }
         *is_foreign = s->known->is_of_other_station;
         step_flag(s, *is_foreign ? STR("foreign_transaction") : STR("unknown_transaction"));
@@ -123,25 +139,27 @@ static struct transaction *attribute(struct step *s, const struct meter_values_r
 void on_meter_values(struct step *s)
 {
     const struct meter_values_req *r = s->call->request;
-    if (is_empty(&r->meter_value) || (!r->connector_id.is_set && !r->transaction_id.is_set)) {
-        (void)step_quarantine(s, &(struct quarantine){
-            .reason = is_empty(&r->meter_value) ? STR("no_values") : STR("connector_missing"), .connector_id = r->connector_id});
+    if (step_is_content_repeat(s))
+        return;
+    if (is_empty(&r->meter_value)) {
+        (void)step_quarantine(s, &(struct quarantine){.reason = STR("no_values"), .connector_id = r->connector_id});
         return;
     }
-    uint64_t key = ocpp_meter_key(s->call->frame.payload);
-    if (station_meter_is_repeat(s->station, key)) {
-        s->out->is_repeat = true;
-        return;
-    }
-    station_remember_meter(s->station, key);
     if (s->call->why.reason[0] != 0)
         step_flag(s, STR("format_bent"));
     bool is_foreign;
     struct transaction *t = attribute(s, r, &is_foreign);
-    struct integer connector_id = r->connector_id.is_set || t == NULL ? r->connector_id : (struct integer){t->connector_id, true};
+    bool is_usable = r->connector_id.is_set && r->connector_id.value >= 0;
+    if (t == NULL && !is_usable) {
+        struct str reason = r->connector_id.is_set ? STR("connector_not_usable") : STR("connector_missing");
+        (void)step_quarantine(s, &(struct quarantine){.reason = is_foreign ? STR("foreign_transaction") : reason,
+                                                      .connector_id = r->connector_id});
+        return;
+    }
+    struct integer connector_id = is_usable ? r->connector_id : (struct integer){t->connector_id, true};
     if (t != NULL && transaction_apply(t, TRANSACTION_METER) != OK)
         t = NULL;
-    if (connector_id.is_set && connector_id.value > 0)
+    if (connector_id.value > 0)
         (void)station_connector(s->station, connector_id.value);
     emit_meter_values(s, &r->meter_value, connector_id, t);
 }

@@ -42,6 +42,8 @@ static void quarantine_start(struct step *s, const struct start_transaction_req 
 /* Its stop came first and waits (field-lessons.md 10): end it with that one. */
 static void join_orphan_stop(struct step *s, struct transaction *t)
 {
+    if (t->started.us != t->device_started.us)
+        return; /* by a clock that is wrong no order is known */
     for (size_t i = 0; s->station->orphans != NULL && i < STATION_ORPHANS_MAX; i++) {
         struct orphan *o = &s->station->orphans[i];
         if (!o->is_set || o->meter_stop_wh < t->meter_start_wh || instant_before(o->timestamp, t->device_started))
@@ -54,6 +56,7 @@ static void join_orphan_stop(struct step *s, struct transaction *t)
         struct stop stop = {.meter_stop_wh = o->meter_stop_wh, .timestamp = o->timestamp, .timestamp_text = str_of(text),
                             .reason = str_of(o->reason)};
         stop.key = ocpp_stop_key(stop.meter_stop_wh, stop.timestamp);
+        (void)believable_time(s, (struct stamp){stop.timestamp_text, stop.timestamp});
         emit_stopped(s, t, &stop);
         struct ev_quarantine_resolved resolved = {.quarantine_id = str_of(quarantine_id), .resolution = STR("applied"),
                                                   .transaction_id = transaction_text(s, t->id), .by = STR("server")};
@@ -108,11 +111,10 @@ static void begin(struct step *s, const struct start_transaction_req *r)
     };
     step_event(s, EVENT_TRANSACTION_STARTED, r->timestamp.at, &payload);
     struct transaction *kept = station_add_transaction(s->station, &t);
-    if (kept != NULL) {
-        tag_book_add(s->in->tags, r->id_tag, 1);
-        (void)station_connector(s->station, r->connector_id.value);
-        join_orphan_stop(s, kept);
-    }
+    check(kept != NULL); /* on_start_transaction saw to the room */
+    tag_book_add(s->in->tags, r->id_tag, 1);
+    (void)station_connector(s->station, r->connector_id.value);
+    join_orphan_stop(s, kept);
     answer_start(s, t.id, &info, verdict);
 }
 
@@ -132,7 +134,12 @@ void on_start_transaction(struct step *s)
     if (first == NULL && s->call->wants_start && s->known->has_transaction)
         first = &s->known->transaction;
     if (first == NULL) {
-        begin(s, r);
+        bool has_room = station_open_count(s->station) < STATION_OPEN_MAX ||
+                        station_open_on(s->station, r->connector_id.value) != NULL; /* which it would supersede */
+        if (has_room)
+            begin(s, r);
+        else
+            quarantine_start(s, r, STR("too_many_open"));
         return;
     }
     struct id_tag_info info;

@@ -62,6 +62,8 @@ void on_log_status(struct step *s)
 void on_security_event(struct step *s)
 {
     const struct security_event_notification_req *r = s->call->request;
+    if (step_is_content_repeat(s))
+        return; /* queued while offline and sent until answered: ocpp16.md 7.1, 10.3 */
     struct ev_security_event payload = {.type = r->type, .timestamp = r->timestamp, .tech_info = r->tech_info,
                                         .origin = STR("station")};
     step_event(s, EVENT_SECURITY_EVENT, r->timestamp.at, &payload);

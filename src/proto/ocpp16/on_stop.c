@@ -61,23 +61,36 @@ static struct transaction *unconfirmed(struct step *s, const struct stop *stop)
 }
 
 struct wanted {
-    struct transaction *transaction; /* NULL: quarantine for reason */
+    struct transaction *transaction; /* NULL: quarantine for reason, or the repeat of one that is dealt with */
     struct str reason;
-    bool waits_for_start;
+    bool waits_for_start, is_repeat;
 };
+
+/* The repeat of a stop that names no transaction of ours, by its content: it waits already, or ended one all the same. */
+static bool is_dealt_with(struct step *s, const struct stop *stop)
+{
+    for (size_t i = 0; s->station->orphans != NULL && i < STATION_ORPHANS_MAX; i++) {
+        const struct orphan *o = &s->station->orphans[i];
+        if (o->is_set && o->meter_stop_wh == stop->meter_stop_wh && o->timestamp.us == stop->timestamp.us)
+            return true;
+    }
+    return station_stopped_by(s->station, stop->key) != NULL;
+}
 
 static struct wanted find_stopped(struct step *s, const struct stop_transaction_req *r, const struct stop *stop)
 {
     bool is_usable = r->transaction_id.is_set && r->transaction_id.value > 0;
     struct transaction *t = is_usable ? station_transaction(s->station, (uint32_t)r->transaction_id.value) : NULL;
-    if (t == NULL && is_usable && s->known->has_transaction && !s->known->is_of_other_station)
-        t = station_add_transaction(s->station, &s->known->transaction);
+    if (t == NULL && is_usable)
+        t = recall_transaction(s);
     if (t != NULL) {
         t->is_confirmed = true;
         return (struct wanted){.transaction = t};
     }
     if (is_usable && s->known->is_of_other_station)
         return (struct wanted){.reason = STR("foreign_transaction")};
+    if (is_dealt_with(s, stop))
+        return (struct wanted){.is_repeat = true};
     t = unconfirmed(s, stop);
     if (t != NULL) {
         step_flag(s, STR("inferred"));
@@ -99,12 +112,13 @@ static void answer_stop(struct step *s, const struct stop_transaction_req *r)
 
 static void quarantine_stop(struct step *s, const struct stop_transaction_req *r, struct str reason, const struct stop *stop)
 {
+    if (step_is_content_repeat(s))
+        return; /* it is kept already */
     struct str id = r->transaction_id.is_set ? arena_printf(s->arena, "%lld", (long long)r->transaction_id.value)
                                              : (struct str){NULL, 0};
-    struct transaction *only = stop == NULL ? NULL : unconfirmed(s, stop);
     struct uuid quarantine_id = step_quarantine(s, &(struct quarantine){
         .reason = reason, .transaction_id = id,
-        .suggestion = only == NULL ? STR("apply it to the transaction that it ended, or discard it") : transaction_text(s, only->id)});
+        .suggestion = STR("apply it to the transaction that it ended, or discard it")});
     if (stop == NULL)
         return;
     struct orphan o = {.quarantine_id = quarantine_id, .meter_stop_wh = stop->meter_stop_wh, .timestamp = stop->timestamp};
@@ -142,17 +156,10 @@ void on_stop_transaction(struct step *s)
         answer_stop(s, r);
         return;
     }
-    /* The repeat of a stop that could not be applied: it waits already. */
-    for (size_t i = 0; s->station->orphans != NULL && i < STATION_ORPHANS_MAX; i++) {
-        const struct orphan *o = &s->station->orphans[i];
-        if (o->is_set && o->meter_stop_wh == stop.meter_stop_wh && o->timestamp.us == stop.timestamp.us) {
-            s->out->is_repeat = true;
-            answer_stop(s, r);
-            return;
-        }
-    }
     struct wanted w = find_stopped(s, r, &stop);
-    if (w.transaction == NULL)
+    if (w.is_repeat)
+        s->out->is_repeat = true;
+    else if (w.transaction == NULL)
         quarantine_stop(s, r, w.reason, w.waits_for_start ? &stop : NULL);
     else if (w.transaction->state == TRANSACTION_OPEN || w.transaction->is_superseded)
         end_transaction(s, r, w.transaction, &stop);
