@@ -46,10 +46,12 @@ static void answer_page(struct call *c, const struct session_query *q, const str
     jw_key(w, STR("list"));
     if (e == OK)
         e = charging_write_page(c->worker->db, f, page, size, w);
-    jw_field_int(w, "total", total);
-    jw_field_int(w, "page", page);
-    jw_field_int(w, "page_size", size);
-    jw_close_object(w);
+    if (e == OK) { /* else what was written is thrown away */
+        jw_field_int(w, "total", total);
+        jw_field_int(w, "page", page);
+        jw_field_int(w, "page_size", size);
+        jw_close_object(w);
+    }
     db_rollback(c->worker->db);
     answer_outcome(c, e);
 }
@@ -61,8 +63,10 @@ static void answer_after(struct call *c, const struct session_query *q, const st
     jw_open_object(w);
     jw_key(w, STR("list"));
     enum err e = charging_write_after(c->worker->db, f, q->cursor, q->limit.is_set ? q->limit.value : LIMIT_DEFAULT, w, next);
-    jw_field_str(w, "next_cursor", next[0] == '\0' ? (struct str){NULL, 0} : str_of(next));
-    jw_close_object(w);
+    if (e == OK) {
+        jw_field_str(w, "next_cursor", next[0] == '\0' ? (struct str){NULL, 0} : str_of(next));
+        jw_close_object(w);
+    }
     answer_outcome(c, e);
 }
 
@@ -117,8 +121,10 @@ void handle_session_curve(struct call *c)
     enum err e = charging_write_curve(c->worker->db, c->params[0], after, every_s, q->limit.is_set ? q->limit.value : LIMIT_DEFAULT, w, &last);
     if (e == OK)
         e = has_more(c, last, every_s, &more);
-    jw_field_str(w, "next_cursor", more ? arena_printf(&c->arena, "%" PRId64, last.us) : (struct str){NULL, 0});
-    jw_close_object(w);
+    if (e == OK) {
+        jw_field_str(w, "next_cursor", more ? arena_printf(&c->arena, "%" PRId64, last.us) : (struct str){NULL, 0});
+        jw_close_object(w);
+    }
     answer_outcome(c, e);
 }
 
