@@ -35,7 +35,9 @@
  *
  * Three threads. The appender fills one of two buffers and offers it at the end of a round; the log's thread takes it when it has
  * committed the other. An offer can be taken back: the first append of the next round does so, if nobody has taken it. So a lock
- * is held only twice a round, and a batch is as long as the commit before it lasted. The keeper has the rest (keeper.c). */
+ * is held only twice a round, and a batch is as long as the commit before it lasted. The keeper has the rest (keeper.c).
+ *
+ * One file although it is long: both sides of the hand-over and what may fail between them are to be read together. */
 #include "eventlog/log.h"
 #include "eventlog/keeper.h"
 #include "eventlog/record.h"

@@ -2,7 +2,9 @@
  * in seal.c.
  *
  * A reader opens the file for reading and writing and then forbids itself to write: only so can it roll back what a crash of the
- * writer left, which SQLite does not do for a connection that is read-only from the start. */
+ * writer left, which SQLite does not do for a connection that is read-only from the start.
+ *
+ * One file although it is long: SQLite's types and codes, and the names of the files, go no further than here. */
 #include "eventlog/segment.h"
 #include "eventlog/record.h"
 
