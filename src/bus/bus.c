@@ -1,7 +1,7 @@
 /* The writer's thread: in turn, what others ask to write, a step of each consumer, and the tick.
  *
- * Requests that wait at the same time share one commit, so that the price of making it durable is paid once for all of them;
- * each has its savepoint, so that one that fails undoes only itself. */
+ * Requests that wait at the same time share one commit, so that the price of making it durable is paid once for all of
+ * them; each has its savepoint, so that one that fails undoes only itself. */
 #include "bus/runner.h"
 
 #include "bus/embedded.h"
@@ -99,7 +99,8 @@ static enum err runners_open(struct bus *b, struct fault *why)
         if (e != OK)
             return e;
         if (r->position > durable) {
-            fault_set(why, r->name, "it has seen event %llu, but the log ends at %llu: this store belongs to another log",
+            fault_set(why, r->name,
+                      "it has seen event %llu, but the log ends at %llu: this store belongs to another log",
                       (unsigned long long)r->position, (unsigned long long)durable);
             return ERR_CORRUPT;
         }
@@ -261,7 +262,8 @@ static void request_wait(struct bus *b, const struct request *q)
     }
 }
 
-enum err bus_write(struct bus *b, enum err (*fn)(struct db *d, void *arg, struct fault *why), void *arg, struct fault *why)
+enum err bus_write(struct bus *b, enum err (*fn)(struct db *d, void *arg, struct fault *why), void *arg,
+                   struct fault *why)
 {
     struct request q = {.fn = fn, .arg = arg, .why = why};
     (void)pthread_mutex_lock(&b->lock);
@@ -366,7 +368,8 @@ static void *bus_thread(void *data)
 {
     struct bus *b = data;
     while (!atomic_load(&b->stopping)) {
-        uint64_t durable = eventlog_durable(b->options.log); /* asked before reading: what comes meanwhile ends the wait */
+        /* Asked before reading: what comes meanwhile ends the wait. */
+        uint64_t durable = eventlog_durable(b->options.log);
         struct runner *refused = NULL;
         struct fault why;
         (void)requests_serve(b);

@@ -2,8 +2,8 @@
  * statement: there is one writer, so it has no gap and rises in the order of commits. */
 #include "bus/bus.h"
 
-enum err outbox_put(struct db *d, struct str topic, struct str key, struct uuid event_id, struct str type, struct instant at,
-                    struct str json)
+enum err outbox_put(struct db *d, struct str topic, struct str key, struct uuid event_id, struct str type,
+                    struct instant at, struct str json)
 {
     return DB_RUN(d,
                   "INSERT INTO outbox(topic, position, key, event_id, type, at, json) "

@@ -1,5 +1,5 @@
-/* Parked events and dead letters as rows. An event goes there as the log holds it, so that neither a retry nor the log's own
- * clearing up depends on the other. */
+/* Parked events and dead letters as rows. An event goes there as the log holds it, so that neither a retry nor the
+ * log's own clearing up depends on the other. */
 #include "bus/parked.h"
 
 #include "eventlog/record.h"
@@ -48,7 +48,8 @@ static enum err parked_copy(struct db_rows *r, struct parked *out)
     struct bytes left = {out->copy.at + station.len, record.len};
     enum err e = record_read(&left, &out->event);
     out->event.position = (uint64_t)db_col_int(r, 1);
-    out->event.station = (struct str){(const char *)out->copy.at, station.len}; /* the key, even if the record is damaged */
+    out->event.station =
+        (struct str){(const char *)out->copy.at, station.len}; /* the key, even if the record is damaged */
     out->event.id = id;
     return e == OK ? named : e;
 }
@@ -68,17 +69,18 @@ enum err parked_find_due(struct db *d, struct str consumer, struct instant now, 
 
 enum err parked_fail(struct db *d, struct str consumer, const struct event *e, const struct failure *f)
 {
-    return DB_RUN(d,
-                  "UPDATE parked SET attempts=?4, next_try_at=?5, first_failed_at=coalesce(first_failed_at,?6), error=?7 "
-                  "WHERE consumer=?1 AND station=?2 AND position=?3",
-                  db_text(consumer), station_value(e), db_int((int64_t)e->position), db_int(f->attempts),
-                  db_time(f->next_try_at), db_time(f->at), db_text(str_of(f->error)));
+    return DB_RUN(
+        d,
+        "UPDATE parked SET attempts=?4, next_try_at=?5, first_failed_at=coalesce(first_failed_at,?6), error=?7 "
+        "WHERE consumer=?1 AND station=?2 AND position=?3",
+        db_text(consumer), station_value(e), db_int((int64_t)e->position), db_int(f->attempts), db_time(f->next_try_at),
+        db_time(f->at), db_text(str_of(f->error)));
 }
 
 enum err parked_remove(struct db *d, struct str consumer, const struct event *e, struct instant now, bool *is_last)
 {
-    enum err result = DB_RUN(d, "DELETE FROM parked WHERE consumer=?1 AND station=?2 AND position=?3", db_text(consumer),
-                             station_value(e), db_int((int64_t)e->position));
+    enum err result = DB_RUN(d, "DELETE FROM parked WHERE consumer=?1 AND station=?2 AND position=?3",
+                             db_text(consumer), station_value(e), db_int((int64_t)e->position));
     if (result != OK)
         return result;
     result = DB_RUN(d,
@@ -102,15 +104,16 @@ enum err dead_letter_add(struct db *d, struct str consumer, const struct event *
     uuid_write(e->id, id);
     enum err result = record.failed || json.failed ? ERR_LIMIT : OK;
     if (result == OK)
-        result = DB_RUN(d,
-                        "INSERT INTO dead_letters(consumer, event_id, position, station, event_type, attempts, error, "
-                        "first_failed_at, last_failed_at, event_json, record) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) "
-                        "ON CONFLICT(consumer, position) DO UPDATE SET attempts=excluded.attempts, error=excluded.error, "
-                        "last_failed_at=excluded.last_failed_at",
-                        db_text(consumer), db_text(str_of(id)), db_int((int64_t)e->position), station_value(e),
-                        db_text(event_kinds[e->type].wire), db_int(f->attempts), db_text(str_of(f->error)),
-                        db_time(f->first_failed_at), db_time(f->at), db_text(buf_str(&json)),
-                        db_blob((struct bytes){record.at, record.len}));
+        result =
+            DB_RUN(d,
+                   "INSERT INTO dead_letters(consumer, event_id, position, station, event_type, attempts, error, "
+                   "first_failed_at, last_failed_at, event_json, record) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) "
+                   "ON CONFLICT(consumer, position) DO UPDATE SET attempts=excluded.attempts, error=excluded.error, "
+                   "last_failed_at=excluded.last_failed_at",
+                   db_text(consumer), db_text(str_of(id)), db_int((int64_t)e->position), station_value(e),
+                   db_text(event_kinds[e->type].wire), db_int(f->attempts), db_text(str_of(f->error)),
+                   db_time(f->first_failed_at), db_time(f->at), db_text(buf_str(&json)),
+                   db_blob((struct bytes){record.at, record.len}));
     buf_release(&record);
     buf_release(&json);
     return result;
@@ -138,7 +141,8 @@ enum err dead_letter_retry(struct db *d, int64_t dead_letter_id)
         return e;
     /* Due at once, unless an older one of the station is waiting, which stays its first. */
     e = DB_RUN(d,
-               "INSERT INTO parked(consumer, station, position, event_id, record, attempts, next_try_at, first_failed_at, error) "
+               "INSERT INTO parked(consumer, station, position, event_id, record, attempts, next_try_at, "
+               "first_failed_at, error) "
                "SELECT l.consumer, l.station, l.position, l.event_id, l.record, 0, "
                "CASE WHEN EXISTS (SELECT 1 FROM parked p WHERE p.consumer=l.consumer AND p.station=l.station "
                "AND p.position<l.position) THEN NULL ELSE 0 END, l.first_failed_at, l.error "

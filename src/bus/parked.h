@@ -22,12 +22,13 @@ struct failure {
 };
 
 MUST_USE enum err parked_add(struct db *d, struct str consumer, const struct event *e, const struct failure *f);
-/* The event that is due longest. ERR_UNKNOWN: none is due; its record's own error: it cannot be read, but station, position
- * and id are set. */
+/* The event that is due longest. ERR_UNKNOWN: none is due; its record's own error: it cannot be read, but station,
+ * position and id are set. */
 MUST_USE enum err parked_find_due(struct db *d, struct str consumer, struct instant now, struct parked *out);
 MUST_USE enum err parked_fail(struct db *d, struct str consumer, const struct event *e, const struct failure *f);
 /* Takes it out; the next of its station is due at once. *is_last: there is none. */
-MUST_USE enum err parked_remove(struct db *d, struct str consumer, const struct event *e, struct instant now, bool *is_last);
+MUST_USE enum err parked_remove(struct db *d, struct str consumer, const struct event *e, struct instant now,
+                                bool *is_last);
 MUST_USE enum err dead_letter_add(struct db *d, struct str consumer, const struct event *e, struct str gateway_id,
                                   const struct failure *f);
 /* When the next one is due; INSTANT_NONE: nothing is parked. */

@@ -1,5 +1,6 @@
 /* A batch ends by count, by time (so that other writes are never kept waiting long) or where the log ends. Its greatest
- * count halves when the whole of it took too long, gathered writes at its end included, and doubles again when it did not. */
+ * count halves when the whole of it took too long, gathered writes at its end included, and doubles again when it did
+ * not. */
 #include "bus/runner.h"
 
 #include "base/log.h"
@@ -61,7 +62,8 @@ static enum err reload(struct runner *r, struct db *d)
 {
     waiting_clear(r);
     r->parked_count = 0;
-    struct db_rows *rows = DB_ROWS(d, "SELECT station, count(*) FROM parked WHERE consumer=?1 GROUP BY station", db_text(r->name));
+    struct db_rows *rows =
+        DB_ROWS(d, "SELECT station, count(*) FROM parked WHERE consumer=?1 GROUP BY station", db_text(r->name));
     while (db_next(rows)) {
         waiting_add(r, db_col_text(rows, 0));
         r->parked_count += (size_t)db_col_int(rows, 1);
@@ -101,8 +103,9 @@ static enum err settle(struct runner *r, struct db *d, const struct event *e, st
     str_copy(r->status.last_error, sizeof r->status.last_error, str_of(f->error));
     enum err result;
     if (f->attempts < r->options->attempts_max) {
-        LOG_WARN("event.parked", F_STR("consumer", r->name), F_STR("station", e->station), F_INT("position", e->position),
-                 F_STR("type", event_kinds[e->type].wire), F_INT("attempts", f->attempts), F_CSTR("err", f->error));
+        LOG_WARN("event.parked", F_STR("consumer", r->name), F_STR("station", e->station),
+                 F_INT("position", e->position), F_STR("type", event_kinds[e->type].wire),
+                 F_INT("attempts", f->attempts), F_CSTR("err", f->error));
         if (f->is_parked)
             return parked_fail(d, r->name, e, f);
         result = parked_add(d, r->name, e, f);
@@ -112,8 +115,9 @@ static enum err settle(struct runner *r, struct db *d, const struct event *e, st
         }
         return result;
     }
-    LOG_ERROR("event.dead_letter", F_STR("consumer", r->name), F_STR("station", e->station), F_INT("position", e->position),
-              F_STR("type", event_kinds[e->type].wire), F_INT("attempts", f->attempts), F_CSTR("err", f->error));
+    LOG_ERROR("event.dead_letter", F_STR("consumer", r->name), F_STR("station", e->station),
+              F_INT("position", e->position), F_STR("type", event_kinds[e->type].wire), F_INT("attempts", f->attempts),
+              F_CSTR("err", f->error));
     r->status.dead_letters++;
     result = dead_letter_add(d, r->name, e, reader_gateway(r->reader), f);
     if (result != OK || !f->is_parked)
@@ -205,7 +209,8 @@ static bool batch_is_over(const struct runner *r, const struct batch *b)
         return true;
     if (b->scanned == 0 || b->scanned % LOOK_EVERY != 0)
         return false;
-    return monotonic_us() - b->started_us >= (atomic_load_explicit(b->hurry, memory_order_relaxed) ? BATCH_HURRY_US : BATCH_US);
+    return monotonic_us() - b->started_us >=
+           (atomic_load_explicit(b->hurry, memory_order_relaxed) ? BATCH_HURRY_US : BATCH_US);
 }
 
 /* The next event; a damaged batch of the log is told and stepped over, since nothing can bring it back. */
@@ -331,7 +336,8 @@ static void batch_account(struct runner *r, const struct batch *b, struct instan
         r->batch_limit = r->batch_limit * 2 < r->options->batch_max ? r->batch_limit * 2 : r->options->batch_max;
 }
 
-static enum step batch_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry, struct fault *why)
+static enum step batch_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry,
+                            struct fault *why)
 {
     struct batch b = {.hurry = hurry, .started_us = monotonic_us()};
     enum err e = batch_run(r, d, &b, why);
@@ -397,7 +403,8 @@ static enum err retry_one(struct runner *r, struct db *d, struct instant now)
     return e;
 }
 
-static enum step retry_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry, struct fault *why)
+static enum step retry_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry,
+                            struct fault *why)
 {
     int64_t started_us = monotonic_us();
     enum err e;
@@ -423,7 +430,8 @@ static enum step retry_step(struct runner *r, struct db *d, struct instant now, 
 
 /* ---- for the bus ---- */
 
-enum err runner_open(struct runner *r, const struct bus_options *o, const struct consumer *c, struct db *d, struct fault *why)
+enum err runner_open(struct runner *r, const struct bus_options *o, const struct consumer *c, struct db *d,
+                     struct fault *why)
 {
     *r = (struct runner){.consumer = c, .options = o, .name = str_of(c->name), .batch_limit = o->batch_max};
     r->seen_until = INSTANT_NONE;
@@ -434,7 +442,8 @@ enum err runner_open(struct runner *r, const struct bus_options *o, const struct
         return ERR_IO;
     map_init(&r->waiting, r->map_key);
     buf_init(&r->at_hand.copy, PARKED_COPY_MAX);
-    enum err e = DB_RUN(d, "INSERT INTO consumers(name, position) VALUES (?1, 0) ON CONFLICT(name) DO NOTHING", db_text(r->name));
+    enum err e = DB_RUN(d, "INSERT INTO consumers(name, position) VALUES (?1, 0) ON CONFLICT(name) DO NOTHING",
+                        db_text(r->name));
     if (e == OK) {
         struct db_rows *rows = DB_ROWS(d, "SELECT position FROM consumers WHERE name=?1", db_text(r->name));
         if (db_next(rows))

@@ -1,7 +1,9 @@
-/* bus/runner.h - one consumer at work: batches from its reader, what is parked, what is given up. All on the writer's thread.
+/* bus/runner.h - one consumer at work: batches from its reader, what is parked, what is given up. All on the writer's
+ * thread.
  *
- * The fast way has no savepoint: a batch of events and the cursor are one transaction. When something in it fails, all of it is
- * undone and the same events are done once more, each in a savepoint, so that the one at fault is found and parked. */
+ * The fast way has no savepoint: a batch of events and the cursor are one transaction. When something in it fails, all
+ * of it is undone and the same events are done once more, each in a savepoint, so that the one at fault is found and
+ * parked. */
 #ifndef BUS_RUNNER_H
 #define BUS_RUNNER_H
 #include "bus/parked.h"
@@ -13,14 +15,14 @@ struct runner {
     const struct bus_options *options;
     struct str name;
     struct log_reader *reader;
-    uint64_t position;         /* seen: all up to here is done, parked or not wanted; ahead of its row over what is not wanted */
+    uint64_t position;         /* seen: done, parked or not wanted; ahead of its row over what is not wanted */
     uint64_t synced;           /* the row as it is known to be on disk */
     struct instant seen_until; /* received of the last event seen, or when there was no more */
     unsigned batch_limit;      /* events the next batch may take */
     uint64_t map_key[2];
     struct map waiting;        /* stations with parked events; keys and values are theirs */
     size_t parked_count;
-    bool is_stale;             /* waiting, parked_count and due are to be read again: after a rollback or another's write */
+    bool is_stale; /* waiting, parked_count and due are to be read again: after a rollback or another's write */
     struct instant due;        /* of the next parked event */
     struct instant stand_until;
     int stand_ms;              /* 0: the store takes what it is given */

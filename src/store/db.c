@@ -15,7 +15,7 @@
 #define BUSY_TIMEOUT_MS     5000
 #define CACHE_KIB           16384
 #define READER_MMAP_BYTES   268435456
-#define CHECKPOINT_PAGES    4000     /* 16 MB of log between checkpoints: a hot page is copied back once, not often */
+#define CHECKPOINT_PAGES    8000     /* 32 MB of log between checkpoints: a hot page is copied back once, not often */
 #define WAL_KEPT_BYTES      67108864 /* a log that grew past it (a long read held it) is cut again */
 #define STATEMENTS_FIRST    128      /* slots; a power of two, doubled when half full */
 #define STATEMENTS_MAX      4096     /* literals in the program: more means that someone passes text made at run time */
@@ -118,7 +118,8 @@ enum err db_open(const char *path, enum db_mode mode, struct db **out, struct fa
     d->is_writer = mode == DB_WRITER;
     d->slot_count = STATEMENTS_FIRST;
     d->slots = mem_new(d->slot_count, sizeof *d->slots);
-    int flags = (d->is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
+    int flags =
+        (d->is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
     int code = sqlite3_open_v2(path, &d->handle, flags, NULL);
     enum err e = OK;
     if (d->handle == NULL) {
@@ -196,7 +197,8 @@ static struct db_rows *prepare(struct db *d, struct str sql, bool keep)
     struct db_rows *r = mem_new(1, sizeof *r);
     r->d = d;
     r->is_single = !keep;
-    int code = sqlite3_prepare_v3(d->handle, sql.at, (int)sql.len, keep ? SQLITE_PREPARE_PERSISTENT : 0, &r->stmt, NULL);
+    int code =
+        sqlite3_prepare_v3(d->handle, sql.at, (int)sql.len, keep ? SQLITE_PREPARE_PERSISTENT : 0, &r->stmt, NULL);
     if (code != SQLITE_OK) {
         r->error = fail(d, code);
         r->is_single = true;
@@ -465,13 +467,15 @@ static enum err migration_run(struct db *d, const struct migration *m)
     e = run_text(d, m->sql);
     if (e != OK)
         return e;
-    return DB_RUN(d, "INSERT INTO schema_migrations(name, applied_at) VALUES (?1, CAST(strftime('%s','now') AS INTEGER)*1000000)",
-                  db_text(str_of(m->name)));
+    return DB_RUN(
+        d, "INSERT INTO schema_migrations(name, applied_at) VALUES (?1, CAST(strftime('%s','now') AS INTEGER)*1000000)",
+        db_text(str_of(m->name)));
 }
 
 enum err db_migrate(struct db *d, const struct migration *list, size_t count, struct fault *why)
 {
-    enum err e = DB_RUN(d, "CREATE TABLE IF NOT EXISTS schema_migrations(name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL)");
+    enum err e =
+        DB_RUN(d, "CREATE TABLE IF NOT EXISTS schema_migrations(name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL)");
     for (size_t i = 0; e == OK && i < count; i++) {
         e = db_begin(d);
         if (e != OK)

@@ -1,4 +1,5 @@
-/* Sessions are not rated yet: they carry no tariff and no owner, and say so by null; billing_mode is "free", pay_mode "none". */
+/* Sessions are not rated yet: they carry no tariff and no owner, and say so by null; billing_mode is "free", pay_mode
+ * "none". */
 #include "services/charging/announce.h"
 
 #include "bus/bus.h"
@@ -9,7 +10,8 @@
 #define JSON_MAX   8192
 #define CARD_SHOWN 4 /* characters of a tag that others may see */
 
-static const uint64_t id_key[2] = {0x6368617267696e67, 0x73657373696f6e73}; /* fixed: the same session, the same ids, on every machine */
+static const uint64_t id_key[2] = {0x6368617267696e67,
+                                   0x73657373696f6e73}; /* fixed: the same session, the same ids, on every machine */
 
 static const struct str emit_types[] = {
     [EMIT_NOTHING] = {NULL, 0},
@@ -71,7 +73,10 @@ static void write_payload(struct json_writer *w, struct str station, const struc
     jw_field_int(w, "connector_id", s->connector_id);
     jw_field_str(w, "device_ref", str_of(s->transaction_id));
     jw_field_str(w, "protocol", STR("ocpp16"));
-    jw_field_str(w, "start_mode", str_of(s->order_no[0] != '\0' ? "remote" : s->is_offline ? "card_offline" : "unknown"));
+    jw_field_str(w, "start_mode",
+                 str_of(s->order_no[0] != '\0' ? "remote"
+                        : s->is_offline        ? "card_offline"
+                                               : "unknown"));
     write_card(w, s);
     jw_field_str(w, "billing_mode", STR("free"));
     jw_field_str(w, "pay_mode", STR("none"));
@@ -111,8 +116,8 @@ static struct uuid event_id(const struct session *s, struct instant now)
     return uuid_v7((uint64_t)(now.us / 1000), (uint16_t)(low >> 52), low & 0x3fffffffffffffff);
 }
 
-enum err session_announce(struct db *d, struct str station, struct session *s, enum session_emit emit, enum session_state before,
-                          const struct uuid *cause, struct instant now)
+enum err session_announce(struct db *d, struct str station, struct session *s, enum session_emit emit,
+                          enum session_state before, const struct uuid *cause, struct instant now)
 {
     struct json_writer w;
     struct buf json;
@@ -144,7 +149,8 @@ enum err session_announce(struct db *d, struct str station, struct session *s, e
     jw_key(&w, STR("payload"));
     write_payload(&w, station, s, emit);
     jw_close_object(&w);
-    enum err e = json.failed ? ERR_LIMIT : outbox_put(d, CHARGING_TOPIC, str_of(text), own, emit_types[emit], now, buf_str(&json));
+    enum err e = json.failed ? ERR_LIMIT
+                             : outbox_put(d, CHARGING_TOPIC, str_of(text), own, emit_types[emit], now, buf_str(&json));
     buf_release(&json);
     return e;
 }

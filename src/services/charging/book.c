@@ -76,8 +76,9 @@ enum err book_open(struct book *b, struct db *d, struct str station, struct book
     memcpy(at->text, station.at, station.len);
     at->name = (struct str){at->text, station.len};
     (void)map_put(&b->stations, at->name, at);
-    struct db_rows *r = DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE charge_point_id=?1 AND is_active=1",
-                                db_text(station));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE charge_point_id=?1 AND is_active=1",
+                db_text(station));
     while (db_next(r))
         session_read(r, &entry_add(at)->s);
     enum err e = db_rows_end(r);
@@ -86,7 +87,8 @@ enum err book_open(struct book *b, struct db *d, struct str station, struct book
     return e; /* an error undoes the batch, and clears the book */
 }
 
-enum err book_find(struct book *b, struct db *d, struct book_station *at, struct str transaction_id, struct book_entry **out)
+enum err book_find(struct book *b, struct db *d, struct book_station *at, struct str transaction_id,
+                   struct book_entry **out)
 {
     *out = NULL;
     for (struct book_entry *e = at->first; e != NULL; e = e->next)
@@ -94,8 +96,9 @@ enum err book_find(struct book *b, struct db *d, struct book_station *at, struct
             *out = e;
             return OK;
         }
-    struct db_rows *r = DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE charge_point_id=?1 AND transaction_id=?2",
-                                db_text(at->name), db_text(transaction_id));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE charge_point_id=?1 AND transaction_id=?2",
+                db_text(at->name), db_text(transaction_id));
     if (db_next(r)) {
         *out = entry_add(at);
         session_read(r, &(*out)->s);
@@ -164,7 +167,8 @@ static enum err points_write(struct book *b, struct db *d, struct span window)
     return e;
 }
 
-enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e, const struct curve_point *p, struct span window)
+enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e, const struct curve_point *p,
+                        struct span window)
 {
     if (b->point_count == POINTS_MAX) {
         enum err result = points_write(b, d, window);

@@ -1,5 +1,6 @@
-/* services/charging/book.h - the sessions at hand: those of the stations that were lately heard of, as the tables have them plus
- * what the batch changed, and the points that it adds. Written at the end of a batch; thrown away when one is undone. */
+/* services/charging/book.h - the sessions at hand: those of the stations that were lately heard of, as the tables have
+ * them plus what the batch changed, and the points that it adds. Written at the end of a batch; thrown away when one is
+ * undone. */
 #ifndef SERVICES_CHARGING_BOOK_H
 #define SERVICES_CHARGING_BOOK_H
 #include "services/charging/rows.h"
@@ -38,12 +39,14 @@ void book_trim(struct book *b);      /* between batches: forgets all once it has
 /* A station with its active sessions. */
 MUST_USE enum err book_open(struct book *b, struct db *d, struct str station, struct book_station **out);
 /* Its session of that transaction, ended ones too; NULL: none. */
-MUST_USE enum err book_find(struct book *b, struct db *d, struct book_station *at, struct str transaction_id, struct book_entry **out);
+MUST_USE enum err book_find(struct book *b, struct db *d, struct book_station *at, struct str transaction_id,
+                            struct book_entry **out);
 /* Its active session on a connector: the one that started last; NULL: none. */
 struct book_entry *book_find_active(const struct book_station *at, int64_t connector_id);
 /* A new session in state NONE, with its number. */
 MUST_USE enum err book_add(struct book *b, struct db *d, struct book_station *at, struct book_entry **out);
 void book_change(struct book *b, struct book_entry *e, bool is_rewritten);
-MUST_USE enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e, const struct curve_point *p, struct span window);
+MUST_USE enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e, const struct curve_point *p,
+                                 struct span window);
 MUST_USE enum err book_write(struct book *b, struct db *d, struct span window);
 #endif

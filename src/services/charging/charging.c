@@ -107,8 +107,9 @@ static enum err apply(struct charging *c, struct db *d, struct book_entry *entry
     enum err e = OK;
     if (is_turn && c->options.keeps_history) {
         s->history_count++;
-        e = history_insert(d, s, &(struct history){cause->type, cause->event_id, in->at, in->received, was.state, s->state,
-                                                   cause->detail});
+        e = history_insert(
+            d, s,
+            &(struct history){cause->type, cause->event_id, in->at, in->received, was.state, s->state, cause->detail});
     }
     if (e == OK && out.emit != EMIT_NOTHING)
         e = session_announce(d, entry->station->name, s, out.emit, was.state, cause->event_id, cause->received);
@@ -191,7 +192,8 @@ static enum err on_started(struct handling *h)
 
 static bool has_value(const struct curve_point *p)
 {
-    return p->power_w.is_set || p->register_wh.is_set || p->voltage_m.is_set || p->current_m.is_set || p->temperature_m.is_set;
+    return p->power_w.is_set || p->register_wh.is_set || p->voltage_m.is_set || p->current_m.is_set ||
+           p->temperature_m.is_set;
 }
 
 static enum err on_meter(struct handling *h)
@@ -210,7 +212,8 @@ static enum err on_meter(struct handling *h)
     h->in.kind = SESSION_IN_READING;
     h->in.flags = known_flags(p.flags) | (is_usable(p.transaction_id) ? 0 : FLAG_INFERRED);
     h->in.connector_id = p.connector_id;
-    for (size_t next = 0; e == OK && entry != NULL && curve_next(&p, &next, h->e->received, &h->in.point, &h->in.flags);) {
+    for (size_t next = 0;
+         e == OK && entry != NULL && curve_next(&p, &next, h->e->received, &h->in.point, &h->in.flags);) {
         h->in.at = h->in.point.at;
         e = apply(h->c, h->d, entry, &h->in, &h->cause);
         if (e == OK && has_value(&h->in.point))
@@ -409,7 +412,8 @@ static void on_committed(void *state, uint64_t position)
 
 static enum err show_active(struct db *d)
 {
-    struct db_rows *r = DB_ROWS(d, "SELECT value FROM charging_statistics WHERE name=?1", db_text(statistic_names[STATISTIC_ACTIVE]));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT value FROM charging_statistics WHERE name=?1", db_text(statistic_names[STATISTIC_ACTIVE]));
     metric_set(METRIC_SESSIONS_ACTIVE, db_next(r) ? db_col_int(r, 0) : 0);
     return db_rows_end(r);
 }
@@ -420,12 +424,14 @@ struct expired {
 
 static enum err find_expired(struct charging *c, struct db *d, struct instant now, struct expired *out, size_t *found)
 {
-    struct db_rows *r = DB_ROWS(d,
-                                "SELECT charge_point_id, transaction_id FROM charging_sessions WHERE is_active=1 AND last_update<?1 "
-                                "ORDER BY last_update LIMIT ?2",
-                                db_time((struct instant){now.us - SPAN_S(c->options.timeout_s).us}), db_int(EXPIRED_A_TICK));
+    struct db_rows *r =
+        DB_ROWS(d,
+                "SELECT charge_point_id, transaction_id FROM charging_sessions WHERE is_active=1 AND last_update<?1 "
+                "ORDER BY last_update LIMIT ?2",
+                db_time((struct instant){now.us - SPAN_S(c->options.timeout_s).us}), db_int(EXPIRED_A_TICK));
     for (*found = 0; db_next(r); ++*found)
-        out[*found] = (struct expired){arena_copy(&c->arena, db_col_text(r, 0)), arena_copy(&c->arena, db_col_text(r, 1))};
+        out[*found] =
+            (struct expired){arena_copy(&c->arena, db_col_text(r, 0)), arena_copy(&c->arena, db_col_text(r, 1))};
     return db_rows_end(r);
 }
 

@@ -1,6 +1,6 @@
-/* services/charging/charging.h - the consumer that makes charging sessions of events (charging.md): one for each (station,
- * transaction), with its curve, its history and the statistics, all in the transaction of the events; what follows from a
- * session leaves through the topic charging.session.events (payments.md 23.3).
+/* services/charging/charging.h - the consumer that makes charging sessions of events (charging.md): one for each
+ * (station, transaction), with its curve, its history and the statistics, all in the transaction of the events; what
+ * follows from a session leaves through the topic charging.session.events (payments.md 23.3).
  *
  * Sessions of a batch are gathered in memory and written once at its end. */
 #ifndef SERVICES_CHARGING_CHARGING_H

@@ -145,7 +145,8 @@ static void write_members(struct json_writer *w, struct str device_id, const str
     field_integer(w, "tariff_version", (struct integer){0, false});
     field_text(w, "merchant_id", "");
     field_text(w, "limit", "");
-    jw_field_str(w, "energy_source", s->source == SOURCE_UNKNOWN ? (struct str){NULL, 0} : energy_source_text[s->source]);
+    jw_field_str(w, "energy_source",
+                 s->source == SOURCE_UNKNOWN ? (struct str){NULL, 0} : energy_source_text[s->source]);
     jw_key(w, STR("data_quality"));
     jw_open_array(w);
     for (size_t i = 0; i < FLAG_COUNT; i++)
@@ -157,10 +158,11 @@ static void write_members(struct json_writer *w, struct str device_id, const str
 
 static enum err write_history(struct db *d, int64_t session_number, struct json_writer *w)
 {
-    struct db_rows *r = DB_ROWS(d,
-                                "SELECT event_type, event_id, at, received_at, state_from, state_to, detail FROM charging_session_events "
-                                "WHERE session_number=?1 ORDER BY ordinal LIMIT ?2",
-                                db_int(session_number), db_int(HISTORY_MAX));
+    struct db_rows *r = DB_ROWS(
+        d,
+        "SELECT event_type, event_id, at, received_at, state_from, state_to, detail FROM charging_session_events "
+        "WHERE session_number=?1 ORDER BY ordinal LIMIT ?2",
+        db_int(session_number), db_int(HISTORY_MAX));
     jw_key(w, STR("event_history"));
     jw_open_array(w);
     while (db_next(r)) {
@@ -185,8 +187,9 @@ enum err charging_write_session(struct db *d, struct str session_id, struct json
 {
     struct session s;
     bool is_there = false;
-    struct db_rows *r = DB_ROWS(d, "SELECT " SESSION_COLUMNS ", charge_point_id FROM charging_sessions WHERE session_id=?1",
-                                db_text(session_id));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT " SESSION_COLUMNS ", charge_point_id FROM charging_sessions WHERE session_id=?1",
+                db_text(session_id));
     if (db_next(r)) {
         is_there = true;
         session_read(r, &s);
@@ -204,7 +207,8 @@ enum err charging_write_session(struct db *d, struct str session_id, struct json
 /* ---- lists ---- */
 
 /* Writes the rows of a query as an array; *last: the last of them. */
-static enum err write_list(struct query *q, struct db *d, int64_t most, struct json_writer *w, struct session *last, int64_t *found)
+static enum err write_list(struct query *q, struct db *d, int64_t most, struct json_writer *w, struct session *last,
+                           int64_t *found)
 {
     struct db_rows *r = query_rows(q, d);
     jw_open_array(w);
@@ -226,7 +230,8 @@ static void query_order(struct query *q, const struct charging_filter *f)
     buf_printf(&q->sql, " ORDER BY started_at %s, session_number %s", way, way);
 }
 
-enum err charging_write_page(struct db *d, const struct charging_filter *f, int64_t page, int64_t page_size, struct json_writer *w)
+enum err charging_write_page(struct db *d, const struct charging_filter *f, int64_t page, int64_t page_size,
+                             struct json_writer *w)
 {
     struct query q;
     struct session last;
@@ -288,8 +293,8 @@ static enum err query_after(struct query *q, const struct charging_filter *f, st
     return OK;
 }
 
-enum err charging_write_after(struct db *d, const struct charging_filter *f, struct str cursor, int64_t limit, struct json_writer *w,
-                              char next[CHARGING_CURSOR_SIZE])
+enum err charging_write_after(struct db *d, const struct charging_filter *f, struct str cursor, int64_t limit,
+                              struct json_writer *w, char next[CHARGING_CURSOR_SIZE])
 {
     struct query q;
     struct session last = {.number = 0};
@@ -336,8 +341,9 @@ static void write_point(struct json_writer *w, struct db_rows *r, struct integer
 
 static enum err find_base(struct db *d, struct str session_id, int64_t *number, struct integer *base)
 {
-    struct db_rows *r = DB_ROWS(d, "SELECT session_number, coalesce(meter_start_wh, base_wh) FROM charging_sessions WHERE session_id=?1",
-                                db_text(session_id));
+    struct db_rows *r = DB_ROWS(
+        d, "SELECT session_number, coalesce(meter_start_wh, base_wh) FROM charging_sessions WHERE session_id=?1",
+        db_text(session_id));
     bool is_there = db_next(r);
     if (is_there) {
         *number = db_col_int(r, 0);
@@ -358,14 +364,17 @@ enum err charging_write_curve(struct db *d, struct str session_id, struct instan
     struct db_value from = db_int(instant_is_set(after) ? after.us : INT64_MIN);
     struct db_rows *r;
     if (every_s > 0)
-        r = DB_ROWS(d,
-                    "SELECT at, power_w, register_wh, voltage_m, current_m, temperature_m FROM charging_curve WHERE session_number=?1 "
-                    "AND at>?2 AND at IN (SELECT max(at) FROM charging_curve WHERE session_number=?1 AND at>?2 GROUP BY at/?4) "
-                    "ORDER BY at LIMIT ?3",
-                    db_int(number), from, db_int(limit), db_int(SPAN_S(every_s).us));
+        r = DB_ROWS(
+            d,
+            "SELECT at, power_w, register_wh, voltage_m, current_m, temperature_m FROM charging_curve WHERE "
+            "session_number=?1 "
+            "AND at>?2 AND at IN (SELECT max(at) FROM charging_curve WHERE session_number=?1 AND at>?2 GROUP BY at/?4) "
+            "ORDER BY at LIMIT ?3",
+            db_int(number), from, db_int(limit), db_int(SPAN_S(every_s).us));
     else
         r = DB_ROWS(d,
-                    "SELECT at, power_w, register_wh, voltage_m, current_m, temperature_m FROM charging_curve WHERE session_number=?1 "
+                    "SELECT at, power_w, register_wh, voltage_m, current_m, temperature_m FROM charging_curve WHERE "
+                    "session_number=?1 "
                     "AND at>?2 ORDER BY at LIMIT ?3",
                     db_int(number), from, db_int(limit));
     *last = INSTANT_NONE;
@@ -415,10 +424,11 @@ enum err charging_write_statistics(struct db *d, const struct consumer_status *s
 
 enum err charging_find_active(struct db *d, struct str device_id, int64_t port_number, char id[UUID_TEXT_SIZE])
 {
-    struct db_rows *r = DB_ROWS(d,
-                                "SELECT session_id FROM charging_sessions WHERE charge_point_id=?1 AND is_active=1 AND connector_id=?2 "
-                                "ORDER BY started_at DESC LIMIT 1",
-                                db_text(device_id), db_int(port_number));
+    struct db_rows *r =
+        DB_ROWS(d,
+                "SELECT session_id FROM charging_sessions WHERE charge_point_id=?1 AND is_active=1 AND connector_id=?2 "
+                "ORDER BY started_at DESC LIMIT 1",
+                db_text(device_id), db_int(port_number));
     (void)str_copy(id, UUID_TEXT_SIZE, db_next(r) ? db_col_text(r, 0) : STR(""));
     return db_rows_end(r);
 }

@@ -1,10 +1,18 @@
-/* What a measurand becomes is a row. A quantity may come as one value, or by phase: powers of phases are added, of voltages and
- * currents the greatest counts. Where a station measures at several places the outlet is what the customer gets. */
+/* What a measurand becomes is a row. A quantity may come as one value, or by phase: powers of phases are added, of
+ * voltages and currents the greatest counts. Where a station measures at several places the outlet is what the customer
+ * gets. */
 #include "services/charging/curve.h"
 
 #include <string.h>
 
-enum quantity { QUANTITY_POWER, QUANTITY_REGISTER, QUANTITY_VOLTAGE, QUANTITY_CURRENT, QUANTITY_TEMPERATURE, QUANTITY_COUNT };
+enum quantity {
+    QUANTITY_POWER,
+    QUANTITY_REGISTER,
+    QUANTITY_VOLTAGE,
+    QUANTITY_CURRENT,
+    QUANTITY_TEMPERATURE,
+    QUANTITY_COUNT
+};
 
 #define VALUE_MOST 1000000000000000 /* in what we keep: past it, it is no measurement */
 
@@ -21,7 +29,8 @@ static const struct {
     {TEXT("Temperature"),                   QUANTITY_TEMPERATURE, false},
 };
 
-/* value * 10^digits + offset is what we keep: W, Wh, or thousandths. The first row of a quantity is for an absent unit. */
+/* value * 10^digits + offset is what we keep: W, Wh, or thousandths. The first row of a quantity is for an absent unit.
+ */
 static const struct {
     enum quantity quantity;
     struct str unit;
@@ -135,7 +144,8 @@ static bool is_same_time(const struct stamp *a, const struct stamp *b)
     return a->at.us == b->at.us && (instant_is_set(a->at) || str_eq(a->text, b->text));
 }
 
-bool curve_next(const struct ev_meter_values *values, size_t *next, struct instant received, struct curve_point *out, uint32_t *flags)
+bool curve_next(const struct ev_meter_values *values, size_t *next, struct instant received, struct curve_point *out,
+                uint32_t *flags)
 {
     const struct ev_sample *samples = values->meter_values.at;
     size_t first = *next, count = values->meter_values.count;
@@ -148,7 +158,8 @@ bool curve_next(const struct ev_meter_values *values, size_t *next, struct insta
     if (!instant_is_set(samples[first].timestamp.at))
         *flags |= FLAG_CLOCK_CORRECTED;
     *out = (struct curve_point){.at = session_time(samples[first].timestamp.at, received, flags)};
-    struct integer *const to[QUANTITY_COUNT] = {&out->power_w, &out->register_wh, &out->voltage_m, &out->current_m, &out->temperature_m};
+    struct integer *const to[QUANTITY_COUNT] = {&out->power_w, &out->register_wh, &out->voltage_m, &out->current_m,
+                                                &out->temperature_m};
     for (size_t i = 0; i < COUNT_OF(measurands); i++)
         *to[measurands[i].quantity] = result(at, i);
     return true;

@@ -5,7 +5,7 @@
 
 #define TIME_LEAST  ((struct instant){1420070400000000}) /* 2015-01-01: a clock before it was never set */
 #define TIME_AHEAD  SPAN_S(86400)
-#define INTEGRAL_GAP SPAN_S(900)                          /* power is taken as steady between readings no further apart */
+#define INTEGRAL_GAP SPAN_S(900) /* power is taken as steady between readings no further apart */
 #define WMS_PER_WH  3600000
 
 #define TEXT(literal) {(literal), sizeof(literal) - 1}
@@ -158,7 +158,8 @@ static bool read_point(struct session *s, const struct session_input *in)
     note_peak(s, r);
     if ((s->flags & FLAG_START_MISSING) != 0 && instant_before(r->at, s->started))
         s->started = r->at;
-    if (r->register_wh.is_set && (!s->base_wh.is_set || r->register_wh.value < s->base_wh.value) && !s->meter_start_wh.is_set)
+    if (r->register_wh.is_set && (!s->base_wh.is_set || r->register_wh.value < s->base_wh.value) &&
+        !s->meter_start_wh.is_set)
         s->base_wh = r->register_wh;
     if (!instant_before(r->at, s->last_at)) {
         integrate(s, r);

@@ -1,4 +1,5 @@
-/* The order of columns stands in three places that must agree: SESSION_COLUMNS, session_read and the statements here. */
+/* The order of columns stands in three places that must agree: SESSION_COLUMNS, session_read and the statements here.
+ */
 #include "services/charging/rows.h"
 
 static struct integer col_integer(struct db_rows *r, int col)
@@ -60,32 +61,34 @@ enum err session_insert(struct db *d, struct str station, const struct session *
 {
     char id[UUID_TEXT_SIZE];
     uuid_write(s->id, id);
-    return DB_RUN(
-        d,
-        "INSERT INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active) VALUES "
-        "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,"
-        "?31,?32,?33,?34,?35,?36,?37)",
-        db_int(s->number), db_text(str_of(id)), db_text(str_of(s->transaction_id)), db_int(s->connector_id), db_int(s->state),
-        db_int(s->before), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)), value_of(s->reservation_id),
-        db_int(s->is_offline), db_time(s->started), db_time(s->ended), db_time(s->device_started), db_time(s->device_ended),
-        db_time(s->last_at), db_time(s->last_update), value_of(s->meter_start_wh), value_of(s->meter_stop_wh),
-        value_of(s->base_wh), value_of(s->register_wh), db_int(s->energy_wh), db_int(s->source), db_int(s->integral_wms),
-        db_time(s->power_at), value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m), value_of(s->current_m),
-        value_of(s->temperature_m), db_int(s->flags), db_text(str_of(s->stop_reason)), db_text(str_of(s->stop_id_tag)),
-        db_int(s->reading_count), db_int(s->history_count), db_int(s->sequence), db_text(station),
-        db_int(session_state_is_active(s->state)));
+    return DB_RUN(d,
+                  "INSERT INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active) VALUES "
+                  "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,"
+                  "?28,?29,?30,"
+                  "?31,?32,?33,?34,?35,?36,?37)",
+                  db_int(s->number), db_text(str_of(id)), db_text(str_of(s->transaction_id)), db_int(s->connector_id),
+                  db_int(s->state), db_int(s->before), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
+                  value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
+                  db_time(s->device_started), db_time(s->device_ended), db_time(s->last_at), db_time(s->last_update),
+                  value_of(s->meter_start_wh), value_of(s->meter_stop_wh), value_of(s->base_wh),
+                  value_of(s->register_wh), db_int(s->energy_wh), db_int(s->source), db_int(s->integral_wms),
+                  db_time(s->power_at), value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m),
+                  value_of(s->current_m), value_of(s->temperature_m), db_int(s->flags), db_text(str_of(s->stop_reason)),
+                  db_text(str_of(s->stop_id_tag)), db_int(s->reading_count), db_int(s->history_count),
+                  db_int(s->sequence), db_text(station), db_int(session_state_is_active(s->state)));
 }
 
 enum err session_update_readings(struct db *d, const struct session *s)
 {
-    return DB_RUN(d,
-                  "UPDATE charging_sessions SET last_at=?2, last_update=?3, base_wh=?4, register_wh=?5, energy_wh=?6, "
-                  "energy_source=?7, integral_wms=?8, power_at=?9, max_power_w=?10, power_w=?11, voltage_m=?12, current_m=?13, "
-                  "temperature_m=?14, flags=?15, reading_count=?16 WHERE session_number=?1",
-                  db_int(s->number), db_time(s->last_at), db_time(s->last_update), value_of(s->base_wh),
-                  value_of(s->register_wh), db_int(s->energy_wh), db_int(s->source), db_int(s->integral_wms),
-                  db_time(s->power_at), value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m),
-                  value_of(s->current_m), value_of(s->temperature_m), db_int(s->flags), db_int(s->reading_count));
+    return DB_RUN(
+        d,
+        "UPDATE charging_sessions SET last_at=?2, last_update=?3, base_wh=?4, register_wh=?5, energy_wh=?6, "
+        "energy_source=?7, integral_wms=?8, power_at=?9, max_power_w=?10, power_w=?11, voltage_m=?12, current_m=?13, "
+        "temperature_m=?14, flags=?15, reading_count=?16 WHERE session_number=?1",
+        db_int(s->number), db_time(s->last_at), db_time(s->last_update), value_of(s->base_wh), value_of(s->register_wh),
+        db_int(s->energy_wh), db_int(s->source), db_int(s->integral_wms), db_time(s->power_at),
+        value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m), value_of(s->current_m),
+        value_of(s->temperature_m), db_int(s->flags), db_int(s->reading_count));
 }
 
 enum err session_update(struct db *d, const struct session *s)
@@ -93,17 +96,19 @@ enum err session_update(struct db *d, const struct session *s)
     enum err e = session_update_readings(d, s);
     if (e != OK)
         return e;
-    return DB_RUN(d,
-                  "UPDATE charging_sessions SET connector_id=?2, state=?3, state_before=?4, is_active=?5, id_tag=?6, order_no=?7, "
-                  "reservation_id=?8, is_offline=?9, started_at=?10, ended_at=?11, device_started_at=?12, device_ended_at=?13, "
-                  "meter_start_wh=?14, meter_stop_wh=?15, stop_reason=?16, stop_id_tag=?17, history_count=?18, sequence=?19 "
-                  "WHERE session_number=?1",
-                  db_int(s->number), db_int(s->connector_id), db_int(s->state), db_int(s->before),
-                  db_int(session_state_is_active(s->state)), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
-                  value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
-                  db_time(s->device_started), db_time(s->device_ended), value_of(s->meter_start_wh), value_of(s->meter_stop_wh),
-                  db_text(str_of(s->stop_reason)), db_text(str_of(s->stop_id_tag)), db_int(s->history_count),
-                  db_int(s->sequence));
+    return DB_RUN(
+        d,
+        "UPDATE charging_sessions SET connector_id=?2, state=?3, state_before=?4, is_active=?5, id_tag=?6, "
+        "order_no=?7, "
+        "reservation_id=?8, is_offline=?9, started_at=?10, ended_at=?11, device_started_at=?12, device_ended_at=?13, "
+        "meter_start_wh=?14, meter_stop_wh=?15, stop_reason=?16, stop_id_tag=?17, history_count=?18, sequence=?19 "
+        "WHERE session_number=?1",
+        db_int(s->number), db_int(s->connector_id), db_int(s->state), db_int(s->before),
+        db_int(session_state_is_active(s->state)), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
+        value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
+        db_time(s->device_started), db_time(s->device_ended), value_of(s->meter_start_wh), value_of(s->meter_stop_wh),
+        db_text(str_of(s->stop_reason)), db_text(str_of(s->stop_id_tag)), db_int(s->history_count),
+        db_int(s->sequence));
 }
 
 /* Older points of the same span give way. *is_older: a newer one is there. */
@@ -128,16 +133,17 @@ enum err point_insert(struct db *d, int64_t session_number, const struct curve_p
         if (e != OK || is_older)
             return e;
     }
-    return DB_RUN(d,
-                  "INSERT INTO charging_curve(session_number, at, power_w, register_wh, voltage_m, current_m, temperature_m) "
-                  "VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(session_number, at) DO UPDATE SET "
-                  "power_w=coalesce(excluded.power_w, charging_curve.power_w), "
-                  "register_wh=coalesce(excluded.register_wh, charging_curve.register_wh), "
-                  "voltage_m=coalesce(excluded.voltage_m, charging_curve.voltage_m), "
-                  "current_m=coalesce(excluded.current_m, charging_curve.current_m), "
-                  "temperature_m=coalesce(excluded.temperature_m, charging_curve.temperature_m)",
-                  db_int(session_number), db_time(p->at), value_of(p->power_w), value_of(p->register_wh), value_of(p->voltage_m),
-                  value_of(p->current_m), value_of(p->temperature_m));
+    return DB_RUN(
+        d,
+        "INSERT INTO charging_curve(session_number, at, power_w, register_wh, voltage_m, current_m, temperature_m) "
+        "VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(session_number, at) DO UPDATE SET "
+        "power_w=coalesce(excluded.power_w, charging_curve.power_w), "
+        "register_wh=coalesce(excluded.register_wh, charging_curve.register_wh), "
+        "voltage_m=coalesce(excluded.voltage_m, charging_curve.voltage_m), "
+        "current_m=coalesce(excluded.current_m, charging_curve.current_m), "
+        "temperature_m=coalesce(excluded.temperature_m, charging_curve.temperature_m)",
+        db_int(session_number), db_time(p->at), value_of(p->power_w), value_of(p->register_wh), value_of(p->voltage_m),
+        value_of(p->current_m), value_of(p->temperature_m));
 }
 
 enum err history_insert(struct db *d, const struct session *s, const struct history *h)
@@ -146,9 +152,10 @@ enum err history_insert(struct db *d, const struct session *s, const struct hist
     if (h->event_id != NULL)
         uuid_write(*h->event_id, id);
     return DB_RUN(d,
-                  "INSERT INTO charging_session_events(session_number, ordinal, event_type, event_id, at, received_at, state_from, "
+                  "INSERT INTO charging_session_events(session_number, ordinal, event_type, event_id, at, received_at, "
+                  "state_from, "
                   "state_to, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
                   db_int(s->number), db_int(s->history_count), db_text(h->type),
-                  h->event_id == NULL ? db_null() : db_text(str_of(id)), db_time(h->at), db_time(h->received), db_int(h->from),
-                  db_int(h->to), db_text(h->detail.at == NULL ? STR("") : h->detail));
+                  h->event_id == NULL ? db_null() : db_text(str_of(id)), db_time(h->at), db_time(h->received),
+                  db_int(h->from), db_int(h->to), db_text(h->detail.at == NULL ? STR("") : h->detail));
 }

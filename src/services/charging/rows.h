@@ -1,14 +1,16 @@
-/* services/charging/rows.h - sessions, their points and their history as rows (0001_sessions.sql). Inside a transaction. */
+/* services/charging/rows.h - sessions, their points and their history as rows (0001_sessions.sql). Inside a
+ * transaction. */
 #ifndef SERVICES_CHARGING_ROWS_H
 #define SERVICES_CHARGING_ROWS_H
 #include "services/charging/session.h"
 #include "store/db.h"
 
 /* The columns that session_read takes, in its order, from the first on. */
-#define SESSION_COLUMNS                                                                                                \
-    "session_number, session_id, transaction_id, connector_id, state, state_before, id_tag, order_no, reservation_id, "  \
-    "is_offline, started_at, ended_at, device_started_at, device_ended_at, last_at, last_update, meter_start_wh, "       \
-    "meter_stop_wh, base_wh, register_wh, energy_wh, energy_source, integral_wms, power_at, max_power_w, power_w, "      \
+#define SESSION_COLUMNS                                                                                             \
+    "session_number, session_id, transaction_id, connector_id, state, state_before, id_tag, order_no, "             \
+    "reservation_id, "                                                                                              \
+    "is_offline, started_at, ended_at, device_started_at, device_ended_at, last_at, last_update, meter_start_wh, "  \
+    "meter_stop_wh, base_wh, register_wh, energy_wh, energy_source, integral_wms, power_at, max_power_w, power_w, " \
     "voltage_m, current_m, temperature_m, flags, stop_reason, stop_id_tag, reading_count, history_count, sequence"
 #define SESSION_COLUMN_COUNT 35
 void session_read(struct db_rows *r, struct session *out);
@@ -27,5 +29,7 @@ struct history {
     enum session_state from, to;
     struct str detail;
 };
-MUST_USE enum err history_insert(struct db *d, const struct session *s, const struct history *h); /* at s->history_count */
+/* At s->history_count. */
+MUST_USE enum err history_insert(struct db *d, const struct session *s,
+                                 const struct history *h);
 #endif

@@ -1,7 +1,8 @@
 /* services/charging/session.h - the life of one charging session: pure, (session, input) -> (session, outcome).
  *
- * Events come repeated, late and out of order: a repeat changes nothing, a reading finds its place by its device time, what comes
- * before the start opens the session and the start joins it later. Energy is the difference of two stored registers, never a sum. */
+ * Events come repeated, late and out of order: a repeat changes nothing, a reading finds its place by its device time,
+ * what comes before the start opens the session and the start joins it later. Energy is the difference of two stored
+ * registers, never a sum. */
 #ifndef SERVICES_CHARGING_SESSION_H
 #define SERVICES_CHARGING_SESSION_H
 #include "base/id.h"
@@ -42,7 +43,8 @@ enum session_input_kind {
     SESSION_IN_REFUSE,    /* or not */
     SESSION_IN_COUNT
 };
-extern const struct str session_state_text[SESSION_STATE_COUNT], energy_source_text[SOURCE_COUNT], session_flag_text[FLAG_COUNT];
+extern const struct str session_state_text[SESSION_STATE_COUNT], energy_source_text[SOURCE_COUNT],
+    session_flag_text[FLAG_COUNT];
 bool session_state_is_active(enum session_state s);
 
 #define SESSION_TRANSACTION_MAX 64 /* with their terminating 0 */
@@ -99,7 +101,8 @@ struct session_outcome {
 /* ERR_STATE: the state has no row for this input; nothing changed. */
 MUST_USE enum err session_decide(struct session *s, const struct session_input *in, struct session_outcome *out);
 
-/* A device time that can be believed: from 2015 on, and not more than a day after its receipt; else the receipt, flagged. */
+/* A device time that can be believed: from 2015 on, and not more than a day after its receipt; else the receipt,
+ * flagged. */
 struct instant session_time(struct instant device, struct instant received, uint32_t *flags);
 int64_t session_duration_s(const struct session *s);
 #endif

@@ -1,5 +1,5 @@
-/* Consumers on a real log and a real database: order, failures, parking, dead letters, crashes in the middle. The clock is the
- * test's; all but one test run on this thread by bus_catch_up. */
+/* Consumers on a real log and a real database: order, failures, parking, dead letters, crashes in the middle. The clock
+ * is the test's; all but one test run on this thread by bus_catch_up. */
 #include "check.h"
 #include "base/log.h"
 #include "bus/bus.h"
@@ -40,9 +40,9 @@ struct probe {
 static enum err probe_event(void *state, struct db *d, const struct event *e, struct fault *why)
 {
     struct probe *p = state;
-    enum err result = DB_RUN(d, "INSERT INTO effects(station, position, payload, id) VALUES (?1,?2,?3,?4)", db_text(e->station),
-                             db_int((int64_t)e->position), db_text(e->payload),
-                             db_blob((struct bytes){e->id.at, sizeof e->id.at}));
+    enum err result =
+        DB_RUN(d, "INSERT INTO effects(station, position, payload, id) VALUES (?1,?2,?3,?4)", db_text(e->station),
+               db_int((int64_t)e->position), db_text(e->payload), db_blob((struct bytes){e->id.at, sizeof e->id.at}));
     if (e->position == p->crash_at)
         _exit(EXIT_CRASH);
     if (result != OK)
@@ -146,9 +146,10 @@ static void fixture_fresh(void)
     struct db *d = NULL;
     struct fault why;
     CHECK("the store is made", db_open(db_path, DB_WRITER, &d, &why) == OK);
-    CHECK("its tables", DB_RUN(d, "CREATE TABLE effects(n INTEGER PRIMARY KEY AUTOINCREMENT, station TEXT, position INTEGER UNIQUE, "
-                                  "payload TEXT, id BLOB)") == OK &&
-                            DB_RUN(d, "CREATE TABLE ticks(at INTEGER)") == OK);
+    CHECK("its tables",
+          DB_RUN(d, "CREATE TABLE effects(n INTEGER PRIMARY KEY AUTOINCREMENT, station TEXT, position INTEGER UNIQUE, "
+                    "payload TEXT, id BLOB)") == OK &&
+              DB_RUN(d, "CREATE TABLE ticks(at INTEGER)") == OK);
     db_close(d);
 }
 
@@ -228,8 +229,8 @@ static const char *effects(struct fixture *f)
     struct db_rows *r = DB_ROWS(f->reader, "SELECT station, position FROM effects ORDER BY n");
     text[0] = '\0';
     while (db_next(r) && len < sizeof text - 32)
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%.*s%lld", len == 0 ? "" : " ", STR_ARG(db_col_text(r, 0)),
-                                (long long)db_col_int(r, 1));
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%.*s%lld", len == 0 ? "" : " ",
+                                STR_ARG(db_col_text(r, 0)), (long long)db_col_int(r, 1));
     CHECK("effects are read", db_rows_end(r) == OK);
     return text;
 }
@@ -291,7 +292,8 @@ static void test_parking(void)
     append_all(f.log, "a a b a b");
     catch_up(&f);
     CHECK("others go on, its own wait", strcmp(effects(&f), "a1 b3 b5") == 0);
-    CHECK("retrying", strcmp(status(&f).state, "retrying") == 0 && strstr(status(&f).last_error, "told to fail") != NULL);
+    CHECK("retrying",
+          strcmp(status(&f).state, "retrying") == 0 && strstr(status(&f).last_error, "told to fail") != NULL);
     CHECK("two wait", number(&f, "SELECT count(*) FROM parked") == 2);
     CHECK("one of them is due", number(&f, "SELECT position FROM parked WHERE next_try_at IS NOT NULL") == 2);
     append_all(f.log, "a b");
@@ -302,7 +304,8 @@ static void test_parking(void)
     CHECK("not before its time", f.probe.fails[2] == 2);
     now_us += 1000;
     catch_up(&f);
-    CHECK("tried at its time", f.probe.fails[2] == 1 && number(&f, "SELECT attempts FROM parked WHERE position=2") == 2);
+    CHECK("tried at its time",
+          f.probe.fails[2] == 1 && number(&f, "SELECT attempts FROM parked WHERE position=2") == 2);
     now_us += 200000;
     catch_up(&f);
     CHECK("the pause has doubled", f.probe.fails[2] == 1);
@@ -364,9 +367,11 @@ static void test_dead_letters(void)
     CHECK("three letters", number(&f, "SELECT count(*) FROM dead_letters") == 3 && status(&f).dead_letters == 3);
     CHECK("after five tries each", number(&f, "SELECT count(*) FROM dead_letters WHERE attempts=5") == 3);
     CHECK("with their reason",
-          number(&f, "SELECT count(*) FROM dead_letters WHERE error LIKE '%payload: told to fail' AND consumer='probe' AND "
-                     "event_type='heartbeat.received' AND first_failed_at<last_failed_at") == 3);
-    CHECK("as published", number(&f, "SELECT count(*) FROM dead_letters WHERE station='a' AND event_json LIKE '{\"eventId\":%'") == 2);
+          number(&f,
+                 "SELECT count(*) FROM dead_letters WHERE error LIKE '%payload: told to fail' AND consumer='probe' AND "
+                 "event_type='heartbeat.received' AND first_failed_at<last_failed_at") == 3);
+    CHECK("as published",
+          number(&f, "SELECT count(*) FROM dead_letters WHERE station='a' AND event_json LIKE '{\"eventId\":%'") == 2);
     CHECK("nothing waits", number(&f, "SELECT count(*) FROM parked") == 0 && strcmp(status(&f).state, "running") == 0);
 
     letter_id = number(&f, "SELECT dead_letter_id FROM dead_letters WHERE position=1");
@@ -444,7 +449,8 @@ static void test_first_try_is_last(void)
     f.probe.fails[2] = -1;
     append_all(f.log, "a a a");
     catch_up(&f);
-    CHECK("given up at once", strcmp(effects(&f), "a1 a3") == 0 && number(&f, "SELECT position FROM dead_letters") == 2);
+    CHECK("given up at once",
+          strcmp(effects(&f), "a1 a3") == 0 && number(&f, "SELECT position FROM dead_letters") == 2);
     fixture_close(&f);
 }
 
@@ -499,7 +505,8 @@ static void test_crash(void)
     struct eventlog *l = log_open();
     append_all(l, "a b a c b a c b");
     eventlog_close(l);
-    static const uint64_t positions[] = {1, 2, 3, 5, 6, 8, 4}; /* 7 waits behind 4, which is parked when its turn to crash comes */
+    static const uint64_t positions[] = {1, 2, 3, 5,
+                                         6, 8, 4}; /* 7 waits behind 4, which is parked when its turn to crash comes */
     for (size_t i = 0; i < COUNT_OF(positions); i++)
         crash_at(positions[i], 4);
     struct fixture f;
@@ -520,7 +527,8 @@ static void test_crash(void)
 static enum err set_pages(struct db *d, void *arg, struct fault *why)
 {
     (void)why;
-    struct db_rows *r = *(bool *)arg ? DB_ROWS(d, "PRAGMA max_page_count=100000") : DB_ROWS(d, "PRAGMA max_page_count=1");
+    struct db_rows *r =
+        *(bool *)arg ? DB_ROWS(d, "PRAGMA max_page_count=100000") : DB_ROWS(d, "PRAGMA max_page_count=1");
     (void)db_next(r); /* 1: as many as there are */
     return db_rows_end(r);
 }
@@ -535,12 +543,15 @@ static void test_store_refuses(void)
     fixture_open(&f);
     CHECK("a full disk", bus_write(f.bus, set_pages, &is_large, &why) == OK);
     for (int i = 0; i < 40; i++)
-        append(f.log, "a-station-with-a-name-so-long-that-its-rows-soon-need-another-page-of-the-database-file-which-there-is-not",
+        append(f.log,
+               "a-station-with-a-name-so-long-that-its-rows-soon-need-another-page-of-the-database-file-which-there-is-"
+               "not",
                EVENT_HEARTBEAT);
     make_durable(f.log);
     CHECK("is told", bus_catch_up(f.bus, &why) == ERR_FULL && why.reason[0] != '\0');
     CHECK("it stands", strcmp(status(&f).state, "standing") == 0);
-    CHECK("no event is blamed", number(&f, "SELECT count(*) FROM parked") == 0 && number(&f, "SELECT count(*) FROM dead_letters") == 0);
+    CHECK("no event is blamed",
+          number(&f, "SELECT count(*) FROM parked") == 0 && number(&f, "SELECT count(*) FROM dead_letters") == 0);
     CHECK("what was gathered is forgotten", f.probe.undone > 0);
     is_large = true;
     CHECK("it heals", bus_write(f.bus, set_pages, &is_large, &why) == OK);
@@ -611,7 +622,8 @@ static enum err put_three(struct db *d, void *arg, struct fault *why)
     (void)why;
     enum err e = OK;
     for (uint8_t i = 0; i < 3 && e == OK; i++)
-        e = outbox_put(d, STR("t"), STR("k"), (struct uuid){{i, *(uint8_t *)arg}}, STR("x"), (struct instant){i}, STR("{}"));
+        e = outbox_put(d, STR("t"), STR("k"), (struct uuid){{i, *(uint8_t *)arg}}, STR("x"), (struct instant){i},
+                       STR("{}"));
     return e == OK && *(uint8_t *)arg == 2 ? ERR_STATE : e;
 }
 

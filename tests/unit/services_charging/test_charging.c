@@ -98,15 +98,17 @@ static const char *text_of(int64_t at_s)
 static void start(const char *station, int connector, const char *transaction, int64_t at_s, int64_t meter_wh)
 {
     append(station, EVENT_TRANSACTION_STARTED, at_s,
-           "{\"connectorId\":%d,\"transactionId\":\"%s\",\"idTag\":\"TAG-%s\",\"meterStartWh\":%lld,\"offline\":false}", connector,
-           transaction, station, (long long)meter_wh);
+           "{\"connectorId\":%d,\"transactionId\":\"%s\",\"idTag\":\"TAG-%s\",\"meterStartWh\":%lld,\"offline\":false}",
+           connector, transaction, station, (long long)meter_wh);
 }
 
 static void meter(const char *station, const char *transaction, int64_t at_s, int64_t register_wh, int64_t power_w)
 {
     append(station, EVENT_TRANSACTION_METER, at_s,
-           "{\"connectorId\":1,\"transactionId\":\"%s\",\"meterValues\":[{\"timestamp\":\"%s\",\"sampledValue\":{\"value\":\"%lld\","
-           "\"measurand\":\"Energy.Active.Import.Register\",\"unit\":\"Wh\"}},{\"timestamp\":\"%s\",\"sampledValue\":{\"value\":\"%lld\","
+           "{\"connectorId\":1,\"transactionId\":\"%s\",\"meterValues\":[{\"timestamp\":\"%s\",\"sampledValue\":{"
+           "\"value\":\"%lld\","
+           "\"measurand\":\"Energy.Active.Import.Register\",\"unit\":\"Wh\"}},{\"timestamp\":\"%s\",\"sampledValue\":{"
+           "\"value\":\"%lld\","
            "\"measurand\":\"Power.Active.Import\",\"unit\":\"W\"}}]}",
            transaction, text_of(at_s), (long long)register_wh, text_of(at_s), (long long)power_w);
 }
@@ -114,13 +116,15 @@ static void meter(const char *station, const char *transaction, int64_t at_s, in
 static void stop(const char *station, const char *transaction, int64_t at_s, int64_t meter_wh)
 {
     append(station, EVENT_TRANSACTION_STOPPED, at_s,
-           "{\"transactionId\":\"%s\",\"reason\":\"EVDisconnected\",\"meterStopWh\":%lld,\"stopTimestamp\":\"%s\",\"connectorId\":1}",
+           "{\"transactionId\":\"%s\",\"reason\":\"EVDisconnected\",\"meterStopWh\":%lld,\"stopTimestamp\":\"%s\","
+           "\"connectorId\":1}",
            transaction, (long long)meter_wh, text_of(at_s));
 }
 
 static void status(const char *station, int connector, int64_t at_s, const char *word)
 {
-    append(station, EVENT_STATUS_CHANGED, at_s, "{\"connectorId\":%d,\"status\":\"%s\",\"errorCode\":\"NoError\"}", connector, word);
+    append(station, EVENT_STATUS_CHANGED, at_s, "{\"connectorId\":%d,\"status\":\"%s\",\"errorCode\":\"NoError\"}",
+           connector, word);
 }
 
 static void run(void)
@@ -143,7 +147,8 @@ static int64_t number(const char *sql)
 static int64_t statistic(const char *name)
 {
     char sql[128];
-    (void)snprintf(sql, sizeof sql, "SELECT coalesce((SELECT value FROM charging_statistics WHERE name='%s'), 0)", name);
+    (void)snprintf(sql, sizeof sql, "SELECT coalesce((SELECT value FROM charging_statistics WHERE name='%s'), 0)",
+                   name);
     return number(sql);
 }
 
@@ -161,7 +166,8 @@ static const char *json_text(void)
 static const char *id_of(const char *transaction)
 {
     static char id[UUID_TEXT_SIZE];
-    struct db_rows *r = DB_ROWS(f.d, "SELECT session_id FROM charging_sessions WHERE transaction_id=?1", db_text(str_of(transaction)));
+    struct db_rows *r =
+        DB_ROWS(f.d, "SELECT session_id FROM charging_sessions WHERE transaction_id=?1", db_text(str_of(transaction)));
     str_copy(id, sizeof id, db_next(r) ? db_col_text(r, 0) : STR("none"));
     CHECK("an id", db_rows_end(r) == OK);
     return id;
@@ -183,7 +189,8 @@ static const char *curve(const char *transaction, int64_t after_s, int64_t every
     buf_clear(&json);
     jw_init(&w, &json);
     struct instant after = after_s < 0 ? INSTANT_NONE : (struct instant){T0 + after_s * 1000000};
-    CHECK("a curve is written", charging_write_curve(f.d, str_of(id_of(transaction)), after, every_s, limit, &w, &last) == OK);
+    CHECK("a curve is written",
+          charging_write_curve(f.d, str_of(id_of(transaction)), after, every_s, limit, &w, &last) == OK);
     return json_text();
 }
 
@@ -213,35 +220,46 @@ static void test_plain(void)
     meter("CP1", "11", 120, 1300, 11000);
     run();
     const char *s = session("11");
-    CHECK("running", has(s, "\"status\":\"charging\"") && has(s, "\"total_energy\":300") && has(s, "\"max_power\":12000") &&
-                         has(s, "\"current_power\":11000") && has(s, "\"duration\":120") && has(s, "\"end_time\":null"));
+    CHECK("running", has(s, "\"status\":\"charging\"") && has(s, "\"total_energy\":300") &&
+                         has(s, "\"max_power\":12000") && has(s, "\"current_power\":11000") &&
+                         has(s, "\"duration\":120") && has(s, "\"end_time\":null"));
     stop("CP1", "11", 180, 1500);
     stop("CP1", "11", 190, 1600);
     run();
     s = session("11");
-    CHECK("completed", has(s, "\"status\":\"completed\"") && has(s, "\"total_energy\":500") && has(s, "\"duration\":180"));
-    CHECK("as the API names it",
-          has(s, "\"device_id\":\"CP1\",\"port_number\":1,\"order_number\":null") && has(s, "\"start_time\":\"2025-06-15T15:06:40.000Z\"") &&
-              has(s, "\"id_tag\":\"TAG-CP1\",\"transaction_id\":\"11\"") && has(s, "\"stop_reason\":\"EVDisconnected\"") &&
-              has(s, "\"energy_source\":\"meter\",\"data_quality\":[]") && has(s, "\"limit\":null") && has(s, "\"voltage\":null"));
-    CHECK("its history in order",
-          has(s, "\"event_history\":[{\"time\":\"2025-06-15T15:06:40.000Z\"") &&
-              has(s, "\"status_before\":null,\"status\":\"charging\"") && has(s, "\"status_before\":\"charging\",\"status\":\"suspended\","
-                                                                                 "\"detail\":\"SuspendedEV\""));
+    CHECK("completed",
+          has(s, "\"status\":\"completed\"") && has(s, "\"total_energy\":500") && has(s, "\"duration\":180"));
+    CHECK("as the API names it", has(s, "\"device_id\":\"CP1\",\"port_number\":1,\"order_number\":null") &&
+                                     has(s, "\"start_time\":\"2025-06-15T15:06:40.000Z\"") &&
+                                     has(s, "\"id_tag\":\"TAG-CP1\",\"transaction_id\":\"11\"") &&
+                                     has(s, "\"stop_reason\":\"EVDisconnected\"") &&
+                                     has(s, "\"energy_source\":\"meter\",\"data_quality\":[]") &&
+                                     has(s, "\"limit\":null") && has(s, "\"voltage\":null"));
+    CHECK("its history in order", has(s, "\"event_history\":[{\"time\":\"2025-06-15T15:06:40.000Z\"") &&
+                                      has(s, "\"status_before\":null,\"status\":\"charging\"") &&
+                                      has(s, "\"status_before\":\"charging\",\"status\":\"suspended\","
+                                             "\"detail\":\"SuspendedEV\""));
     CHECK("of what turned it", number("SELECT count(*) FROM charging_session_events") == 4);
-    CHECK("one session, three points", number("SELECT count(*) FROM charging_sessions") == 1 && number("SELECT count(*) FROM charging_curve") == 3);
-    CHECK("its curve", strcmp(curve("11", -1, 0, 10),
-                              "[{\"time\":\"2025-06-15T15:07:40.000Z\",\"power_w\":7000,\"energy_wh\":100,\"voltage\":null,\"current\":null,"
-                              "\"temperature\":null},{\"time\":\"2025-06-15T15:08:10.000Z\",\"power_w\":12000,\"energy_wh\":200,\"voltage\":null,"
-                              "\"current\":null,\"temperature\":null},{\"time\":\"2025-06-15T15:08:40.000Z\",\"power_w\":11000,\"energy_wh\":300,"
-                              "\"voltage\":null,\"current\":null,\"temperature\":null}]") == 0);
+    CHECK("one session, three points",
+          number("SELECT count(*) FROM charging_sessions") == 1 && number("SELECT count(*) FROM charging_curve") == 3);
+    CHECK("its curve", strcmp(curve("11", -1, 0, 10), "[{\"time\":\"2025-06-15T15:07:40.000Z\",\"power_w\":7000,"
+                                                      "\"energy_wh\":100,\"voltage\":null,\"current\":null,"
+                                                      "\"temperature\":null},{\"time\":\"2025-06-15T15:08:10.000Z\","
+                                                      "\"power_w\":12000,\"energy_wh\":200,\"voltage\":null,"
+                                                      "\"current\":null,\"temperature\":null},{\"time\":\"2025-06-"
+                                                      "15T15:08:40.000Z\",\"power_w\":11000,\"energy_wh\":300,"
+                                                      "\"voltage\":null,\"current\":null,\"temperature\":null}]") == 0);
     CHECK("a part of it", strstr(curve("11", 60, 0, 1), "12000") != NULL && strstr(buf_str(&json).at, "7000") == NULL &&
                               strstr(buf_str(&json).at, "11000") == NULL);
-    CHECK("thinned to the newest", strstr(curve("11", -1, 3600, 10), "11000") != NULL && strstr(buf_str(&json).at, "12000") == NULL);
-    CHECK("told to others", number("SELECT count(*) FROM outbox WHERE topic='charging.session.events'") == 2 &&
-                                number("SELECT count(*) FROM outbox WHERE type='session.started' AND position=1") == 1 &&
-                                number("SELECT count(*) FROM outbox WHERE type='session.ended' AND position=2 AND json LIKE "
-                                       "'%\"energy_wh\":500%\"stop_reason\":\"unplugged\",\"stop_code\":\"EVDisconnected\"%\"seq\":2%'") == 1);
+    CHECK("thinned to the newest",
+          strstr(curve("11", -1, 3600, 10), "11000") != NULL && strstr(buf_str(&json).at, "12000") == NULL);
+    CHECK(
+        "told to others",
+        number("SELECT count(*) FROM outbox WHERE topic='charging.session.events'") == 2 &&
+            number("SELECT count(*) FROM outbox WHERE type='session.started' AND position=1") == 1 &&
+            number("SELECT count(*) FROM outbox WHERE type='session.ended' AND position=2 AND json LIKE "
+                   "'%\"energy_wh\":500%\"stop_reason\":\"unplugged\",\"stop_code\":\"EVDisconnected\"%\"seq\":2%'") ==
+                1);
     struct db_rows *r = topic_read(f.d, CHARGING_TOPIC, 0, 10);
     while (db_next(r)) {
         struct topic_message m;
@@ -281,7 +299,8 @@ static void test_statistics(void)
     jw_init(&w, &json);
     CHECK("written", charging_write_statistics(f.d, &status_now, &w) == OK);
     const char *s = json_text();
-    CHECK("as the API shows them", has(s, "\"sessions_created\":3") && has(s, "\"average_duration_s\":200") && has(s, "\"processing_errors\":0"));
+    CHECK("as the API shows them", has(s, "\"sessions_created\":3") && has(s, "\"average_duration_s\":200") &&
+                                       has(s, "\"processing_errors\":0"));
     close_all();
 }
 
@@ -290,7 +309,8 @@ static void test_out_of_order(void)
     fresh();
     meter("CP1", "5", 60, 1100, 100);
     run();
-    CHECK("a reading opens it", has(session("5"), "\"data_quality\":[\"start_missing\"]") && has(session("5"), "\"status\":\"charging\""));
+    CHECK("a reading opens it",
+          has(session("5"), "\"data_quality\":[\"start_missing\"]") && has(session("5"), "\"status\":\"charging\""));
     char first[UUID_TEXT_SIZE];
     str_copy(first, sizeof first, str_of(id_of("5")));
     start("CP1", 1, "5", 0, 1000);
@@ -310,7 +330,8 @@ static void test_out_of_order(void)
                                  statistic("sessions_completed") == 1 && statistic("active_sessions") == 1);
     meter("CP2", "6", 300, 2000, 5000);
     run();
-    CHECK("a late reading has its place", has(curve("6", -1, 0, 5), "\"power_w\":5000") && has(session("6"), "\"max_power\":5000") &&
+    CHECK("a late reading has its place", has(curve("6", -1, 0, 5), "\"power_w\":5000") &&
+                                              has(session("6"), "\"max_power\":5000") &&
                                               has(session("6"), "\"total_energy\":2000"));
     close_all();
 }
@@ -321,14 +342,16 @@ static void test_superseded(void)
     start("CP1", 1, "1", 0, 0);
     meter("CP1", "1", 60, 400, 100);
     append("CP1", EVENT_TRANSACTION_STARTED, 600,
-           "{\"connectorId\":1,\"transactionId\":\"2\",\"idTag\":\"T\",\"meterStartWh\":500,\"offline\":true,\"supersedes\":\"1\"}");
+           "{\"connectorId\":1,\"transactionId\":\"2\",\"idTag\":\"T\",\"meterStartWh\":500,\"offline\":true,"
+           "\"supersedes\":\"1\"}");
     run();
     CHECK("the old one is closed", has(session("1"), "\"status\":\"completed\"") && has(session("1"), "end_unknown") &&
                                        has(session("1"), "\"total_energy\":400"));
     CHECK("the new one runs", has(session("2"), "\"status\":\"charging\"") && has(session("2"), "\"offline\":true"));
     stop("CP1", "1", 500, 450);
     run();
-    CHECK("its stop came after all", has(session("1"), "\"data_quality\":[]") && has(session("1"), "\"total_energy\":450"));
+    CHECK("its stop came after all",
+          has(session("1"), "\"data_quality\":[]") && has(session("1"), "\"total_energy\":450"));
     CHECK("the sum is right", statistic("total_energy") == 450 && statistic("active_sessions") == 1);
     close_all();
 }
@@ -351,7 +374,8 @@ static void test_lost(void)
     status("CP2", 1, 70, "SuspendedEVSE");
     append("gateway-1", EVENT_GATEWAY_STARTED, 100, "{}");
     run();
-    CHECK("a gateway that begins has none", has(session("1"), "\"status\":\"interrupted\"") && has(session("2"), "\"status\":\"interrupted\""));
+    CHECK("a gateway that begins has none",
+          has(session("1"), "\"status\":\"interrupted\"") && has(session("2"), "\"status\":\"interrupted\""));
     meter("CP2", "2", 160, 10, 10);
     run();
     CHECK("each returns to its own", has(session("2"), "\"status\":\"suspended\""));
@@ -367,33 +391,45 @@ static void test_attribution(void)
     fresh();
     start("CP1", 1, "1", 0, 0);
     append("CP1", EVENT_TRANSACTION_METER, 60,
-           "{\"connectorId\":1,\"transactionId\":\"-1\",\"meterValues\":[{\"timestamp\":\"%s\",\"sampledValue\":{\"value\":\"70\","
-           "\"measurand\":\"Energy.Active.Import.Register\"}}]}", text_of(60));
+           "{\"connectorId\":1,\"transactionId\":\"-1\",\"meterValues\":[{\"timestamp\":\"%s\",\"sampledValue\":{"
+           "\"value\":\"70\","
+           "\"measurand\":\"Energy.Active.Import.Register\"}}]}",
+           text_of(60));
     append("CP1", EVENT_TRANSACTION_METER, 60,
-           "{\"connectorId\":2,\"meterValues\":[{\"timestamp\":\"%s\",\"sampledValue\":{\"value\":\"99\",\"measurand\":\"Voltage\"}}]}", text_of(60));
+           "{\"connectorId\":2,\"meterValues\":[{\"timestamp\":\"%s\",\"sampledValue\":{\"value\":\"99\",\"measurand\":"
+           "\"Voltage\"}}]}",
+           text_of(60));
     stop("CP1", "-1", 70, 100);
     run();
     CHECK("by its connector", has(session("1"), "\"total_energy\":70") && has(session("1"), "[\"inferred\"]"));
     CHECK("a stop of nobody knows what ends nothing", has(session("1"), "\"status\":\"charging\""));
-    CHECK("what is of no session makes none", number("SELECT count(*) FROM charging_sessions") == 1 && statistic("refused_inputs") == 2);
+    CHECK("what is of no session makes none",
+          number("SELECT count(*) FROM charging_sessions") == 1 && statistic("refused_inputs") == 2);
     char long_id[80];
     memset(long_id, '7', sizeof long_id);
     long_id[79] = '\0';
     start("CP9", 1, long_id, 0, 0);
     run();
-    CHECK("an id that no session can have is parked", number("SELECT count(*) FROM parked WHERE error LIKE '%transactionId%'") == 1);
+    CHECK("an id that no session can have is parked",
+          number("SELECT count(*) FROM parked WHERE error LIKE '%transactionId%'") == 1);
     close_all();
 }
 
 static void test_clock(void)
 {
     fresh();
-    struct event e = {.type = EVENT_TRANSACTION_STARTED, .station = STR("CP1"), .received = {T0}, .device_time = {5000000},
-                      .payload = STR("{\"connectorId\":1,\"transactionId\":\"1\",\"idTag\":\"T\",\"meterStartWh\":0,\"offline\":false}")};
+    struct event e = {
+        .type = EVENT_TRANSACTION_STARTED,
+        .station = STR("CP1"),
+        .received = {T0},
+        .device_time = {5000000},
+        .payload =
+            STR("{\"connectorId\":1,\"transactionId\":\"1\",\"idTag\":\"T\",\"meterStartWh\":0,\"offline\":false}")};
     CHECK("a start in 1970", eventlog_append(f.log, &e) == OK);
     run();
     const char *s = session("1");
-    CHECK("begins when it was received", has(s, "\"start_time\":\"2025-06-15T15:06:40.000Z\"") && has(s, "[\"clock_corrected\"]"));
+    CHECK("begins when it was received",
+          has(s, "\"start_time\":\"2025-06-15T15:06:40.000Z\"") && has(s, "[\"clock_corrected\"]"));
     CHECK("both are kept", has(s, "\"device_start_time\":\"1970-01-01T00:00:05.000Z\""));
     close_all();
 }
@@ -451,7 +487,7 @@ static void test_replay(void)
     char ids[2][512];
     fresh();
     for (int i = 0; i < 8; i++) {
-        char station[8], transaction[8];
+        char station[16], transaction[16];
         (void)snprintf(station, sizeof station, "CP%d", i % 3);
         (void)snprintf(transaction, sizeof transaction, "%d", i + 1);
         now_us += 1000000;
@@ -461,8 +497,9 @@ static void test_replay(void)
     }
     for (int round = 0; round < 2; round++) {
         run();
-        struct db_rows *r = DB_ROWS(f.d, "SELECT group_concat(session_id || energy_wh) || (SELECT group_concat(hex(event_id)) FROM outbox "
-                                         "WHERE position<4) FROM charging_sessions");
+        struct db_rows *r = DB_ROWS(
+            f.d, "SELECT group_concat(session_id || energy_wh) || (SELECT group_concat(hex(event_id)) FROM outbox "
+                 "WHERE position<4) FROM charging_sessions");
         CHECK("ids", db_next(r));
         str_copy(ids[round], sizeof ids[round], db_col_text(r, 0));
         CHECK("ids end", db_rows_end(r) == OK);
@@ -478,7 +515,7 @@ static void test_lists(void)
 {
     fresh();
     for (int i = 1; i <= 7; i++) {
-        char transaction[8];
+        char transaction[16];
         (void)snprintf(transaction, sizeof transaction, "%d", i);
         start(i % 2 == 0 ? "CP2" : "CP1", i, transaction, i * 10, 0);
         if (i > 5)
@@ -514,7 +551,8 @@ static void test_lists(void)
     buf_clear(&json);
     jw_init(&w, &json);
     CHECK("second page", charging_write_page(f.d, &all, 2, 3, &w) == OK);
-    CHECK("in order", has(json_text(), "\"transaction_id\":\"4\"") && strstr(buf_str(&json).at, "\"transaction_id\":\"3\"") == NULL);
+    CHECK("in order", has(json_text(), "\"transaction_id\":\"4\"") &&
+                          strstr(buf_str(&json).at, "\"transaction_id\":\"3\"") == NULL);
 
     char cursor[CHARGING_CURSOR_SIZE] = "", next[CHARGING_CURSOR_SIZE];
     struct charging_filter newest = all;
@@ -550,9 +588,11 @@ static void test_failure(void)
     append("CP2", EVENT_TRANSACTION_STARTED, 0, "{\"connectorId\":\"no\"}");
     meter("CP1", "1", 20, 30, 10);
     run();
-    CHECK("others are not harmed", has(session("1"), "\"total_energy\":30") && number("SELECT count(*) FROM charging_curve") == 2);
+    CHECK("others are not harmed",
+          has(session("1"), "\"total_energy\":30") && number("SELECT count(*) FROM charging_curve") == 2);
     CHECK("the bad one is parked", number("SELECT count(*) FROM parked") == 1);
-    CHECK("counted once", statistic("events_processed") == 3 && statistic("power_events") == 2 && statistic("sessions_created") == 1);
+    CHECK("counted once",
+          statistic("events_processed") == 3 && statistic("power_events") == 2 && statistic("sessions_created") == 1);
     close_all();
 }
 

@@ -21,26 +21,33 @@ static const struct {
     {"feeding back", AT "{\"value\":\"-500\"," POWER ",\"unit\":\"W\"}}", -500, NONE, NONE, NONE, NONE},
     {"power by phase is added",
      AT "{\"value\":\"1000\"," POWER ",\"phase\":\"L1\"}}," AT "{\"value\":\"2000\"," POWER ",\"phase\":\"L2\"}}," AT
-        "{\"value\":\"3\"," POWER ",\"unit\":\"kW\",\"phase\":\"L3\"}}", 6000, NONE, NONE, NONE, NONE},
+        "{\"value\":\"3\"," POWER ",\"unit\":\"kW\",\"phase\":\"L3\"}}",
+     6000, NONE, NONE, NONE, NONE},
     {"the whole wins over phases",
-     AT "{\"value\":\"1000\"," POWER ",\"phase\":\"L1\"}}," AT "{\"value\":\"2500\"," POWER "}}", 2500, NONE, NONE, NONE, NONE},
-    {"one phase under two names", AT "{\"value\":\"5\"," POWER ",\"phase\":\"L1\"}}," AT "{\"value\":\"5\"," POWER ",\"phase\":\"L1-N\"}}",
-     5, NONE, NONE, NONE, NONE},
+     AT "{\"value\":\"1000\"," POWER ",\"phase\":\"L1\"}}," AT "{\"value\":\"2500\"," POWER "}}", 2500, NONE, NONE,
+     NONE, NONE},
+    {"one phase under two names",
+     AT "{\"value\":\"5\"," POWER ",\"phase\":\"L1\"}}," AT "{\"value\":\"5\"," POWER ",\"phase\":\"L1-N\"}}", 5, NONE,
+     NONE, NONE, NONE},
     {"the greatest current of the phases, not the neutral",
      AT "{\"value\":\"15.5\"," AMP ",\"phase\":\"L1\"}}," AT "{\"value\":\"16.25\"," AMP ",\"phase\":\"L2\"}}," AT
-        "{\"value\":\"99\"," AMP ",\"phase\":\"N\"}}", NONE, NONE, NONE, 16250, NONE},
-    {"all negative", AT "{\"value\":\"-2\"," AMP ",\"phase\":\"L1\"}}," AT "{\"value\":\"-1\"," AMP ",\"phase\":\"L2\"}}", NONE, NONE, NONE,
-     -1000, NONE},
+        "{\"value\":\"99\"," AMP ",\"phase\":\"N\"}}",
+     NONE, NONE, NONE, 16250, NONE},
+    {"all negative",
+     AT "{\"value\":\"-2\"," AMP ",\"phase\":\"L1\"}}," AT "{\"value\":\"-1\"," AMP ",\"phase\":\"L2\"}}", NONE, NONE,
+     NONE, -1000, NONE},
     {"voltage, not between phases",
-     AT "{\"value\":\"230.4\"," VOLT ",\"phase\":\"L1-N\"}}," AT "{\"value\":\"400\"," VOLT ",\"phase\":\"L1-L2\"}}", NONE, NONE, 230400,
-     NONE, NONE},
+     AT "{\"value\":\"230.4\"," VOLT ",\"phase\":\"L1-N\"}}," AT "{\"value\":\"400\"," VOLT ",\"phase\":\"L1-L2\"}}",
+     NONE, NONE, 230400, NONE, NONE},
     {"Celsius", AT "{\"value\":\"21.5\"," TEMP ",\"unit\":\"Celsius\"}}", NONE, NONE, NONE, NONE, 21500},
     {"Fahrenheit", AT "{\"value\":\"212\"," TEMP ",\"unit\":\"Fahrenheit\"}}", NONE, NONE, NONE, NONE, 100000},
     {"Kelvin", AT "{\"value\":\"273.15\"," TEMP ",\"unit\":\"K\"}}", NONE, NONE, NONE, NONE, 0},
     {"the outlet before the inlet",
-     AT "{\"value\":\"7\"," POWER ",\"location\":\"Inlet\"}}," AT "{\"value\":\"6\"," POWER ",\"location\":\"Outlet\"}}", 6, NONE, NONE,
+     AT "{\"value\":\"7\"," POWER ",\"location\":\"Inlet\"}}," AT "{\"value\":\"6\"," POWER
+        ",\"location\":\"Outlet\"}}",
+     6, NONE, NONE, NONE, NONE},
+    {"the inlet where it is all there is", AT "{\"value\":\"7\"," POWER ",\"location\":\"Inlet\"}}", 7, NONE, NONE,
      NONE, NONE},
-    {"the inlet where it is all there is", AT "{\"value\":\"7\"," POWER ",\"location\":\"Inlet\"}}", 7, NONE, NONE, NONE, NONE},
     {"units in any case", AT "{\"value\":\"7\"," POWER ",\"unit\":\"KW\"}}", 7000, NONE, NONE, NONE, NONE},
     {"an unknown measurand", AT "{\"value\":\"7\",\"measurand\":\"Request.Energy\"}}", NONE, NONE, NONE, NONE, NONE},
     {"an unknown unit", AT "{\"value\":\"7\"," POWER ",\"unit\":\"Hz\"}}", NONE, NONE, NONE, NONE, NONE},
@@ -48,10 +55,12 @@ static const struct {
     {"no number", AT "{\"value\":\"abc\"," POWER "}}", NONE, NONE, NONE, NONE, NONE},
     {"beyond all sense", AT "{\"value\":\"1e17\"," POWER "}}", NONE, NONE, NONE, NONE, NONE},
     {"signed data", AT "{\"value\":\"7\"," POWER ",\"format\":\"SignedData\"}}", NONE, NONE, NONE, NONE, NONE},
-    {"exported energy is not imported", AT "{\"value\":\"7\",\"measurand\":\"Energy.Active.Export.Register\"}}", NONE, NONE, NONE, NONE, NONE},
+    {"exported energy is not imported", AT "{\"value\":\"7\",\"measurand\":\"Energy.Active.Export.Register\"}}", NONE,
+     NONE, NONE, NONE, NONE},
     {"all at once",
-     AT "{\"value\":\"1\"," POWER "}}," AT "{\"value\":\"2\"," WH "}}," AT "{\"value\":\"3\"," VOLT "}}," AT "{\"value\":\"4\"," AMP "}},"
-        AT "{\"value\":\"5\"," TEMP "}}", 1, 2, 3000, 4000, 5000},
+     AT "{\"value\":\"1\"," POWER "}}," AT "{\"value\":\"2\"," WH "}}," AT "{\"value\":\"3\"," VOLT "}}," AT
+        "{\"value\":\"4\"," AMP "}}," AT "{\"value\":\"5\"," TEMP "}}",
+     1, 2, 3000, 4000, 5000},
 };
 
 static bool is(struct integer got, int64_t want)
@@ -91,13 +100,18 @@ int main(void)
     struct curve_point p;
     uint32_t flags = 0;
     size_t next = 0;
-    CHECK("three times", read_samples(AT "{\"value\":\"1\"," POWER "}}," AT "{\"value\":\"2\"," WH "}},"
-                                      "{\"timestamp\":\"2025-06-15T10:01:00Z\",\"sampledValue\":{\"value\":\"3\"," POWER "}},"
-                                      "{\"timestamp\":\"1970-01-01T00:00:10Z\",\"sampledValue\":{\"value\":\"4\"," POWER "}}", &a, &values) == OK);
-    CHECK("the first", curve_next(&values, &next, received, &p, &flags) && is(p.power_w, 1) && is(p.register_wh, 2) && next == 2);
-    CHECK("the second", curve_next(&values, &next, received, &p, &flags) && is(p.power_w, 3) && p.at.us == 1749981660000000);
+    CHECK("three times",
+          read_samples(AT "{\"value\":\"1\"," POWER "}}," AT "{\"value\":\"2\"," WH "}},"
+                          "{\"timestamp\":\"2025-06-15T10:01:00Z\",\"sampledValue\":{\"value\":\"3\"," POWER "}},"
+                          "{\"timestamp\":\"1970-01-01T00:00:10Z\",\"sampledValue\":{\"value\":\"4\"," POWER "}}",
+                       &a, &values) == OK);
+    CHECK("the first",
+          curve_next(&values, &next, received, &p, &flags) && is(p.power_w, 1) && is(p.register_wh, 2) && next == 2);
+    CHECK("the second",
+          curve_next(&values, &next, received, &p, &flags) && is(p.power_w, 3) && p.at.us == 1749981660000000);
     CHECK("no flag yet", flags == 0);
-    CHECK("one that cannot be believed", curve_next(&values, &next, received, &p, &flags) && is(p.power_w, 4) && p.at.us == received.us);
+    CHECK("one that cannot be believed",
+          curve_next(&values, &next, received, &p, &flags) && is(p.power_w, 4) && p.at.us == received.us);
     CHECK("is flagged", flags == FLAG_CLOCK_CORRECTED);
     CHECK("no more", !curve_next(&values, &next, received, &p, &flags));
     arena_release(&a);

@@ -57,8 +57,8 @@ static struct session_outcome give(struct session *s, struct session_input in)
     return out;
 }
 
-/* Columns: STARTED READING STOPPED SUSPEND RESUME FINISH SUPERSEDE LOST EXPIRE ORDER ACCEPT REFUSE; '.' is refused. An interrupted one
- * was suspended before. */
+/* Columns: STARTED READING STOPPED SUSPEND RESUME FINISH SUPERSEDE LOST EXPIRE ORDER ACCEPT REFUSE; '.' is refused. An
+ * interrupted one was suspended before. */
 static const struct {
     enum session_state from;
     const char *to;
@@ -103,21 +103,25 @@ static void test_plain(void)
 {
     struct session s = fresh();
     CHECK("started is told", give(&s, started(0, 1000)).emit == EMIT_STARTED);
-    CHECK("charging", s.state == SESSION_CHARGING && s.connector_id == 1 && strcmp(s.id_tag, "TAG1") == 0 && s.flags == 0);
+    CHECK("charging",
+          s.state == SESSION_CHARGING && s.connector_id == 1 && strcmp(s.id_tag, "TAG1") == 0 && s.flags == 0);
     CHECK("a start again is a repeat", !give(&s, started(0, 1000)).is_changed);
     CHECK("a reading", give(&s, reading(60, 7000, 1100)).is_changed && s.energy_wh == 100 && s.source == SOURCE_METER);
     (void)give(&s, reading(120, 11000, 1300));
     (void)give(&s, reading(180, 9000, 1400));
     CHECK("energy, peak, power", s.energy_wh == 400 && s.max_power_w.value == 11000 && s.power_w.value == 9000);
     (void)give(&s, reading(90, 12000, 1200));
-    CHECK("an older one changes the peak alone", s.energy_wh == 400 && s.max_power_w.value == 12000 && s.power_w.value == 9000);
+    CHECK("an older one changes the peak alone",
+          s.energy_wh == 400 && s.max_power_w.value == 12000 && s.power_w.value == 9000);
     CHECK("running duration", session_duration_s(&s) == 180);
     CHECK("ended is told", give(&s, stopped(200, 1500)).emit == EMIT_ENDED);
-    CHECK("completed", s.state == SESSION_COMPLETED && s.energy_wh == 500 && session_duration_s(&s) == 200 && s.flags == 0);
+    CHECK("completed",
+          s.state == SESSION_COMPLETED && s.energy_wh == 500 && session_duration_s(&s) == 200 && s.flags == 0);
     CHECK("no power then", s.power_w.value == 0 && strcmp(s.stop_reason, "Local") == 0);
     CHECK("a stop again is a repeat, whatever it says", !give(&s, stopped(300, 9000)).is_changed && s.energy_wh == 500);
     (void)give(&s, reading(190, 13000, 1490));
-    CHECK("a late reading counts for the peak", s.max_power_w.value == 13000 && s.energy_wh == 500 && s.power_w.value == 0);
+    CHECK("a late reading counts for the peak",
+          s.max_power_w.value == 13000 && s.energy_wh == 500 && s.power_w.value == 0);
     (void)give(&s, reading(400, 14000, 9000));
     CHECK("one of after the end does not", s.max_power_w.value == 13000 && s.energy_wh == 500);
 }
@@ -143,7 +147,8 @@ static void test_backwards(void)
     s = fresh();
     (void)give(&s, started(100, 0));
     (void)give(&s, stopped(50, 10));
-    CHECK("a stop before the start", session_duration_s(&s) == 0 && (s.flags & FLAG_CLOCK_CORRECTED) != 0 && s.energy_wh == 10);
+    CHECK("a stop before the start",
+          session_duration_s(&s) == 0 && (s.flags & FLAG_CLOCK_CORRECTED) != 0 && s.energy_wh == 10);
 }
 
 static void test_out_of_order(void)
@@ -165,7 +170,8 @@ static void test_out_of_order(void)
     CHECK("with what it knows", s.state == SESSION_COMPLETED && s.energy_wh == 2000 && s.flags == FLAG_START_MISSING);
     CHECK("and no time", session_duration_s(&s) == 0);
     CHECK("the start corrects it", give(&s, started(100, 1500)).emit == EMIT_CORRECTED);
-    CHECK("corrected", s.state == SESSION_COMPLETED && s.energy_wh == 1500 && session_duration_s(&s) == 400 && s.flags == 0);
+    CHECK("corrected",
+          s.state == SESSION_COMPLETED && s.energy_wh == 1500 && session_duration_s(&s) == 400 && s.flags == 0);
     CHECK("once", !give(&s, started(100, 1500)).is_changed);
 }
 
@@ -178,7 +184,8 @@ static void test_unknown_end(void)
     CHECK("ends where it was last seen",
           s.state == SESSION_COMPLETED && s.flags == FLAG_END_UNKNOWN && s.ended.us == at(60).us && s.energy_wh == 600);
     CHECK("its stop corrects it", give(&s, stopped(800, 2000)).emit == EMIT_CORRECTED);
-    CHECK("corrected", s.flags == 0 && s.energy_wh == 1000 && s.ended.us == at(800).us && strcmp(s.stop_reason, "Local") == 0);
+    CHECK("corrected",
+          s.flags == 0 && s.energy_wh == 1000 && s.ended.us == at(800).us && strcmp(s.stop_reason, "Local") == 0);
 
     s = fresh();
     (void)give(&s, started(0, 1000));
@@ -187,7 +194,8 @@ static void test_unknown_end(void)
     CHECK("time is no word", s.last_update.us == at(0).us);
     (void)give(&s, reading(100, 50, 1200));
     CHECK("a reading does not wake it", s.state == SESSION_TIMED_OUT);
-    CHECK("a stop ends it properly", give(&s, stopped(200, 1300)).emit == EMIT_CORRECTED && s.state == SESSION_COMPLETED);
+    CHECK("a stop ends it properly",
+          give(&s, stopped(200, 1300)).emit == EMIT_CORRECTED && s.state == SESSION_COMPLETED);
     CHECK("with its energy", s.energy_wh == 300 && s.flags == 0);
 }
 
@@ -241,8 +249,10 @@ static void test_ordered(void)
     (void)give(&s, order);
     struct session_input refuse = input(SESSION_IN_REFUSE, 2);
     refuse.reason = STR("Rejected");
-    CHECK("refused", give(&s, refuse).emit == EMIT_START_FAILED && s.state == SESSION_FAILED && strcmp(s.stop_reason, "Rejected") == 0);
-    CHECK("but it runs", give(&s, started(5, 100)).emit == EMIT_STARTED && s.state == SESSION_CHARGING && !instant_is_set(s.ended));
+    CHECK("refused", give(&s, refuse).emit == EMIT_START_FAILED && s.state == SESSION_FAILED &&
+                         strcmp(s.stop_reason, "Rejected") == 0);
+    CHECK("but it runs",
+          give(&s, started(5, 100)).emit == EMIT_STARTED && s.state == SESSION_CHARGING && !instant_is_set(s.ended));
 }
 
 static void test_time(void)

@@ -17,8 +17,10 @@ static struct db *open_fresh(const char *name)
     struct fault why;
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     CHECK("a new database opens", db_open(path, DB_WRITER, &d, &why) == OK);
-    CHECK("its table is made",
-          DB_RUN(d, "CREATE TABLE t(k INTEGER PRIMARY KEY, a TEXT UNIQUE, b BLOB, n INTEGER NOT NULL CHECK (n < 100))") == OK);
+    CHECK(
+        "its table is made",
+        DB_RUN(d, "CREATE TABLE t(k INTEGER PRIMARY KEY, a TEXT UNIQUE, b BLOB, n INTEGER NOT NULL CHECK (n < 100))") ==
+            OK);
     return d;
 }
 
