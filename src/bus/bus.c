@@ -14,6 +14,7 @@
 #define WRITES_A_COMMIT 256
 #define TICK_MS         1000
 #define WAIT_MS_MOST    1000
+#define GATHER_LEAST    8 /* events in a round: fewer is no load, and the next are done as they come */
 #define WAKE_MS         2 /* a request that came just before the writer began to wait: it is woken again */
 
 const struct migration bus_migrations[] = {{"bus/0001", embedded_0001_bus_sql}};
@@ -59,6 +60,7 @@ struct bus_options bus_options_default(void)
 {
     return (struct bus_options){
         .batch_max = 2000,
+        .gather_ms = 50,
         .attempts_max = 5,
         .retry_first_ms = 200,
         .retry_most_ms = 30000,
@@ -364,12 +366,44 @@ static void wait_for_work(struct bus *b, uint64_t durable)
         eventlog_wait(b->options.log, durable, wait_ms);
 }
 
+static uint64_t events_done(const struct bus *b)
+{
+    uint64_t done = 0;
+    for (size_t i = 0; i < b->count; i++)
+        done += b->runners[i].status.events;
+    return done;
+}
+
+/* Whoever can go on has seen all up to there. */
+static bool is_drained(const struct bus *b, uint64_t durable)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (b->runners[i].position < durable && b->runners[i].stand_ms == 0 && !b->runners[i].is_full)
+            return false;
+    return true;
+}
+
+/* Until a full batch is there, or the time is over. Whoever writes is served meanwhile. */
+static void gather(struct bus *b, uint64_t durable)
+{
+    uint64_t enough = durable + b->options.batch_max;
+    int64_t until_us = monotonic_us() + b->options.gather_ms * 1000;
+    while (!atomic_load(&b->stopping) && eventlog_durable(b->options.log) < enough) {
+        int64_t left_us = until_us - monotonic_us();
+        if (left_us < 1000)
+            return;
+        eventlog_wait(b->options.log, enough - 1, (int)(left_us / 1000));
+        (void)requests_serve(b);
+    }
+}
+
 static void *bus_thread(void *data)
 {
     struct bus *b = data;
     while (!atomic_load(&b->stopping)) {
         /* Asked before reading: what comes meanwhile ends the wait. */
         uint64_t durable = eventlog_durable(b->options.log);
+        uint64_t before = events_done(b);
         struct runner *refused = NULL;
         struct fault why;
         (void)requests_serve(b);
@@ -378,6 +412,8 @@ static void *bus_thread(void *data)
             tick(b);
         if (!is_worked)
             wait_for_work(b, durable);
+        else if (events_done(b) - before >= GATHER_LEAST && is_drained(b, durable))
+            gather(b, durable);
     }
     return NULL;
 }
