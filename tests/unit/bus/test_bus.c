@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bus/bus.h"
 
+#include <glob.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -617,6 +618,67 @@ static void test_other_log(void)
     eventlog_close(f.log);
 }
 
+/* A batch of the log that is damaged is told and stepped over: what lies behind it is not held up. */
+static void test_damaged_log(void)
+{
+    struct fixture f;
+    struct db *segment = NULL;
+    struct fault why;
+    glob_t files;
+    char pattern[96];
+    fixture_fresh();
+    struct eventlog *l = log_open();
+    append_all(l, "a b");
+    append_all(l, "a");
+    append_all(l, "b");
+    eventlog_close(l);
+    (void)snprintf(pattern, sizeof pattern, "%s/*.db", log_dir);
+    bool is_found = glob(pattern, 0, NULL, &files) == 0 && files.gl_pathc == 1;
+    CHECK("the segment", is_found && db_open(files.gl_pathv[0], DB_WRITER, &segment, &why) == OK);
+    CHECK("is damaged", DB_RUN(segment, "UPDATE batch SET crc=crc+1 WHERE first=3") == OK && db_changes(segment) == 1);
+    db_close(segment);
+    globfree(&files);
+    fixture_init(&f);
+    fixture_open(&f);
+    catch_up(&f);
+    CHECK("the rest is done", strcmp(effects(&f), "a1 b2 b4") == 0 && status(&f).position == 4);
+    CHECK("and it is told", status(&f).errors == 1 && status(&f).last_error[0] != '\0');
+    fixture_close(&f);
+}
+
+static enum err ask_synchronous(struct db *d, void *arg, struct fault *why)
+{
+    (void)why;
+    struct db_rows *r = DB_ROWS(d, "PRAGMA synchronous");
+    if (db_next(r))
+        *(int64_t *)arg = db_col_int(r, 0);
+    return db_rows_end(r);
+}
+
+static enum err event_asks(void *state, struct db *d, const struct event *e, struct fault *why)
+{
+    (void)e;
+    return ask_synchronous(d, state, why);
+}
+
+/* What a person asked for is on disk when it is answered; what follows from the log may follow from it again. */
+static void test_durability(void)
+{
+    struct fixture f;
+    struct fault why;
+    int64_t of_write = -1, of_event = -1;
+    fixture_fresh();
+    fixture_init(&f);
+    f.consumer = (struct consumer){.name = "probe", .on_event = event_asks, .state = &of_event};
+    f.consumer.wants[EVENT_HEARTBEAT] = true;
+    fixture_open(&f);
+    CHECK("a write", bus_write(f.bus, ask_synchronous, &of_write, &why) == OK && of_write == 2);
+    append_all(f.log, "a");
+    catch_up(&f);
+    CHECK("an event", of_event == 1);
+    fixture_close(&f);
+}
+
 static enum err put_three(struct db *d, void *arg, struct fault *why)
 {
     (void)why;
@@ -735,6 +797,8 @@ int main(void)
     test_gathering();
     test_tick();
     test_other_log();
+    test_damaged_log();
+    test_durability();
     test_outbox();
     test_thread();
     char command[64];
