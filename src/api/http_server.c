@@ -591,6 +591,13 @@ void http_resume(struct http_exchange *x)
     MHD_resume_connection(((struct exchange *)(void *)x)->mhd);
 }
 
+bool http_peer_is_gone(struct http_exchange *x)
+{
+    const struct exchange *e = (const struct exchange *)(void *)x;
+    char byte;
+    return e->connection != NULL && recv(e->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void http_answer_header(struct http_answer *a, const char *name, struct str value)
 {
     check(a->header_count < HTTP_ANSWER_HEADERS_MAX);

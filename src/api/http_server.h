@@ -98,6 +98,9 @@ void http_suspend(struct http_exchange *x);
 /* Any thread, once for each http_suspend. */
 void http_resume(struct http_exchange *x);
 
+/* The peer of a sleeping exchange has closed its side: the server itself looks only at what is awake. Any thread. */
+bool http_peer_is_gone(struct http_exchange *x);
+
 /* A header of the answer; value is copied. Past HTTP_ANSWER_HEADERS_MAX is a bug. */
 void http_answer_header(struct http_answer *a, const char *name, struct str value);
 #endif

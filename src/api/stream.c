@@ -37,6 +37,7 @@ struct stream {
     struct buf out;
     int64_t heartbeat_due_ms;
     bool is_live, is_asleep, is_ending;
+    bool is_gone;               /* its peer has left: it ends, and counts no more */
 };
 
 struct streams {
@@ -104,6 +105,20 @@ static void feed_one(struct streams *all, const struct event *e, struct str gate
     all->fed = e->position;
 }
 
+/* A sleeping stream whose peer has left is woken to end. */
+static void drop_gone(struct streams *all)
+{
+    for (struct link *l = all->list.next; l != &all->list; l = l->next) {
+        struct stream *s = CONTAINER(l, struct stream, link);
+        if (!s->is_asleep || !http_peer_is_gone(s->x))
+            continue;
+        s->is_gone = s->is_ending = true;
+        buf_clear(&s->out);
+        all->count--;
+        wake(s);
+    }
+}
+
 static void send_heartbeats(struct streams *all, int64_t now_ms)
 {
     for (struct link *l = all->list.next; l != &all->list; l = l->next) {
@@ -152,6 +167,7 @@ static bool wait_for_live(struct streams *all, uint64_t *fed)
         pthread_cond_wait(&all->changed, &all->lock);
     seek_if_set(all);
     bool goes_on = !all->is_stopping;
+    drop_gone(all);
     send_heartbeats(all, clock_monotonic_ms());
     *fed = all->fed;
     pthread_mutex_unlock(&all->lock);
@@ -258,7 +274,7 @@ static void stream_close(void *state)
     struct streams *all = s->all;
     pthread_mutex_lock(&all->lock);
     list_take(&s->link);
-    all->count--;
+    all->count -= !s->is_gone;
     all->live_count -= s->is_live;
     metric_set(METRIC_STREAMS, (int64_t)all->count);
     pthread_mutex_unlock(&all->lock);
@@ -294,6 +310,7 @@ static bool find_start(struct call *c, struct stream *s)
 static bool enter(struct streams *all, struct stream *s)
 {
     pthread_mutex_lock(&all->lock);
+    drop_gone(all);
     bool has_room = !all->is_stopping && all->count < (size_t)all->api->o.config->api_streams_max;
     if (has_room) {
         all->count++;
