@@ -18,6 +18,7 @@ CREATE TABLE charging_sessions(
     device_started_at INTEGER,
     device_ended_at  INTEGER,
     last_at          INTEGER NOT NULL,    -- newest device time
+    read_at          INTEGER,             -- of the newest reading
     last_update      INTEGER NOT NULL,    -- newest receipt
     meter_start_wh   INTEGER,
     meter_stop_wh    INTEGER,

@@ -129,7 +129,7 @@ enum err book_add(struct book *b, struct db *d, struct book_station *at, struct 
     }
     struct book_entry *e = entry_add(at);
     e->s.number = b->next_number++;
-    e->s.ended = e->s.device_started = e->s.device_ended = e->s.power_at = INSTANT_NONE;
+    e->s.ended = e->s.device_started = e->s.device_ended = e->s.power_at = e->s.read_at = INSTANT_NONE;
     e->s.started = e->s.last_at = e->s.last_update = INSTANT_NONE;
     e->is_new = true;
     book_change(b, e, true);

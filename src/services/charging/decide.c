@@ -76,9 +76,11 @@ static void count_energy(struct session *s, bool may_fall)
 
 /* ---- what a row does: false if there was nothing to do, since it is a repeat ---- */
 
+/* Only the state: a time that may be ours must not stand among the device's own. */
 static bool mark(struct session *s, const struct session_input *in)
 {
-    s->last_at = later(s->last_at, in->at);
+    (void)s;
+    (void)in;
     return true;
 }
 
@@ -161,7 +163,7 @@ static bool read_point(struct session *s, const struct session_input *in)
     if (r->register_wh.is_set && (!s->base_wh.is_set || r->register_wh.value < s->base_wh.value) &&
         !s->meter_start_wh.is_set)
         s->base_wh = r->register_wh;
-    if (!instant_before(r->at, s->last_at)) {
+    if (!instant_is_set(s->read_at) || !instant_before(r->at, s->read_at)) {
         integrate(s, r);
         if (r->register_wh.is_set && s->register_wh.is_set && r->register_wh.value < s->register_wh.value)
             s->flags |= FLAG_METER_BACKWARDS;
@@ -170,7 +172,8 @@ static bool read_point(struct session *s, const struct session_input *in)
         take(&s->voltage_m, r->voltage_m);
         take(&s->current_m, r->current_m);
         take(&s->temperature_m, r->temperature_m);
-        s->last_at = r->at;
+        s->read_at = r->at;
+        s->last_at = later(s->last_at, r->at);
     }
     count_energy(s, false);
     return true;

@@ -53,6 +53,7 @@ void session_read(struct db_rows *r, struct session *out)
     s.reading_count = db_col_int(r, c++);
     s.history_count = db_col_int(r, c++);
     s.sequence = db_col_int(r, c++);
+    s.read_at = db_col_time(r, c++);
     check(c == SESSION_COLUMN_COUNT);
     *out = s;
 }
@@ -65,7 +66,7 @@ enum err session_insert(struct db *d, struct str station, const struct session *
                   "INSERT INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active) VALUES "
                   "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,"
                   "?28,?29,?30,"
-                  "?31,?32,?33,?34,?35,?36,?37)",
+                  "?31,?32,?33,?34,?35,?36,?37,?38)",
                   db_int(s->number), db_text(str_of(id)), db_text(str_of(s->transaction_id)), db_int(s->connector_id),
                   db_int(s->state), db_int(s->before), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
                   value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
@@ -75,7 +76,7 @@ enum err session_insert(struct db *d, struct str station, const struct session *
                   db_time(s->power_at), value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m),
                   value_of(s->current_m), value_of(s->temperature_m), db_int(s->flags), db_text(str_of(s->stop_reason)),
                   db_text(str_of(s->stop_id_tag)), db_int(s->reading_count), db_int(s->history_count),
-                  db_int(s->sequence), db_text(station), db_int(session_state_is_active(s->state)));
+                  db_int(s->sequence), db_time(s->read_at), db_text(station), db_int(session_state_is_active(s->state)));
 }
 
 enum err session_update_readings(struct db *d, const struct session *s)
@@ -84,11 +85,11 @@ enum err session_update_readings(struct db *d, const struct session *s)
         d,
         "UPDATE charging_sessions SET last_at=?2, last_update=?3, base_wh=?4, register_wh=?5, energy_wh=?6, "
         "energy_source=?7, integral_wms=?8, power_at=?9, max_power_w=?10, power_w=?11, voltage_m=?12, current_m=?13, "
-        "temperature_m=?14, flags=?15, reading_count=?16 WHERE session_number=?1",
+        "temperature_m=?14, flags=?15, reading_count=?16, read_at=?17 WHERE session_number=?1",
         db_int(s->number), db_time(s->last_at), db_time(s->last_update), value_of(s->base_wh), value_of(s->register_wh),
         db_int(s->energy_wh), db_int(s->source), db_int(s->integral_wms), db_time(s->power_at),
         value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m), value_of(s->current_m),
-        value_of(s->temperature_m), db_int(s->flags), db_int(s->reading_count));
+        value_of(s->temperature_m), db_int(s->flags), db_int(s->reading_count), db_time(s->read_at));
 }
 
 enum err session_update(struct db *d, const struct session *s)

@@ -70,6 +70,7 @@ struct session {
     bool is_offline;
     struct instant started, ended, device_started, device_ended;
     struct instant last_at;     /* newest device time */
+    struct instant read_at;     /* of the newest reading: apart, since a clock may be set between start and reading */
     struct instant last_update; /* newest receipt */
     struct integer meter_start_wh, meter_stop_wh, base_wh, register_wh;
     int64_t energy_wh, integral_wms;

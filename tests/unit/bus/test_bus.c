@@ -646,6 +646,30 @@ static void test_damaged_log(void)
     fixture_close(&f);
 }
 
+static enum err damage_record(struct db *d, void *arg, struct fault *why)
+{
+    (void)arg;
+    (void)why;
+    return DB_RUN(d, "UPDATE parked SET record=x'00' WHERE attempts>0");
+}
+
+static void test_damaged_record(void)
+{
+    struct fixture f;
+    struct fault why;
+    fixture_fresh();
+    fixture_init(&f);
+    fixture_open(&f);
+    f.probe.fails[1] = 2;
+    append_all(f.log, "a a b");
+    catch_up(&f);
+    CHECK("a parked one is damaged", bus_write(f.bus, damage_record, NULL, &why) == OK);
+    let_die(&f);
+    CHECK("it is given up, and its station goes on", strcmp(effects(&f), "b3 a2") == 0);
+    CHECK("with its reason", number(&f, "SELECT count(*) FROM dead_letters WHERE position=1 AND error LIKE '%record%'") == 1);
+    fixture_close(&f);
+}
+
 static enum err ask_synchronous(struct db *d, void *arg, struct fault *why)
 {
     (void)why;
@@ -798,6 +822,7 @@ int main(void)
     test_tick();
     test_other_log();
     test_damaged_log();
+    test_damaged_record();
     test_durability();
     test_outbox();
     test_thread();

@@ -47,7 +47,8 @@ static struct session fresh(void)
 {
     return (struct session){.started = INSTANT_NONE, .ended = INSTANT_NONE, .device_started = INSTANT_NONE,
                             .device_ended = INSTANT_NONE, .last_at = INSTANT_NONE, .last_update = INSTANT_NONE,
-                            .power_at = INSTANT_NONE};
+                            .power_at = INSTANT_NONE,
+                            .read_at = INSTANT_NONE};
 }
 
 static struct session_outcome give(struct session *s, struct session_input in)
@@ -215,6 +216,20 @@ static void test_interrupted(void)
     CHECK("a repeated start brings it back too", give(&s, started(0, 0)).is_changed && s.state == SESSION_CHARGING);
 }
 
+static void test_clocks(void)
+{
+    struct session s = fresh();
+    (void)give(&s, started(7200, 0)); /* two hours ahead; then it is set */
+    (void)give(&s, reading(60, 100, 10));
+    (void)give(&s, reading(120, 200, 20));
+    CHECK("readings count from the first on", s.energy_wh == 20 && s.power_w.value == 200);
+    s = fresh();
+    (void)give(&s, started(0, 0));
+    (void)give(&s, input(SESSION_IN_LOST, 500)); /* by our clock, which is ahead of the device's */
+    (void)give(&s, reading(60, 100, 10));
+    CHECK("our time does not outrun the device's", s.energy_wh == 10 && s.last_at.us == at(60).us);
+}
+
 static void test_integral(void)
 {
     struct session s = fresh();
@@ -288,6 +303,7 @@ int main(void)
     test_out_of_order();
     test_unknown_end();
     test_interrupted();
+    test_clocks();
     test_integral();
     test_ordered();
     test_time();
