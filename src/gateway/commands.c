@@ -311,19 +311,23 @@ void commands_on_lost(struct slot *slot, bool is_for_good)
 
 struct submission {
     struct mail mail;
+    struct job job;
     struct waiter waiter;
     struct gateway *gateway;
     struct command *command;        /* filled in, not yet taken on */
     struct command_listener listener;
     char action[64];
     int64_t expires_in_s;
-    bool is_repeat_known;           /* the store was asked for this id */
+    struct command *found;          /* of this id, in the store; NULL: none */
+    enum err find_error;
 };
 
 static void submission_free(struct submission *sub)
 {
     if (sub->command != NULL)
         command_free(sub->command);
+    if (sub->found != NULL)
+        command_free(sub->found);
     free(sub);
 }
 
@@ -422,7 +426,7 @@ static void on_slot(struct waiter *w, struct slot *slot, enum err e)
 
 static void answer_repeat(struct submission *sub, struct command *known)
 {
-    struct command *c = sub->command;
+    const struct command *c = sub->command;
     struct fault why;
     if (known->action != c->action || strcmp(known->station, c->station) != 0 || strcmp(known->payload, c->payload) != 0) {
         fault_set(&why, STR("command_id"), "another command has this id");
@@ -441,6 +445,59 @@ static void answer_repeat(struct submission *sub, struct command *known)
             command_tell_queued(known);
     }
     submission_free(sub);
+}
+
+/* What is open, and what was done last, is in memory; what was done before, or by the process before this one, in the store. */
+static void go_on(struct submission *sub)
+{
+    struct gateway *g = sub->gateway;
+    struct command *c = sub->command, *known = map_find(&g->commands, str_of(c->id));
+    if (known == NULL)
+        known = sub->found;
+    if (known != NULL) {
+        answer_repeat(sub, known);
+        return;
+    }
+    c->queued_at = clock_now();
+    c->queued_ms = clock_monotonic_ms();
+    c->expires_at = instant_add(c->queued_at, SPAN_S(sub->expires_in_s > 0 ? sub->expires_in_s : g->config->command_expiry_s));
+    sub->waiter.on_loaded = on_slot;
+    list_init(&sub->waiter.link);
+    slot_load(g, str_of(c->station), &sub->waiter);
+}
+
+static struct command *command_of_row(struct db_rows *r);
+static void done_of_row(struct command *c, struct db_rows *r);
+
+#define COMMAND_COLUMNS                                                                                                \
+    "command_id, charge_point_id, action, payload, origin, state, queued_at, expires_at, trace_id, urgent, outcome, status,"  \
+    " response, reason, sent_at, done_at"
+
+static void run_find(struct job *j)
+{
+    struct submission *sub = CONTAINER(j, struct submission, job);
+    struct db *d = workers_state();
+    sub->find_error = ERR_IO;
+    if (d == NULL)
+        return;
+    struct db_rows *r = DB_ROWS(d, "SELECT " COMMAND_COLUMNS " FROM commands WHERE command_id = ?1", db_text(str_of(sub->command->id)));
+    if (db_next(r)) {
+        sub->found = command_of_row(r);
+        done_of_row(sub->found, r);
+    }
+    sub->find_error = db_rows_end(r);
+}
+
+static void done_find(struct job *j)
+{
+    struct submission *sub = CONTAINER(j, struct submission, job);
+    struct fault why;
+    if (sub->find_error == OK) {
+        go_on(sub);
+        return;
+    }
+    fault_set(&why, STR("command_id"), "the store cannot be asked: %s", err_text(sub->find_error));
+    reject(sub, sub->find_error == ERR_CLOSED ? ERR_CLOSED : ERR_FULL, &why);
 }
 
 static void on_submit(struct mail *m)
@@ -465,22 +522,19 @@ static void on_submit(struct mail *m)
         reject(sub, e, &why);
         return;
     }
-    if (c->id[0] == 0) {
+    const bool is_ours = c->id[0] == 0;
+    if (is_ours) {
         uint8_t random[16];
         gateway_random(g, random, sizeof random);
         uuid_write(uuid_v4(random), c->id);
     }
-    struct command *known = map_find(&g->commands, str_of(c->id));
-    if (known != NULL) {
-        answer_repeat(sub, known);
+    if (map_find(&g->commands, str_of(c->id)) == NULL && !is_ours) {
+        sub->job = (struct job){.run = run_find, .done = done_find};
+        sub->find_error = ERR_CLOSED; /* until it has run */
+        workers_add(g->workers, &sub->job);
         return;
     }
-    c->queued_at = clock_now();
-    c->queued_ms = clock_monotonic_ms();
-    c->expires_at = instant_add(c->queued_at, SPAN_S(sub->expires_in_s > 0 ? sub->expires_in_s : g->config->command_expiry_s));
-    sub->waiter.on_loaded = on_slot;
-    list_init(&sub->waiter.link);
-    slot_load(g, str_of(c->station), &sub->waiter);
+    go_on(sub);
 }
 
 static struct command *command_new(const struct command_request *r)
@@ -539,12 +593,32 @@ static struct command *command_of_row(struct db_rows *r)
     return c;
 }
 
+static char *copy_text(struct str s)
+{
+    char *copy = mem_new(1, s.len + 1);
+    memcpy(copy, s.at, s.len);
+    return copy;
+}
+
+/* What its row says beyond that, of one that is no longer open. */
+static void done_of_row(struct command *c, struct db_rows *r)
+{
+    c->state = str_eq(db_col_text(r, 5), STR("done")) ? COMMAND_STATE_DONE
+               : str_eq(db_col_text(r, 5), STR("sent")) ? COMMAND_STATE_SENT : COMMAND_STATE_QUEUED;
+    (void)str_copy(c->outcome, sizeof c->outcome, db_col_text(r, 10));
+    (void)str_copy(c->status, sizeof c->status, db_col_text(r, 11));
+    if (!db_col_is_null(r, 12))
+        c->response = copy_text(db_col_text(r, 12));
+    (void)str_copy(c->reason, sizeof c->reason, db_col_text(r, 13));
+    c->sent_at = db_col_is_null(r, 14) ? INSTANT_NONE : db_col_time(r, 14);
+    c->done_at = db_col_is_null(r, 15) ? INSTANT_NONE : db_col_time(r, 15);
+}
+
 /* What was open when the process ended: sent means unknown; queued waits on until it expires. */
 enum err commands_resume(struct gateway *g, struct db *d)
 {
     struct db_rows *r = db_rows(d,
-                                "SELECT command_id, charge_point_id, action, payload, origin, state, queued_at, expires_at, trace_id, urgent"
-                                " FROM commands WHERE state <> 'done' ORDER BY position", NULL, 0);
+                                "SELECT " COMMAND_COLUMNS " FROM commands WHERE state <> 'done' ORDER BY position", NULL, 0);
     while (db_next(r)) {
         bool was_sent = str_eq(db_col_text(r, 5), STR("sent"));
         struct command *c = command_of_row(r);

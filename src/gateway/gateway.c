@@ -265,12 +265,15 @@ static enum err tell_lost(struct gateway *g, struct db *d)
                             .device_time = INSTANT_NONE, .payload = STR("{}")};
     struct db_rows *r = db_rows(d, "SELECT charge_point_id, sequence, generation FROM charge_points WHERE online = 1", NULL, 0);
     while (db_next(r)) {
+        /* Of a station with commands the slot is ahead of the row already: commands_resume. */
+        struct slot *slot = slot_find(g, db_col_text(r, 0));
+        uint64_t sequence = slot == NULL ? (uint64_t)db_col_int(r, 1) + 1 : ++slot->station.sequence;
         struct ev_disconnected p = {.reason = STR("server_shutdown"), .generation = {db_col_int(r, 2), true}};
         buf_clear(&g->text);
         schema_write(&ev_disconnected_message, &p, &g->text);
         struct event e = {.type = EVENT_DISCONNECTED, .station = db_col_text(r, 0), .received = clock_now(),
-                          .device_time = INSTANT_NONE, .sequence = (uint64_t)db_col_int(r, 1) + 1, .payload = buf_str(&g->text)};
-        gateway_append(g, NULL, &e, NULL);
+                          .device_time = INSTANT_NONE, .sequence = sequence, .payload = buf_str(&g->text)};
+        gateway_append(g, slot, &e, NULL);
         if (!gateway_has_room(g))
             eventlog_commit(g->log);
     }
@@ -304,9 +307,9 @@ enum err gateway_open(const struct gateway_options *o, struct gateway **out, str
         e = count_open_tags(g, d);
     }
     if (e == OK)
-        e = tell_lost(g, d);
-    if (e == OK)
         e = commands_resume(g, d);
+    if (e == OK)
+        e = tell_lost(g, d);
     db_close(d);
     eventlog_commit(o->log);
     if (e != OK) {

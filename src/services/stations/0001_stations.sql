@@ -35,6 +35,8 @@ CREATE TABLE charge_points (
     generation        INTEGER NOT NULL DEFAULT 0,
     sequence          INTEGER NOT NULL DEFAULT 0,
     clock_skew_ms     INTEGER,
+    recent_contents   BLOB,                        -- keys of the newest messages known by content, oldest first: their repeats
+                                                   -- are known after a restart too
     event_count       INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX charge_points_online ON charge_points (online, charge_point_id);
@@ -86,7 +88,6 @@ CREATE INDEX transactions_open ON transactions (charge_point_id, connector_id) W
 CREATE TABLE transaction_readings (
     number            INTEGER NOT NULL,
     position          INTEGER NOT NULL,
-    content_key       INTEGER NOT NULL,            -- of the message: a repeat is known by it after a restart too
     PRIMARY KEY (number, position)
 ) WITHOUT ROWID;
 

@@ -45,7 +45,7 @@ static enum err load_row(struct db *d, struct str station, struct station *s)
 {
     struct db_rows *r = DB_ROWS(d,
                                 "SELECT registration, generation, sequence, booted_at, security_profile, secret_salt, secret_hash,"
-                                " secret_text_hash, clock_skew_ms FROM charge_points WHERE charge_point_id = ?1",
+                                " secret_text_hash, clock_skew_ms, recent_contents FROM charge_points WHERE charge_point_id = ?1",
                                 db_text(station));
     bool found = db_next(r);
     if (found) {
@@ -59,6 +59,8 @@ static enum err load_row(struct db *d, struct str station, struct station *s)
         copy_secret(s->secret_hash, sizeof s->secret_hash, db_col_blob(r, 6), &s->has_secret);
         copy_secret(s->secret_text_hash, sizeof s->secret_text_hash, db_col_blob(r, 7), &s->has_secret_text);
         s->clock_skew = (struct span){db_col_int(r, 8) * 1000};
+        for (struct bytes keys = db_col_blob(r, 9); keys.len >= 8; keys = (struct bytes){keys.at + 8, keys.len - 8})
+            station_remember_meter(s, be64(keys.at));
     }
     enum err e = db_rows_end(r);
     return e != OK ? e : (found ? OK : ERR_UNKNOWN);
@@ -110,46 +112,35 @@ static struct transaction transaction_of(struct db_rows *r)
     return t;
 }
 
-/* The newest messages of each open transaction, by which repeats are known after a restart. */
-static enum err load_meters(struct db *d, struct station *s)
+/* Only a station that knows the id can have sent readings with it; those inferred by time count too: it is open, and one that stays
+ * unconfirmed may be matched by a stop without an id (ocpp16.md 5.8). */
+static enum err load_confirmed(struct db *d, struct station *s)
 {
     enum err e = OK;
     for (size_t i = 0; e == OK && i < s->transaction_count; i++) {
-        bool is_used = false;
-        struct db_rows *r = DB_ROWS(d, "SELECT content_key FROM transaction_readings WHERE number = ?1 ORDER BY position DESC LIMIT 8",
-                                    db_int((int64_t)s->transactions[i].number));
-        while (db_next(r)) {
-            station_remember_meter(s, (uint64_t)db_col_int(r, 0));
-            is_used = true;
-        }
-        /* Only a station that knows the id can have sent readings with it; those inferred by time count too: it is open, and
-         * one that stays unconfirmed may be matched by a stop without an id (ocpp16.md 5.8). */
-        s->transactions[i].is_confirmed = is_used;
+        struct transaction *t = &s->transactions[i];
+        if (t->state != TRANSACTION_OPEN)
+            continue;
+        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_readings WHERE number = ?1 LIMIT 1", db_int((int64_t)t->number));
+        t->is_confirmed = db_next(r);
         e = db_rows_end(r);
     }
     return e;
 }
 
+/* All that are open and the last closed ones, oldest first: that is the order in which memory forgets them. */
 static enum err load_transactions(struct db *d, struct str station, struct station *s)
 {
-    struct db_rows *r = DB_ROWS(d, "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE charge_point_id = ?1 AND state = 'open'"
-                                   " ORDER BY number", db_text(station));
+    struct db_rows *r = DB_ROWS(d, "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE number IN ("
+                                   "SELECT number FROM transactions WHERE charge_point_id = ?1 AND state = 'open' UNION "
+                                   "SELECT number FROM (SELECT number FROM transactions WHERE charge_point_id = ?1"
+                                   " ORDER BY number DESC LIMIT ?2)) ORDER BY number", db_text(station), db_int(STATION_CLOSED_MAX));
     while (db_next(r)) {
         struct transaction t = transaction_of(r);
         (void)station_add_transaction(s, &t);
     }
     enum err e = db_rows_end(r);
-    if (e == OK)
-        e = load_meters(d, s);
-    if (e != OK)
-        return e;
-    r = DB_ROWS(d, "SELECT " TRANSACTION_COLUMNS " FROM (SELECT * FROM transactions WHERE charge_point_id = ?1"
-                   " ORDER BY number DESC LIMIT 4) WHERE state = 'closed' ORDER BY number", db_text(station));
-    while (db_next(r)) {
-        struct transaction t = transaction_of(r);
-        (void)station_add_transaction(s, &t);
-    }
-    return db_rows_end(r);
+    return e == OK ? load_confirmed(d, s) : e;
 }
 
 static enum err load_orphans(struct db *d, struct str station, struct station *s)

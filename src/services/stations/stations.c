@@ -18,6 +18,8 @@ const size_t stations_migration_count = COUNT_OF(stations_migrations);
 /* What a batch saw of one station. */
 struct seen {
     struct str station; /* owned */
+    uint64_t contents[STATION_METERS_MAX]; /* the newest, as the station in memory remembers them; a ring */
+    size_t content_count;                  /* of all that were seen */
     uint64_t sequence;
     struct instant last_seen;
     int64_t event_count;
@@ -214,15 +216,27 @@ static enum err on_started(struct change *c)
     return e;
 }
 
+/* What a station repeats is known by its content: what memory remembers of it comes back from here after a restart. */
+static void note_content(struct change *c)
+{
+    struct ocpp_frame frame;
+    if (c->e->frame.at == NULL || ocpp_frame_read(c->e->frame, &c->s->arena, &frame, NULL) != OK || frame.kind != OCPP_CALL)
+        return;
+    c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] = ocpp_meter_key(frame.payload);
+}
+
 static enum err on_meter(struct change *c)
 {
     const struct ev_meter_values *p = c->payload;
-    struct ocpp_frame frame;
-    uint64_t key = 0;
-    if (c->e->frame.at != NULL && ocpp_frame_read(c->e->frame, &c->s->arena, &frame, NULL) == OK)
-        key = ocpp_meter_key(frame.payload);
-    return DB_RUN(c->db, "INSERT INTO transaction_readings (number, position, content_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                  db_int((int64_t)number_of(c->s, p->transaction_id)), db_int((int64_t)c->e->position), db_int((int64_t)key));
+    note_content(c);
+    return DB_RUN(c->db, "INSERT INTO transaction_readings (number, position) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                  db_int((int64_t)number_of(c->s, p->transaction_id)), db_int((int64_t)c->e->position));
+}
+
+static enum err on_content(struct change *c)
+{
+    note_content(c);
+    return OK;
 }
 
 static enum err on_stopped(struct change *c)
@@ -287,6 +301,7 @@ static enum err on_command_response(struct change *c)
 static enum err on_quarantined(struct change *c)
 {
     const struct ev_quarantined *p = c->payload;
+    note_content(c);
     if (str_eq(p->action, STR("StartTransaction")))
         note_number(c->s, number_of(c->s, p->transaction_id));
     return DB_RUN(c->db,
@@ -323,6 +338,8 @@ static enum err (*const handlers[EVENT_TYPE_COUNT])(struct change *c) = {
     [EVENT_STATUS_CHANGED] = on_status,
     [EVENT_TRANSACTION_STARTED] = on_started,
     [EVENT_TRANSACTION_METER] = on_meter,
+    [EVENT_METER_VALUES] = on_content,
+    [EVENT_SECURITY_EVENT] = on_content,
     [EVENT_TRANSACTION_STOPPED] = on_stopped,
     [EVENT_COMMAND_QUEUED] = on_command_queued,
     [EVENT_COMMAND_SENT] = on_command_sent,
@@ -355,17 +372,52 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     return err;
 }
 
+/* The newest keys of the row and of the batch, oldest first. */
+static enum err join_contents(struct db *d, const struct seen *v, uint8_t out[8 * STATION_METERS_MAX], size_t *len)
+{
+    uint8_t all[16 * STATION_METERS_MAX];
+    size_t size = 0, kept = v->content_count < STATION_METERS_MAX ? v->content_count : STATION_METERS_MAX;
+    struct db_rows *r = DB_ROWS(d, "SELECT recent_contents FROM charge_points WHERE charge_point_id = ?1", db_text(v->station));
+    if (db_next(r)) {
+        struct bytes before = db_col_blob(r, 0);
+        size = before.len < sizeof all / 2 ? before.len : sizeof all / 2;
+        if (size > 0)
+            memcpy(all, before.at, size);
+    }
+    enum err e = db_rows_end(r);
+    for (size_t i = v->content_count - kept; i < v->content_count; i++)
+        for (int shift = 56; shift >= 0; shift -= 8)
+            all[size++] = (uint8_t)(v->contents[i % STATION_METERS_MAX] >> shift);
+    *len = size < sizeof all / 2 ? size : sizeof all / 2;
+    memcpy(out, all + size - *len, *len);
+    return e;
+}
+
+static enum err write_contents(struct db *d, const struct seen *v)
+{
+    uint8_t keys[8 * STATION_METERS_MAX];
+    size_t len;
+    if (v->content_count == 0)
+        return OK;
+    enum err e = join_contents(d, v, keys, &len);
+    return e != OK ? e : DB_RUN(d, "UPDATE charge_points SET recent_contents = ?2 WHERE charge_point_id = ?1", db_text(v->station),
+                                db_blob((struct bytes){keys, len}));
+}
+
 static enum err on_batch_end(void *state, struct db *d, struct fault *why)
 {
     struct stations *s = state;
     enum err e = OK;
     size_t i = 0;
-    for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;)
+    for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;) {
         e = DB_RUN(d,
                    "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = ?3, event_count = event_count + ?4,"
                    " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
                    db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
                    v->has_skew ? db_int(v->skew_ms) : db_null());
+        if (e == OK)
+            e = write_contents(d, v);
+    }
     if (e == OK && s->last_number > 0)
         e = DB_RUN(d,
                    "INSERT INTO server_facts (name, value) VALUES ('last_transaction_number', ?1)"
