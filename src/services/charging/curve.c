@@ -116,7 +116,7 @@ static void take_sample(const struct ev_sampled_value *v, struct gathered at[QUA
     if (v == NULL || str_eq(v->format, STR("SignedData")))
         return;
     for (size_t i = 0; i < COUNT_OF(measurands); i++) {
-        int64_t n;
+        int64_t n = 0;
         int phase = phase_bit(v->phase);
         if (!str_eq(v->measurand, measurands[i].measurand))
             continue;
