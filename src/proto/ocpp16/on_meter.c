@@ -69,7 +69,8 @@ static struct ev_sample_list flatten(struct step *s, const struct meter_value_li
         struct stamp taken = sample_time(s, m->timestamp);
         for (size_t k = 0; taken.text.at != NULL && k < m->sampled_value.count; k++) {
             size += SAMPLE_SIZE + m->sampled_value.at[k].value.len;
-            struct ev_sampled_value *v = size <= SAMPLES_SIZE_MAX ? sampled(s, &m->sampled_value.at[k]) : NULL;
+            bool has_room = size <= SAMPLES_SIZE_MAX && list.count < SCHEMA_ITEMS_MAX; /* the event is read by a table too */
+            struct ev_sampled_value *v = has_room ? sampled(s, &m->sampled_value.at[k]) : NULL;
             if (v != NULL)
                 list.at[list.count++] = (struct ev_sample){taken, v};
         }
