@@ -2,6 +2,7 @@
 #include "base/id.h"
 #include "sim/fleet.h"
 #include "wire/tls.h"
+#include <sys/resource.h>
 
 #define TARGET_MAX     2048
 #define CONNECT_MS     60000 /* a server that everybody returns to at once may take its time */
@@ -66,4 +67,13 @@ enum err sim_door_connect(const struct sim_door *d, struct loop *l, struct str i
     buf_release(&secret);
     buf_release(&header);
     return e;
+}
+
+void sim_raise_descriptor_limit(size_t wanted)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= wanted)
+        return;
+    r.rlim_cur = r.rlim_max < wanted ? r.rlim_max : wanted;
+    (void)setrlimit(RLIMIT_NOFILE, &r); /* the connections past it will fail, each with its event */
 }

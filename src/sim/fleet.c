@@ -3,9 +3,7 @@
 #include "sim/words.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #define SUMMARY_MS       5000
 #define FINISH_LOOK_MS   100
@@ -238,15 +236,6 @@ static void on_signal(int signal, void *data)
     begin_ending(f);
 }
 
-static void raise_descriptor_limit(size_t wanted)
-{
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= wanted)
-        return;
-    r.rlim_cur = r.rlim_max < wanted ? r.rlim_max : wanted;
-    (void)setrlimit(RLIMIT_NOFILE, &r); /* the connections past it will fail, each with its event */
-}
-
 static void fleet_init(struct fleet *f, const struct sim_options *o)
 {
     struct sim_world *w = &f->world;
@@ -280,7 +269,7 @@ int fleet_run(const struct sim_options *o, const struct sim_door *door)
 {
     struct fleet f = {.options = o, .door = door, .loop = loop_new()};
     the_fleet = &f;
-    raise_descriptor_limit((size_t)o->stations + DESCRIPTORS_MORE);
+    sim_raise_descriptor_limit((size_t)o->stations + DESCRIPTORS_MORE);
     fleet_init(&f, o);
     timer_start(f.loop, &f.summary, SUMMARY_MS);
     if (o->duration > 0)

@@ -19,6 +19,9 @@ void sim_door_close(struct sim_door *d);
 MUST_USE enum err sim_door_connect(const struct sim_door *d, struct loop *l, struct str identity,
                                    const struct conn_handlers *handlers, void *data, struct conn **out);
 
+/* As far as the system lets us; the connections past it fail one by one. */
+void sim_raise_descriptor_limit(size_t wanted);
+
 /* Runs until the duration is over or a signal came; then ends sessions, closes with 1001 and returns the exit status. */
 int fleet_run(const struct sim_options *o, const struct sim_door *door);
 #endif

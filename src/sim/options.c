@@ -7,6 +7,8 @@
 #define PORT_WSS        443
 #define SPEED_DEMO      60
 #define DURATION_LOAD_S 10
+#define CONNECTS        500
+#define CONNECTS_DEMO   8
 #define FLAG_WIDTH      24
 
 enum option_kind { TEXT, NUMBER, SWITCH, QUIRKS };
@@ -147,6 +149,8 @@ static enum err take_together(struct sim_options *o, struct fault *why)
         o->connectors = o->idle || is_load ? 1 : 2;
     if (o->speed == 0)
         o->speed = o->demo ? SPEED_DEMO : 1;
+    if (o->connects == 0)
+        o->connects = o->demo ? CONNECTS_DEMO : CONNECTS;
     if (o->duration == 0 && is_load)
         o->duration = DURATION_LOAD_S;
     return OK;

@@ -1,6 +1,7 @@
 /* sim/sim.c - the command: options, then stations or load. */
 #include "sim/sim.h"
 #include "sim/fleet.h"
+#include "sim/load.h"
 #include <stdio.h>
 
 #define HELP_MAX      16384
@@ -35,7 +36,7 @@ int sim_main(int argc, char **argv)
         return print_help(sim_quirks_help);
     if (sim_door_open(&o, &door, &why) != OK)
         return refuse(&why);
-    int status = fleet_run(&o, &door);
+    int status = o.heartbeats || o.load.len > 0 ? load_run(&o, &door) : fleet_run(&o, &door);
     sim_door_close(&door);
     return status;
 }
