@@ -270,7 +270,13 @@ static enum err batch_end(struct runner *r, struct db *d, struct batch *b, struc
     if (result != OK)
         return result;
     r->position = b->last;
-    result = runner_store_position(r, d);
+#ifdef DEFECT_CURSOR_APART /* planted: effect and cursor in two transactions */
+    result = db_commit(d);
+    if (result == OK)
+        result = db_begin(d);
+#endif
+    if (result == OK)
+        result = runner_store_position(r, d);
     if (result == OK) {
         b->is_begun = false; /* a commit that fails has undone all */
         result = commit(r, d);

@@ -105,6 +105,9 @@ size_t station_open_count(const struct station *s)
 
 struct transaction *station_started_by(struct station *s, uint64_t start_key)
 {
+#ifdef DEFECT_NO_DEDUP /* planted: a repeat is taken for news */
+    return NULL;
+#endif
     for (size_t i = s->transaction_count; i-- > 0;)
         if (s->transactions[i].start_key == start_key)
             return &s->transactions[i];
@@ -160,6 +163,9 @@ uint64_t transaction_start_key(const struct transaction_start *s)
 
 const struct recent *station_recent(const struct station *s, uint64_t message_key)
 {
+#ifdef DEFECT_NO_DEDUP
+    return NULL;
+#endif
     for (size_t i = 0; i < STATION_RECENT_MAX; i++)
         if (s->recent[i].message_key == message_key && s->recent[i].answer != NULL)
             return &s->recent[i];
@@ -181,6 +187,9 @@ void station_remember(struct station *s, uint64_t message_key, struct str answer
 
 bool station_meter_is_repeat(const struct station *s, uint64_t content_key)
 {
+#ifdef DEFECT_NO_DEDUP
+    return false;
+#endif
     for (size_t i = 0; i < STATION_METERS_MAX; i++)
         if (s->meters[i] == content_key)
             return true;

@@ -126,6 +126,9 @@ static void flush(struct gateway *g, uint64_t durable)
 
 void held_add(struct gateway *g, struct held *h, uint64_t position)
 {
+#ifdef DEFECT_NO_SYNC /* planted: told before it is on the disk */
+    position = 0;
+#endif
     h->position = position;
     if (h->session != NULL)
         h->session->held++;
