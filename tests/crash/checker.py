@@ -441,8 +441,9 @@ class Check:
             got = tuple(row[c] for c in ("charge_point_id", "connector_id", "meter_start_wh", "state", "meter_stop_wh", "energy_wh"))
             r.check("a transaction's row is what the log says", got == want, (id_, got, want))
             r.check("a transaction's readings are in the table once", readings[row["number"]] == t.meters, (id_, readings[row["number"]], t.meters))
-        for row in db.execute("SELECT charge_point_id, sequence, generation, online FROM charge_points"):
+        for row in db.execute("SELECT charge_point_id, sequence, generation, online, event_count FROM charge_points"):
             s = row["charge_point_id"]
+            r.check("every event is counted once", row["event_count"] == self.sequences[s], (s, row["event_count"], self.sequences[s]))
             r.check("a station's row has its last sequence and generation", (row["sequence"], row["generation"]) ==
                     (self.sequences[s], self.generations[s]), (s, tuple(row), self.sequences[s], self.generations[s]))
             r.check("after the end no station is online", row["online"] == 0, s)
@@ -475,12 +476,26 @@ class Check:
                 self.r.check("a session that was stopped is over", row["is_active"] == 0, t.id)
         for id_ in self.transactions:
             self.r.check("one session a transaction", seen[id_] == 1, (id_, seen[id_]))
+        self.statistics(db)
+        twice = db.execute("SELECT event_id, count(*) FROM charging_session_events WHERE event_id IS NOT NULL "
+                           "GROUP BY session_number, event_id, event_type HAVING count(*) > 1 LIMIT 3").fetchall()
+        self.r.check("an event is once in a session's history", not twice, [tuple(t) for t in twice])
         ids = {e[0] for e in self.published}
         unknown = [row[0] for row in db.execute("SELECT event_id FROM charging_session_events WHERE event_id IS NOT NULL")
                    if row[0] not in ids]
         self.r.check("a session's history names events of the log", not unknown, unknown[:3])
         for topic, count, last in db.execute("SELECT topic, count(*), max(position) FROM outbox GROUP BY topic"):
             self.r.check("positions of a topic have no gap", count == last, (topic, count, last))
+
+    def statistics(self, db):
+        """Counted in the transaction of the change: once each, whatever was killed."""
+        counted = dict(db.execute("SELECT name, value FROM charging_statistics").fetchall())
+        stopped = [t for t in self.transactions.values() if t.stop]
+        want = {"start_events": len(self.transactions), "stop_events": len(stopped), "sessions_created": len(self.transactions),
+                "sessions_completed": len(stopped), "active_sessions": len(self.transactions) - len(stopped),
+                "power_events": sum(t.meters for t in self.transactions.values()), "total_energy": sum(t.energy for t in stopped)}
+        got = {name: counted.get(name, 0) for name in want}
+        self.r.check("the statistics count everything once", got == want, (got, want))
 
     def tail(self, path):
         self.r.check("event ids are unique", len({e[0] for e in self.published}) == len(self.published))
