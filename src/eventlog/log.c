@@ -11,8 +11,9 @@
  *     meta            one row: format 1, log_id (16 random bytes, the same in all segments of a log), gateway_id, number of the
  *                     segment from 1, first position, and the CRC-32C of u32 format, log_id, u64 number, u64 first, gateway_id
  *     batch           a row a group commit: first position, count of events, least and greatest received (microseconds), and
- *                     data: the records one after another (record.c), and the CRC-32C of log_id, u64 first, u32 count,
- *                     i64 first_at, i64 last_at, data. Numbers in checksums are big-endian.
+ *                     data: the records one after another (record.c), of size bytes. Fewer bytes in data: they are squeezed, one
+ *                     zstd frame. crc: the CRC-32C of log_id, u64 first, u32 count, i64 first_at, i64 last_at, u32 size, and
+ *                     data as it is stored. Numbers in checksums are big-endian.
  *     station_batch   in a sealed segment: which batches hold events of which station
  *     sealed          no row: open, or to be sealed. One row: the position behind the last, is_indexed, CRC-32C over the index
  * Event ids are not stored: they follow from log_id, position and received (log_identity in segment.h).
@@ -219,16 +220,17 @@ static enum err leave_segment(struct eventlog *l, uint64_t first, struct fault *
 static enum err write_part(struct eventlog *l, const struct buffer *b, const struct part *p, struct fault *why)
 {
     const struct bytes data = {b->data.at + p->at, p->end - p->at};
+    size_t stored = 0;
     enum err e = OK;
 
     if (l->must_leave || (l->written >= l->options.segment_max && l->open->head.first != p->head.first))
         e = leave_segment(l, p->head.first, why);
     if (e == OK) {
         check(l->open->head.first == l->newest_first); /* behind a successor nobody would read it */
-        e = segment_insert(l->open, &p->head, data, why);
+        e = segment_insert(l->open, &p->head, data, &stored, why);
     }
     if (e == OK)
-        l->written += data.len + SEGMENT_PAGE_SIZE;
+        l->written += stored + SEGMENT_PAGE_SIZE;
     /* A full disk heals, and so does the lack of a lock or of memory; of anything else the file may be the cause. */
     else if (e != ERR_FULL && e != ERR_BUSY && e != ERR_MEMORY)
         l->must_leave = true;

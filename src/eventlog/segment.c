@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #define BUSY_MS           5000 /* another connection recovers the WAL or folds it in */
 #define CACHE_KIB         8192 /* a whole batch: else SQLite would spill half of it before the commit */
@@ -24,7 +25,8 @@
 #define NAME_DIGITS       20
 #define NAME_LEN          (sizeof NAME_PREFIX - 1 + NAME_DIGITS + sizeof NAME_SUFFIX - 1)
 #define NEW_SUFFIX        ".new"
-#define HEAD_BYTES        44 /* of a batch, as its checksum covers them: log id, first, count, two times */
+#define HEAD_BYTES        48 /* of a batch, as its checksum covers them: log id, first, count, two times, size */
+#define SQUEEZE_LEVEL     (-3) /* the fast end of zstd: what JSON says again and again goes for half a microsecond an event */
 #define META_BYTES        36 /* of a segment likewise: format, log id, number, first; then the gateway id */
 
 /* The side files that SQLite may lay beside a file. */
@@ -33,19 +35,19 @@ static const char *const side_files[] = {"-wal", "-shm", "-journal"};
 /* The schema is compared with this text when a file is opened: a file that says anything else is not ours, or damaged. */
 static const char *const schema[] = {
     "CREATE TABLE meta(format INTEGER, log_id BLOB, gateway_id TEXT, number INTEGER, first INTEGER, crc INTEGER)",
-    "CREATE TABLE batch(first INTEGER PRIMARY KEY, count INTEGER, first_at INTEGER, last_at INTEGER, crc INTEGER, data BLOB)",
+    "CREATE TABLE batch(first INTEGER PRIMARY KEY, count INTEGER, first_at INTEGER, last_at INTEGER, crc INTEGER, size INTEGER, data BLOB)",
     "CREATE TABLE station_batch(station TEXT, first INTEGER, PRIMARY KEY(station, first)) WITHOUT ROWID",
     "CREATE TABLE sealed(end INTEGER, is_indexed INTEGER, index_crc INTEGER)",
 };
 
 /* Rows are sought without their data: SQLite would read it all, wanted or not. */
-#define ROW "SELECT first, count, first_at, last_at, crc FROM batch WHERE first "
+#define ROW "SELECT first, count, first_at, last_at, crc, size FROM batch WHERE first "
 #define ROW_OF                                                                                                         \
-    "SELECT b.first, b.count, b.first_at, b.last_at, b.crc FROM station_batch s JOIN batch b "                         \
+    "SELECT b.first, b.count, b.first_at, b.last_at, b.crc, b.size FROM station_batch s JOIN batch b "                         \
     "ON b.first = s.first WHERE s.station = ?2 AND s.first "
 static const char *const statement_texts[SEGMENT_STATEMENT_COUNT] = {
-    [SEGMENT_INSERT] = "INSERT INTO batch VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-    [SEGMENT_EXACT] = "SELECT first, count, first_at, last_at, crc, data FROM batch WHERE first = ?1",
+    [SEGMENT_INSERT] = "INSERT INTO batch VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [SEGMENT_EXACT] = "SELECT first, count, first_at, last_at, crc, size, data FROM batch WHERE first = ?1",
     [SEGMENT_FLOOR] = ROW "<= ?1 ORDER BY first DESC LIMIT 1",
     [SEGMENT_NEXT] = ROW "> ?1 ORDER BY first LIMIT 1",
     [SEGMENT_FLOOR_OF] = ROW_OF "<= ?1 ORDER BY s.first DESC LIMIT 1",
@@ -322,7 +324,7 @@ static uint32_t meta_crc(const struct segment_head *h)
     return crc32c(crc, (struct bytes){(const uint8_t *)h->identity.gateway_id, strlen(h->identity.gateway_id)});
 }
 
-static uint32_t batch_crc(const struct segment *s, const struct batch_head *h, struct bytes data)
+static uint32_t batch_crc(const struct segment *s, const struct batch_head *h, uint32_t size, struct bytes data)
 {
     uint8_t m[HEAD_BYTES];
 
@@ -331,6 +333,7 @@ static uint32_t batch_crc(const struct segment *s, const struct batch_head *h, s
     put32(m + 24, h->count);
     put64(m + 28, (uint64_t)h->first_at);
     put64(m + 36, (uint64_t)h->last_at);
+    put32(m + 44, size);
     return crc32c(crc32c(0, (struct bytes){m, sizeof m}), data);
 }
 
@@ -544,6 +547,7 @@ enum err segment_open(const struct segment_options *o, uint64_t first, enum segm
     char path[SEGMENT_PATH_MAX];
     struct segment *s = mem_new(1, sizeof *s);
 
+    buf_init(&s->squeezed, BATCH_SIZE_MAX);
     segment_name(first, s->name);
     enum err e = segment_path(o->dir, s->name, "", path);
     if (e == OK)
@@ -572,22 +576,43 @@ void segment_close(struct segment *s, bool fold_wal)
         (void)sqlite3_finalize(s->statements[i]);
     if (s->db != NULL && !fold_wal)
         (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    buf_release(&s->squeezed);
+    (void)ZSTD_freeCCtx(s->squeezer);
+    (void)ZSTD_freeDCtx(s->unsqueezer);
     (void)sqlite3_close(s->db); /* cannot be busy: every statement is gone; the WAL stays where folding it in fails */
     free(s);
 }
 
-enum err segment_insert(struct segment *s, const struct batch_head *h, struct bytes data, struct fault *why)
+/* The records as they are stored: squeezed where that is shorter. *data stays what it is where there is no memory for it. */
+static void squeeze(struct segment *s, struct bytes *data)
+{
+    if (s->squeezer == NULL)
+        s->squeezer = ZSTD_createCCtx();
+    buf_clear(&s->squeezed);
+    uint8_t *out = s->squeezer == NULL ? NULL : buf_reserve(&s->squeezed, ZSTD_compressBound(data->len));
+    if (out == NULL)
+        return;
+    size_t len = ZSTD_compressCCtx(s->squeezer, out, ZSTD_compressBound(data->len), data->at, data->len, SQUEEZE_LEVEL);
+    if (!ZSTD_isError(len) && len < data->len)
+        *data = (struct bytes){out, len};
+}
+
+enum err segment_insert(struct segment *s, const struct batch_head *h, struct bytes data, size_t *stored, struct fault *why)
 {
     sqlite3_stmt *put = segment_statement(s, SEGMENT_INSERT);
+    const uint32_t size = (uint32_t)data.len;
 
     if (put == NULL)
         return segment_error(s, sqlite3_extended_errcode(s->db), "cannot be written", why);
+    squeeze(s, &data);
     (void)sqlite3_bind_int64(put, 1, (sqlite3_int64)h->first);
     (void)sqlite3_bind_int64(put, 2, h->count);
     (void)sqlite3_bind_int64(put, 3, h->first_at);
     (void)sqlite3_bind_int64(put, 4, h->last_at);
-    (void)sqlite3_bind_int64(put, 5, batch_crc(s, h, data));
-    (void)sqlite3_bind_blob64(put, 6, data.at, data.len, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(put, 5, batch_crc(s, h, size, data));
+    (void)sqlite3_bind_int64(put, 6, size);
+    (void)sqlite3_bind_blob64(put, 7, data.at, data.len, SQLITE_STATIC);
+    *stored = data.len;
     return segment_run(s, SEGMENT_INSERT, why);
 }
 
@@ -598,6 +623,7 @@ static void take_row(sqlite3_stmt *found, struct batch_row *row)
     row->head.first_at = sqlite3_column_int64(found, 2);
     row->head.last_at = sqlite3_column_int64(found, 3);
     row->crc = (uint32_t)sqlite3_column_int64(found, 4);
+    row->size = (uint32_t)sqlite3_column_int64(found, 5);
 }
 
 /* Binds and steps. OK: a row is there. The caller resets find. */
@@ -629,23 +655,41 @@ enum err segment_find(struct segment *s, enum segment_statement which, uint64_t 
     return e;
 }
 
+/* The records of a batch whose checksum agrees. */
+static bool unsqueeze(struct segment *s, struct bytes blob, uint32_t size, struct buf *data)
+{
+    buf_clear(data);
+    if (blob.len == size) {
+        buf_put(data, blob.at, blob.len);
+        return true;
+    }
+    if (s->unsqueezer == NULL)
+        s->unsqueezer = ZSTD_createDCtx();
+    uint8_t *out = s->unsqueezer == NULL ? NULL : buf_reserve(data, size);
+    data->failed = data->failed || out == NULL;
+    if (out == NULL)
+        return true;
+    data->len = ZSTD_decompressDCtx(s->unsqueezer, out, size, blob.at, blob.len) == size ? size : 0;
+    return data->len == size;
+}
+
 static enum err take_data(struct segment *s, sqlite3_stmt *found, struct batch_row *row, struct buf *data, struct fault *why)
 {
     const struct batch_head *h = &row->head;
-    struct bytes blob = {sqlite3_column_blob(found, 5), (size_t)sqlite3_column_bytes(found, 5)};
+    struct bytes blob = {sqlite3_column_blob(found, 6), (size_t)sqlite3_column_bytes(found, 6)};
     const char *what = NULL;
 
     take_row(found, row);
     if (h->count == 0 || h->count > BATCH_COUNT_MAX)
         what = "its count is not possible";
-    else if (batch_crc(s, h, blob) != row->crc)
+    else if (batch_crc(s, h, row->size, blob) != row->crc)
         what = "its checksum differs";
+    else if (row->size > BATCH_SIZE_MAX || blob.len > row->size || !unsqueeze(s, blob, row->size, data))
+        what = "it cannot be unsqueezed";
     if (what != NULL) {
         fault_set(why, str_of(s->name), "batch %llu: %s", (unsigned long long)h->first, what);
         return ERR_CORRUPT;
     }
-    buf_clear(data);
-    buf_put(data, blob.at, blob.len);
     return data->failed ? ERR_MEMORY : OK;
 }
 

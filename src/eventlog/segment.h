@@ -67,6 +67,9 @@ struct segment {
     uint64_t sealed_end; /* one past its last position, where is_sealed */
     uint32_t index_crc;  /* of the station index, where is_indexed */
     char name[SEGMENT_NAME_MAX];
+    struct buf squeezed; /* a batch on its way to the disk */
+    struct ZSTD_CCtx_s *squeezer;
+    struct ZSTD_DCtx_s *unsqueezer;
 };
 
 /* "log-00000000000000000001.db" */
@@ -102,13 +105,14 @@ int64_t segment_disk_size(struct str dir, uint64_t first); /* with its WAL; 0: n
 /* wal.c: ERR_CORRUPT: opening it now would silently drop commits. To be asked before anyone opens the segment. */
 MUST_USE enum err segment_check_wal(struct str dir, uint64_t first, struct fault *why);
 
-/* OK once it is on the disk. */
-MUST_USE enum err segment_insert(struct segment *s, const struct batch_head *head, struct bytes data, struct fault *why);
+/* OK once it is on the disk. *stored: the bytes that its records took. */
+MUST_USE enum err segment_insert(struct segment *s, const struct batch_head *head, struct bytes data, size_t *stored,
+                                 struct fault *why);
 
 /* A row as it was found; its numbers are checked only together with its data. */
 struct batch_row {
     struct batch_head head;
-    uint32_t crc;
+    uint32_t crc, size;
 };
 /* SEGMENT_FLOOR, _NEXT, _FLOOR_OF, _NEXT_OF: without the data. ERR_UNKNOWN: no such row. */
 MUST_USE enum err segment_find(struct segment *s, enum segment_statement which, uint64_t position, struct str station,

@@ -7,6 +7,7 @@ src/eventlog/log.c and record.c. TAIL is what `chargeline tail --format json` pr
 The journal is JSON lines, k says which: sent (s station, n its message's number: the same over repeats, id message id, a action,
 p payload, null for a repeat), answer (f 3 result, 4 error), open (the upgrade was answered), command.ask, command.told, command.in,
 command.out. Prints every promise with the number of things it was checked on, and 'N passed, N failed'."""
+import ctypes
 import json
 import os
 import shutil
@@ -97,6 +98,19 @@ def siphash(key, data):
 
 # ---- the log ----
 
+ZSTD = ctypes.CDLL("libzstd.so.1")
+ZSTD.ZSTD_decompress.restype = ctypes.c_size_t
+
+
+def unsqueeze(data, size):
+    """The records of a batch: stored as they are, or as one zstd frame where that is shorter."""
+    if len(data) == size:
+        return data
+    out = ctypes.create_string_buffer(size)
+    n = ZSTD.ZSTD_decompress(out, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)))
+    return out.raw if n == size else b""
+
+
 class Event:
     __slots__ = ("position", "type", "station", "received", "device_time", "sequence", "payload", "frame", "answer")
 
@@ -156,16 +170,18 @@ class Log:
             r.check("segments are numbered without a gap", i == 0 or number == self.number + 1, (name, number))
             self.number = number
             self.identify(log_id)
-            rows = db.execute("SELECT first, count, first_at, last_at, crc, data FROM batch ORDER BY first")
-            for n, (first, count, first_at, last_at, crc, data) in enumerate(rows):
+            rows = db.execute("SELECT first, count, first_at, last_at, crc, size, data FROM batch ORDER BY first")
+            for n, (first, count, first_at, last_at, crc, size, data) in enumerate(rows):
                 if bound is not None and first >= bound:
                     break
                 r.check("positions have no gap between batches", want is None or first == want, (name, first, want))
                 if n < 20 or (n % 97 == 0 and self.crc_left > 0):
                     self.crc_left -= len(data)
-                    head = log_id + struct.pack(">QIqq", first, count, first_at, last_at)
+                    head = log_id + struct.pack(">QIqqI", first, count, first_at, last_at, size)
                     r.check("a batch's checksum is right", crc32c(head + data) == crc, (name, first))
-                at = 0
+                data, at = unsqueeze(data, size), 0
+                if not r.check("a batch is as long as it says", len(data) == size, (name, first)):
+                    continue
                 for k in range(count):
                     e, at = read_record(data, at, first + k)
                     yield e

@@ -128,8 +128,9 @@ static void test_long_round(void)
     CHECK("one long round", kit_batch(l, count));
     eventlog_stats(l, &stats);
     CHECK("is cut into batches", stats.commits > 1 && stats.commits < 10);
+    CHECK("what is said again and again is squeezed", stats.bytes < 4000000);
     CHECK("figures", stats.position == count && stats.durable == count && stats.oldest == 1 && stats.segments == 1 &&
-                         stats.bytes > 4000000 && stats.state == LOG_STATE_OK && stats.failures == 0);
+                         stats.bytes > 40000 && stats.state == LOG_STATE_OK && stats.failures == 0);
     eventlog_close(l);
     CHECK("all of it is there", kit_count(kit_dir, 1) == count);
     kit_end();
