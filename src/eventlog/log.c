@@ -312,6 +312,7 @@ static void *run(void *arg)
     struct eventlog *l = arg;
     bool goes_on = true;
 
+    (void)pthread_setname_np(pthread_self(), "log");
     while (goes_on) {
         (void)pthread_mutex_lock(&l->lock);
         while (l->offer == NULL && !l->is_stopping)
