@@ -173,12 +173,7 @@ static void on_round_end(void *data)
 {
     struct gateway *g = data;
     eventlog_commit(g->log);
-    while (!list_is_empty(&g->paused_turn)) {
-        struct session *s = CONTAINER(g->paused_turn.next, struct session, turn);
-        list_take(&s->turn);
-        s->messages_in_round = 0;
-        session_resume(s, PAUSE_TURN);
-    }
+    g->round++;
     atomic_store(&g->stat_connections, g->session_count);
     atomic_store(&g->stat_slots, g->slots.count);
     atomic_store(&g->stat_held, g->held_count);
@@ -242,7 +237,7 @@ static struct gateway *gateway_new(const struct gateway_options *o)
     map_init(&g->commands, g->hash_key);
     map_init(&g->failures, g->hash_key);
     list_init(&g->sessions);
-    list_init(&g->paused_turn);
+    g->mass_told_slice = -MASS_SLICES;
     list_init(&g->paused_room);
     arena_init(&g->arena, MESSAGE_ARENA_MAX);
     buf_init(&g->text, MESSAGE_ARENA_MAX);
