@@ -39,10 +39,12 @@ static void write_meter(struct buf *out)
 {
     struct sampled_value samples[] = {
         sample(hole_marks[HOLE_ENERGY], OCPP_MEASURAND_ENERGY_ACTIVE_IMPORT_REGISTER, OCPP_UNIT_OF_MEASURE_WH),
-        sample(STR("11040.0"), OCPP_MEASURAND_POWER_ACTIVE_IMPORT, OCPP_UNIT_OF_MEASURE_W),
-        sample(STR("16.00"), OCPP_MEASURAND_CURRENT_IMPORT, OCPP_UNIT_OF_MEASURE_A),
-        sample(STR("230.0"), OCPP_MEASURAND_VOLTAGE, OCPP_UNIT_OF_MEASURE_V),
+        sample(STR("11040.0000"), OCPP_MEASURAND_POWER_ACTIVE_IMPORT, OCPP_UNIT_OF_MEASURE_W),
+        sample(STR("16.0000"), OCPP_MEASURAND_CURRENT_IMPORT, OCPP_UNIT_OF_MEASURE_A),
+        sample(STR("230.000"), OCPP_MEASURAND_VOLTAGE, OCPP_UNIT_OF_MEASURE_V),
     };
+    samples[1].phase = samples[2].phase = choice_word(&phase_choices, OCPP_PHASE_L1);
+    samples[3].phase = choice_word(&phase_choices, OCPP_PHASE_L1_N);
     struct meter_value value = {.timestamp = time_mark(), .sampled_value = {samples, COUNT_OF(samples)}};
     struct meter_values_req m = {.connector_id = integer_of(1), .transaction_id = integer_of(MARK_TRANSACTION),
                                  .meter_value = {&value, 1}};
