@@ -1,6 +1,6 @@
-/* api/auth.c - keys and roles. A key is 256 random bits, so its stored form is a plain SHA-256: fast, and nothing to guess. All keys
- * are in memory; one that is deleted ends to work at once. Wrong ones are counted by network, and past a bound nothing from there
- * is looked at (CWE-307). */
+/* api/auth.c - keys and roles. A key is 256 random bits, so its stored form is a plain SHA-256: fast, and nothing to
+ * guess. All keys are in memory; one that is deleted ends to work at once. Wrong ones are counted by network, and past
+ * a bound nothing from there is looked at (CWE-307). */
 #include "api/api_private.h"
 
 #include <errno.h>
@@ -45,7 +45,8 @@ struct str key_make(char text[72], uint8_t hash[32])
 
 /* --- failures --- */
 
-/* /24 of IPv4, /56 of IPv6: the text up to its third dot, or its fourth colon less two digits; close enough to count by. */
+/* /24 of IPv4, /56 of IPv6: the text up to its third dot, or its fourth colon less two digits; close enough to count
+ * by. */
 static uint64_t network_of(const struct auth *a, struct str remote)
 {
     size_t marks = 0, len = 0;
@@ -192,9 +193,11 @@ static enum err store_first(struct db *d, void *arg, struct fault *why)
     enum err e = db_run(d, "DELETE FROM api_keys WHERE is_first = 1", NULL, 0);
     if (e != OK)
         return e;
-    return DB_RUN(d, "INSERT INTO api_keys (api_key_id, name, role, key_hash, is_first, created_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)",
-                  db_text(str_of(k->id)), db_text(str_of(k->name)), db_text(role_text(k->role)),
-                  db_blob((struct bytes){k->hash, 32}), db_time(clock_now()));
+    return DB_RUN(
+        d,
+        "INSERT INTO api_keys (api_key_id, name, role, key_hash, is_first, created_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)",
+        db_text(str_of(k->id)), db_text(str_of(k->name)), db_text(role_text(k->role)),
+        db_blob((struct bytes){k->hash, 32}), db_time(clock_now()));
 }
 
 /* The file first: a key that is stored and nowhere written would be lost. */
