@@ -53,6 +53,8 @@ static bool is_harmless(const uint8_t *at, size_t size)
 
 void put_shown(struct buf *out, struct str text)
 {
+    if (text.at == NULL)
+        return;
     const uint8_t *at = (const uint8_t *)text.at, *end = at + text.len;
     while (at < end) {
         size_t size = utf8_char_size(at, end);
