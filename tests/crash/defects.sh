@@ -8,8 +8,8 @@ rounds=${DEFECT_ROUNDS:-10}
 jobs=${JOBS:-2}
 declare -A found_as=(
     [NO_SYNC]='no acknowledged message is lost'
-    [NO_DEDUP]='nothing is doubled'
-    [CURSOR_APART]='the statistics count everything once'
+    [NO_DEDUP]='nothing is doubled: one event a transaction message'
+    [CURSOR_APART]='every event is counted once'
 )
 passed=0 failed=0
 log=$(mktemp)
