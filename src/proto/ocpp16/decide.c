@@ -64,7 +64,7 @@ struct str ocpp_error_code(enum err e)
 
 uint64_t ocpp_meter_key(struct str payload)
 {
-    uint64_t key = siphash(CONTENT_KEY, (struct bytes){(const uint8_t *)payload.at, payload.len});
+    uint64_t key = content_hash(CONTENT_KEY, (struct bytes){(const uint8_t *)payload.at, payload.len});
     return key == 0 ? 1 : key;
 }
 
@@ -73,9 +73,9 @@ uint64_t ocpp_meter_key(struct str payload)
 static uint64_t message_key(const struct ocpp_frame *f, const struct station *s, bool is_transaction)
 {
     const uint64_t of_time[2] = {is_transaction ? 0 : s->generation, is_transaction ? 0 : s->boot_count};
-    const uint64_t of_id[2] = {siphash(of_time, (struct bytes){(const uint8_t *)f->id_json.at, f->id_json.len}),
-                               siphash(CONTENT_KEY, (struct bytes){(const uint8_t *)f->action.at, f->action.len})};
-    uint64_t key = siphash(of_id, (struct bytes){(const uint8_t *)f->payload.at, f->payload.len});
+    const uint64_t of_id[2] = {content_hash(of_time, (struct bytes){(const uint8_t *)f->id_json.at, f->id_json.len}),
+                               content_hash(CONTENT_KEY, (struct bytes){(const uint8_t *)f->action.at, f->action.len})};
+    uint64_t key = content_hash(of_id, (struct bytes){(const uint8_t *)f->payload.at, f->payload.len});
     return key == 0 ? 1 : key;
 }
 
