@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 
 #define SEGMENT_FORMAT      1
-#define SEGMENT_PAGE_SIZE   32768
+#define SEGMENT_PAGE_SIZE   4096
 #define SEGMENT_PATH_MAX    4096
 #define SEGMENT_NAME_MAX    64
 #define GATEWAY_ID_SIZE_MAX 128
