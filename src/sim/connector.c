@@ -244,7 +244,7 @@ int sim_phase_status(enum sim_phase p)
 
 void connector_want_status(struct step *t, struct sim_connector *c)
 {
-    if (t->s->registration == SIM_REGISTERED)
+    if (t->s->link == SIM_ONLINE && t->s->registration == SIM_REGISTERED)
         want(t, &c->status_order);
 }
 

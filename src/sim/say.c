@@ -193,11 +193,9 @@ static void on_boot(struct step *t, struct sim_connector *c, const void *answer)
         s->settings.of[SET_heartbeat_s] = (int32_t)interval_s;
     s->was_registered = true;
     tell(t, &(struct sim_event){SIM_BOOTED, 0, {NULL, 0}, s->settings.of[SET_heartbeat_s], 0});
-    want(t, &s->status_order);
-    for (size_t i = 0; i < s->connector_count; i++) {
-        connector_want_status(t, &s->connectors[i]);
+    station_want_all(t);
+    for (size_t i = 0; i < s->connector_count; i++)
         connector_rouse(t, &s->connectors[i]);
-    }
     if (has_quirk(t, QUIRK_boot_loop))
         sim_station_boot(t, BOOT_LOOP_MS);
 }

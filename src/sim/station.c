@@ -69,6 +69,14 @@ void station_set_clock(struct step *t, struct instant server)
         t->s->clock_offset_us = instant_since(server, t->now.wall).us;
 }
 
+/* After a boot, and after an absence: only the present status counts (ocpp16.md 10.5). */
+void station_want_all(struct step *t)
+{
+    want(t, &t->s->status_order);
+    for (size_t i = 0; i < t->s->connector_count; i++)
+        connector_want_status(t, &t->s->connectors[i]);
+}
+
 void sim_station_boot(struct step *t, int64_t after_ms)
 {
     t->s->is_boot_due = true;
@@ -271,15 +279,18 @@ static void go_offline(struct step *t)
         t->w->totals.online--;
     s->link = SIM_OFFLINE;
     s->drop_at_ms = s->heartbeat_at_ms = SIM_NEVER;
-    s->heartbeat_order = 0;
+    s->heartbeat_order = s->status_order = 0;
     if (s->is_calling) {
         struct sim_call call = end_call(t);
         if (is_transaction(&call))
             tx_queue_first(&s->queue)->sends--;
     }
-    for (size_t i = 0; i < s->connector_count; i++)
+    enum sim_input verdict = s->settings.of[SET_offline_unknown] != 0 ? SIM_ACCEPTED : SIM_DENIED;
+    for (size_t i = 0; i < s->connector_count; i++) {
+        s->connectors[i].status_order = s->connectors[i].meter_order = 0;
         if (s->connectors[i].phase == SIM_AUTHORIZING)
-            (void)connector_apply(t, &s->connectors[i], s->settings.of[SET_offline_unknown] != 0 ? SIM_ACCEPTED : SIM_DENIED);
+            (void)connector_apply(t, &s->connectors[i], verdict);
+    }
 }
 
 void sim_station_cut(struct step *t, int64_t after_ms)
@@ -303,6 +314,8 @@ void sim_station_on_open(struct sim_station *s, struct sim_now now)
     if (!s->was_registered || !has_quirk(&t, QUIRK_no_reboot)) {
         s->registration = SIM_NEW;
         sim_station_boot(&t, 0);
+    } else {
+        station_want_all(&t);
     }
     finish(&t);
 }

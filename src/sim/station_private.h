@@ -35,6 +35,7 @@ struct instant station_clock(const struct step *t);
 void station_set_clock(struct step *t, struct instant server);
 void want(struct step *t, uint32_t *order); /* keeps its place if it is wanted already */
 void tell(struct step *t, const struct sim_event *e);
+void station_want_all(struct step *t); /* StatusNotification of every connector, and of the station */
 void sim_station_boot(struct step *t, int64_t after_ms);
 void sim_station_cut(struct step *t, int64_t after_ms); /* drops the connection, comes back */
 
