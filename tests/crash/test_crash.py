@@ -100,12 +100,14 @@ def p(values, q):
 
 
 class Leg:
-    def __init__(self, folder, rng, rounds):
+    bad_lines = BAD_LINES
+
+    def __init__(self, folder, rng, rounds, *sets, stations=STATIONS):
         self.folder, self.rng, self.rounds = folder, rng, rounds
         self.server = kit.Server(folder, rng, "authorization.unknown_tag=accept", "authorization.max_concurrent=0",
-                                 "log.segment_max_bytes=8388608", "commands.expires_in_s=5", "device.unauthenticated_max=10000")
+                                 "log.segment_max_bytes=524288", "commands.expires_in_s=5", *sets)
         self.journal = kit.Journal(os.path.join(folder, "journal"))
-        self.world = kit.World(self.server, self.journal, rng, STATIONS, THINK_S)
+        self.world = kit.World(self.server, self.journal, rng, stations, THINK_S)
         self.ready_s, self.boot_s, self.early = [], [], 0
 
     async def start(self):
@@ -141,7 +143,7 @@ class Leg:
 
     async def settle(self):
         """Everybody comes back and is answered; half of them end their transactions; what was answered is said once more."""
-        if not await self.start():
+        if not self.server.is_ready and not await self.start():
             return
         end = time.monotonic() + SETTLE_S
         for s in self.world.stations[::2]:
@@ -163,12 +165,17 @@ class Leg:
             code, took = await asyncio.get_running_loop().run_in_executor(None, self.server.stop)
             check("the server stops when asked", code == 0 and took < STOP_S, (code, took, self.server.log()))
 
+    async def kills(self):
+        """False: it cannot go on."""
+        for _ in range(self.rounds):
+            if not await self.one_round():
+                return False
+        return True
+
     async def run(self):
         commands = Commands(self.world)
         asking = asyncio.ensure_future(commands.run())
-        alive = True
-        for _ in range(self.rounds):
-            alive = alive and await self.one_round()
+        alive = await self.kills()
         if alive:
             await self.settle()
         asking.cancel()
@@ -181,8 +188,11 @@ class Leg:
         await asyncio.sleep(0.1)
         self.journal.close()
         check("no answer is out of order or unasked", not self.world.wrong, self.world.wrong[:3])
+        self.read_log()
+
+    def read_log(self):
         text = self.server.log(1 << 30)
-        for bad in BAD_LINES:
+        for bad in self.bad_lines:
             check(f"the server never says {bad}", bad not in text, [line for line in text.splitlines() if bad in line][:2])
 
     def tail(self):
