@@ -87,6 +87,7 @@ void jw_close_object(struct json_writer *w);
 void jw_open_array(struct json_writer *w);
 void jw_close_array(struct json_writer *w);
 void jw_key(struct json_writer *w, struct str key);
+void jw_quoted_key(struct json_writer *w, struct str key); /* as it is written: "name": with quotes and colon */
 void jw_str(struct json_writer *w, struct str s); /* absent writes null */
 void jw_int(struct json_writer *w, int64_t n);
 void jw_bool(struct json_writer *w, bool b);
