@@ -206,7 +206,11 @@ void station_add_orphan(struct station *s, const struct orphan *o)
 {
     if (s->orphans == NULL)
         s->orphans = mem_new(STATION_ORPHANS_MAX, sizeof *s->orphans);
-    memmove(&s->orphans[0], &s->orphans[1], (STATION_ORPHANS_MAX - 1) * sizeof *s->orphans);
+    size_t out = 0; /* the oldest that does not wait any more, else the oldest */
+    while (out < STATION_ORPHANS_MAX && s->orphans[out].is_set)
+        out++;
+    out = out == STATION_ORPHANS_MAX ? 0 : out;
+    memmove(&s->orphans[out], &s->orphans[out + 1], (STATION_ORPHANS_MAX - 1 - out) * sizeof *s->orphans);
     s->orphans[STATION_ORPHANS_MAX - 1] = *o;
     s->orphans[STATION_ORPHANS_MAX - 1].is_set = true;
 }
