@@ -329,6 +329,7 @@ static enum err listen_one(struct gateway *g, struct str address, struct tls *tl
         .data = g,
         .connections_max = (unsigned)c->connections_max,
         .handshakes_max = (unsigned)c->handshakes_max,
+        .unopened_max = (unsigned)c->connections_open_max,
     };
     o.conn.limits.message_max = (size_t)c->ocpp_message_max;
     o.conn.ping_ms = (int)c->ping_s * 1000;
@@ -336,13 +337,18 @@ static enum err listen_one(struct gateway *g, struct str address, struct tls *tl
     return address.len == 0 ? OK : listener_open(g->loop, &o, out, why);
 }
 
+static struct str if_given(struct str setting)
+{
+    return setting.len == 0 ? (struct str){NULL, 0} : setting;
+}
+
 enum err gateway_listen(struct gateway *g, struct fault *why)
 {
     const struct config *c = g->config;
     enum err e = OK;
     if (c->listen_ocpp_tls.len > 0) {
-        struct tls_options o = {.certificate = c->tls_certificate, .key = c->tls_key, .certificate2 = c->tls_certificate2,
-                                .key2 = c->tls_key2, .client_ca = c->tls_client_ca};
+        struct tls_options o = {.certificate = c->tls_certificate, .key = c->tls_key, .certificate2 = if_given(c->tls_certificate2),
+                                .key2 = if_given(c->tls_key2), .client_ca = if_given(c->tls_client_ca)};
         e = tls_server_open(&o, &g->tls, why);
     }
     if (e == OK)
