@@ -7,6 +7,8 @@
  * header, two blanks in the request line. */
 #include "api/http_server.h"
 
+#include "api/http_listen.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
@@ -23,7 +25,6 @@
 #include "loop/loop.h"
 
 #define CONNECTION_MEMORY (32 * 1024) /* libmicrohttpd's pool of a connection: head and read buffer */
-#define LISTEN_BACKLOG    1024
 #define SILENCE_MAX_S     30          /* also: how long an idle connection is kept */
 #define HEAD_MS           10000       /* from the connection, or the end of the request before, to a whole head */
 #define BODY_FIRST_MS     5000        /* a body may take this, and the time that its least rate allows */
@@ -445,70 +446,9 @@ static void on_library_log(void *cls, const char *format, va_list args)
 
 /* --- opening and closing --- */
 
-static bool split_address(struct str address, char host[256], char port[8])
-{
-    size_t colon = address.len;
-    while (colon > 0 && address.at[colon - 1] != ':')
-        colon--;
-    if (colon == 0)
-        return false;
-    struct str h = {address.at, colon - 1}, p = {address.at + colon, address.len - colon};
-    if (h.len >= 2 && h.at[0] == '[' && h.at[h.len - 1] == ']')
-        h = (struct str){h.at + 1, h.len - 2};
-    int64_t number;
-    if (h.len == 0 || h.len > 255 || p.len > 5 || str_to_int(p, &number) != OK || number < 0 || number > 65535)
-        return false;
-    (void)str_copy(host, 256, h);
-    (void)str_copy(port, 8, p);
-    return true;
-}
-
-static int bind_one(const struct addrinfo *a)
-{
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 && bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
-        listen(fd, LISTEN_BACKLOG) == 0)
-        return fd;
-    int saved = errno;
-    (void)close(fd);
-    errno = saved;
-    return -1;
-}
-
-static enum err listen_on(const struct http_server_options *o, int *fd, struct fault *why)
-{
-    char host[256], port[8];
-    struct str setting = str_of(o->setting);
-    if (!split_address(o->address, host, port)) {
-        fault_set(why, setting, "\"%.*s\" is no address: write host:port", STR_ARG(o->address));
-        return ERR_FORMAT;
-    }
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
-                    *list = NULL;
-    int rc = getaddrinfo(host, port, &hints, &list);
-    if (rc != 0) {
-        fault_set(why, setting, "%.*s: %s", STR_ARG(o->address), gai_strerror(rc));
-        return ERR_IO;
-    }
-    *fd = -1;
-    for (const struct addrinfo *a = list; a != NULL && *fd < 0; a = a->ai_next)
-        *fd = bind_one(a);
-    int saved = errno;
-    freeaddrinfo(list);
-    if (*fd >= 0)
-        return OK;
-    fault_set(why, setting, "cannot listen on %.*s: %s", STR_ARG(o->address), strerror(saved));
-    return saved == EADDRINUSE ? ERR_BUSY : ERR_IO;
-}
-
 static void write_address(struct http_server *s, int fd)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof sa;
     char host[INET6_ADDRSTRLEN] = "", port[8] = "";
     if (getsockname(fd, (struct sockaddr *)&sa, &len) == 0)
@@ -541,7 +481,7 @@ static struct http_server *server_new(const struct http_server_options *o)
 enum err http_server_open(const struct http_server_options *o, struct http_server **out, struct fault *why)
 {
     int fd;
-    enum err e = listen_on(o, &fd, why);
+    enum err e = http_listen(o->address, o->setting, &fd, why);
     if (e != OK)
         return e;
     struct http_server *s = server_new(o);

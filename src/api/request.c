@@ -67,15 +67,10 @@ static bool take_piece(struct str *rest, char mark, struct str *piece)
     return true;
 }
 
-static bool is_param(struct str segment)
-{
-    return segment.len > 2 && segment.at[0] == '{';
-}
-
 /* Segments are split before they are decoded: an id may hold "%2F". */
 static bool path_fits(struct str template, struct str path, struct str raw[CALL_PARAMS_MAX])
 {
-    struct str want, have;
+    struct str want = {NULL, 0}, have = {NULL, 0};
     size_t n = 0;
     for (;;) {
         bool more = take_piece(&template, '/', &want);
@@ -83,7 +78,7 @@ static bool path_fits(struct str template, struct str path, struct str raw[CALL_
             return false;
         if (!more)
             return true;
-        if (!is_param(want)) {
+        if (!str_starts(want, STR("{"))) {
             if (!str_eq(want, have))
                 return false;
         } else if (have.len == 0 || n == CALL_PARAMS_MAX) {
@@ -131,7 +126,7 @@ static void answer_methods(struct call *c, const struct route *first)
 
 bool call_route(struct call *c)
 {
-    struct str rest = c->x->target, path, method = c->x->method;
+    struct str rest = c->x->target, path = {NULL, 0}, method = c->x->method;
     (void)take_piece(&rest, '?', &path);
     const struct route *first = route_find(path, &c->arena, c->params);
     if (first == NULL) {

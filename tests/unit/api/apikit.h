@@ -60,14 +60,17 @@ void gateway_submit(struct gateway *g, const struct command_request *r, const st
                                     .expires_at = {2}};
     (void)g;
     kit_gateway.listener = *l;
+    if (kit_gateway.how == GATEWAY_KEEPS_SILENT) { /* seen when the test may speak for it */
+        l->on_queued(l->data, &result, OK, NULL);
+        kit_saw("submit", r->action, r->payload);
+        return;
+    }
     kit_saw("submit", r->action, r->payload);
     if (kit_gateway.how == GATEWAY_REFUSES) {
         l->on_queued(l->data, NULL, kit_gateway.refusal, &kit_gateway.why);
         return;
     }
     l->on_queued(l->data, &result, OK, NULL);
-    if (kit_gateway.how == GATEWAY_KEEPS_SILENT)
-        return;
     result.state = STR("done");
     result.outcome = STR("answered");
     result.status = STR("Accepted");
