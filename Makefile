@@ -31,6 +31,7 @@ torture: ## kill -9 under load, ROUNDS times (1000)
 	@tools/build release
 	@for t in $(wildcard tests/crash/test_*.py); do echo "== $$t"; CRASH_ROUNDS=$${ROUNDS:-1000} CHARGELINE_BUILD=$(CURDIR)/build/release \
 	    CHARGELINE_BIN=$(CURDIR)/build/release/chargeline PYTHONPATH=tests python3 $$t || exit 1; done
+	@echo "== planted defects"; tests/crash/defects.sh
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@tools/install-deps build fuzz
