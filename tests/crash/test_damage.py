@@ -164,6 +164,17 @@ class Damage:
         os.rename(a + ".x", b)
         self.reported(row, data, [os.path.basename(a), os.path.basename(b)])
 
+    def tables_ahead(self):
+        """The end of the log is gone, as if the disk had lied: its positions must not be given to other events."""
+        data = self.copy()
+        with sqlite3.connect(segments(data)[-1]) as db:
+            db.execute("DELETE FROM batch")
+        is_ready, said = serve(data)
+        text, code = doctor(data)
+        check("tables that have seen more than the log holds: the server does not start, and says so",
+              not is_ready and "the log ends at" in said, (is_ready, said[-500:]))
+        check("tables that have seen more than the log holds: doctor says so", code == 1 and "the log ends at" in text, (code, text[-500:]))
+
     def after_serve(self, row, data):
         """What was there before the server ran on damaged files is not other than it was."""
         events, _, _ = tail(data)
@@ -234,6 +245,7 @@ def main():
             else:
                 damage = Damage(folder, rng, data)
                 damage.scripted()
+                damage.tables_ahead()
                 damage.anywhere()
     kit.report()
 
