@@ -4,15 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARENA_MAX       (256 * 1024)
-#define FRAME_MAX       (64 * 1024)
-#define CONNECT_AGAIN_MS 1000  /* doubled at each failure ... */
-#define CONNECT_DOUBLINGS 6    /* ... so often */
-#define FLAKY_MS        60000  /* of QUIRK_flaky: half to one and a half of it */
-#define EIGHT_HOURS_US  (INT64_C(8) * 3600 * 1000000)
-#define AC_SUPPLY_W     22000
-#define DC_SUPPLY_W     150000
-#define DC_EACH         4 /* one station in so many is for DC */
+#define ARENA_MAX         (256 * 1024)
+#define FRAME_MAX         (64 * 1024)
+#define CONNECT_AGAIN_MS  1000  /* doubled at each failure ... */
+#define CONNECT_DOUBLINGS 6     /* ... so often */
+#define FLAKY_MS          60000 /* of QUIRK_flaky: half to one and a half of it */
+#define EIGHT_HOURS_US    (INT64_C(8) * 3600 * 1000000)
+#define AC_SUPPLY_W       22000
+#define DC_SUPPLY_W       150000
+#define DC_EACH           4 /* one station in so many is for DC */
 
 const struct sim_quirk_name sim_quirks[QUIRK_COUNT] = {
 #define QUIRK(member, name, sentence) {{(name), sizeof(name) - 1}, (sentence)},
@@ -208,7 +208,8 @@ static void on_failure(struct step *t, const struct sim_call *call)
     if (!is_transaction(call) ||
         tx_queue_retry(&s->queue, t->now.ms, s->settings.of[SET_attempts], s->settings.of[SET_retry_s]))
         return;
-    tell(t, &(struct sim_event){SIM_GIVEN_UP, 0, say_name((enum sim_say)call->kind), tx_queue_first(&s->queue)->sends, 0});
+    tell(t,
+         &(struct sim_event){SIM_GIVEN_UP, 0, say_name((enum sim_say)call->kind), tx_queue_first(&s->queue)->sends, 0});
     tx_queue_take(&s->queue);
 }
 
@@ -385,8 +386,9 @@ int64_t sim_station_due_ms(const struct sim_station *s)
     if (s->is_calling)
         due = earlier(due, s->call.deadline_ms);
     else if (s->link == SIM_ONLINE)
-        due = earlier(due, s->is_boot_due ? s->boot_at_ms
-                           : s->queue.count > 0 && s->registration == SIM_REGISTERED ? s->queue.at[0].due_ms : SIM_NEVER);
+        due = earlier(due, s->is_boot_due                                            ? s->boot_at_ms
+                           : s->queue.count > 0 && s->registration == SIM_REGISTERED ? s->queue.at[0].due_ms
+                                                                                     : SIM_NEVER);
     for (size_t i = 0; i < s->connector_count; i++)
         due = earlier(due, earlier(s->connectors[i].next_at_ms, s->connectors[i].sample_at_ms));
     return due;

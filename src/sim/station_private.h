@@ -1,5 +1,5 @@
-/* sim/station_private.h - what the files of a station share: its life (station.c), its connectors (connector.c), what it says
- * (say.c), what it is told to do (commands.c). */
+/* sim/station_private.h - what the files of a station share: its life (station.c), its connectors (connector.c), what
+ * it says (say.c), what it is told to do (commands.c). */
 #ifndef SIM_STATION_PRIVATE_H
 #define SIM_STATION_PRIVATE_H
 #include "proto/ocpp16/frame.h"

@@ -1,10 +1,11 @@
-/* The charging curve: whatever the vehicle, energy never falls, power keeps to its limits, and a full battery takes nothing. */
+/* The charging curve: whatever the vehicle, energy never falls, power keeps to its limits, and a full battery takes
+ * nothing. */
 #include "check.h"
 #include "sim/curve.h"
 
-#define STEP_MS    60000
-#define STEPS_MAX  3000
-#define WIDTH      96
+#define STEP_MS   60000
+#define STEPS_MAX 3000
+#define WIDTH     96
 
 static const struct supply supplies[] = {{22000, false}, {3700, false}, {150000, true}, {50000, true}};
 
@@ -44,7 +45,8 @@ static void check_whole_charge(const struct vehicle *v, const struct supply *sup
 
 static void check_same_in_any_pieces(void)
 {
-    struct charge once = {.vehicle = &vehicles[2], .supply = {22000, false}, .start_soc = 300000, .target_soc = SOC_FULL};
+    struct charge once = {
+        .vehicle = &vehicles[2], .supply = {22000, false}, .start_soc = 300000, .target_soc = SOC_FULL};
     struct charge often = once;
     charge_advance(&once, 3600000);
     for (int i = 0; i < 60; i++)

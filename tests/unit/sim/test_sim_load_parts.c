@@ -7,18 +7,19 @@
 #include <string.h>
 
 static const struct str values[HOLE_COUNT] = {
-    [HOLE_ID] = {"2f", 2}, [HOLE_TRANSACTION] = {"2000000001", 10}, [HOLE_TIME] = {"2026-03-01T09:00:00.000Z", 24},
-    [HOLE_ENERGY] = {"1000037", 7}, [HOLE_TAG] = {"SIM-TAG-01", 10},
+    [HOLE_ID] = {"2f", 2},
+    [HOLE_TRANSACTION] = {"2000000001", 10},
+    [HOLE_TIME] = {"2026-03-01T09:00:00.000Z", 24},
+    [HOLE_ENERGY] = {"1000037", 7},
+    [HOLE_TAG] = {"SIM-TAG-01", 10},
 };
 static const struct {
     const char *row;
     enum load_call call;
     const char *action;
 } frame_rows[] = {
-    {"a boot",      LOAD_BOOT,      "BootNotification"},
-    {"a start",     LOAD_START,     "StartTransaction"},
-    {"samples",     LOAD_METER,     "MeterValues"},
-    {"a stop",      LOAD_STOP,      "StopTransaction"},
+    {"a boot", LOAD_BOOT, "BootNotification"},    {"a start", LOAD_START, "StartTransaction"},
+    {"samples", LOAD_METER, "MeterValues"},       {"a stop", LOAD_STOP, "StopTransaction"},
     {"a heartbeat", LOAD_HEARTBEAT, "Heartbeat"},
 };
 

@@ -80,14 +80,16 @@ int main(void)
     struct fault why;
     CHECK("quirks add up", parse((const char *[]){"--quirk", "deaf", "--quirk", "flaky", NULL}, &o, &why) == OK &&
                                o.quirk == (UINT32_C(1) << QUIRK_deaf | UINT32_C(1) << QUIRK_flaky));
-    CHECK("a demo is fast", parse((const char *[]){"--demo", NULL}, &o, &why) == OK && o.speed > 1 && o.connectors == 2);
+    CHECK("a demo is fast",
+          parse((const char *[]){"--demo", NULL}, &o, &why) == OK && o.speed > 1 && o.connectors == 2);
     CHECK("load ends", parse((const char *[]){"--load", "closed", NULL}, &o, &why) == OK && o.duration > 0);
     struct buf help;
     buf_init(&help, 65536);
     sim_options_help(&help);
     sim_quirks_help(&help);
     for (size_t i = 0; i < QUIRK_COUNT; i++)
-        CHECK("each quirk is in the list", memmem(help.at, help.len, sim_quirks[i].name.at, sim_quirks[i].name.len) != NULL);
+        CHECK("each quirk is in the list",
+              memmem(help.at, help.len, sim_quirks[i].name.at, sim_quirks[i].name.len) != NULL);
     CHECK("the help is whole", !help.failed && memmem(help.at, help.len, "--insecure", 10) != NULL);
     buf_release(&help);
     check_urls();

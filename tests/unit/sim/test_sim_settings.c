@@ -2,6 +2,7 @@
 #include "check.h"
 #include "sim/settings.h"
 
+/* clang-format off */
 static const struct {
     const char *row, *key, *value;
     enum setting_outcome want;
@@ -25,6 +26,7 @@ static const struct {
     {"what needs a reset is stored",   "WebSocketPingInterval",    "10",    SETTING_REBOOT,   "10"},
     {"no such key",                    "Frobnicate",               "1",     SETTING_UNKNOWN,  NULL},
 };
+/* clang-format on */
 
 int main(void)
 {
@@ -52,7 +54,8 @@ int main(void)
         CHECK("every key has a text", text.at != NULL);
         CHECK("every key is found by its name", settings_find(settings_key(i)) == i);
         enum setting_outcome same = settings_change(&s, settings_key(i), text);
-        CHECK("every value that can be written may be written as it is", settings_is_readonly(i) == (same == SETTING_REJECTED));
+        CHECK("every value that can be written may be written as it is",
+              settings_is_readonly(i) == (same == SETTING_REJECTED));
     }
     arena_release(&a);
     return CHECK_REPORT();

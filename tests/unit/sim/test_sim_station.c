@@ -1,5 +1,5 @@
-/* A simulated station against a scripted server: no socket, no clock. All pairs of phase and input; registration; a session;
- * what is kept while nobody answers; what the server asks for. */
+/* A simulated station against a scripted server: no socket, no clock. All pairs of phase and input; registration; a
+ * session; what is kept while nobody answers; what the server asks for. */
 #include "check.h"
 #include "sim/station_private.h"
 #include <string.h>
@@ -113,6 +113,7 @@ static void open_and_boot(struct sim_station *s)
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 #define NO -1
+/* clang-format off */
 static const int8_t wanted[SIM_PHASE_COUNT][SIM_INPUT_COUNT] = {
     /*                    PLUG           CARD             REMOTE         ACCEPTED      DENIED         FILLED       STOP         UNPLUG    DISABLE       ENABLE */
     [SIM_FREE]        = {SIM_PREPARING, NO,              SIM_PREPARING, NO,           NO,            NO,          NO,          NO,       SIM_DISABLED, NO},
@@ -123,6 +124,7 @@ static const int8_t wanted[SIM_PHASE_COUNT][SIM_INPUT_COUNT] = {
     [SIM_LEAVING]     = {NO,            NO,              NO,            NO,           NO,            NO,          NO,          SIM_FREE, NO,           NO},
     [SIM_DISABLED]    = {NO,            NO,              NO,            NO,           NO,            NO,          NO,          NO,       NO,           SIM_FREE},
 };
+/* clang-format on */
 /* How a connector comes to each phase. */
 static const struct {
     enum sim_input inputs[5];
@@ -178,7 +180,8 @@ static void check_registration(void)
     ask(s, "RemoteStartTransaction", "{\"idTag\":\"A\"}");
     CHECK("a pending one starts nothing", strstr(said.frames[2], "Rejected") != NULL);
     ask(s, "TriggerMessage", "{\"requestedMessage\":\"StatusNotification\",\"connectorId\":1}");
-    CHECK("but says what is triggered, the answer first", strstr(said.frames[3], "Accepted") != NULL && said_last("StatusNotification"));
+    CHECK("but says what is triggered, the answer first",
+          strstr(said.frames[3], "Accepted") != NULL && said_last("StatusNotification"));
     done(s);
 }
 
@@ -202,7 +205,8 @@ static void check_boot_failures(void)
     CHECK("once", said.connects == 2);
     for (int i = 0; i < 10; i++)
         sim_station_on_close(s, now);
-    CHECK("later and later, but not for ever", sim_station_due_ms(s) - now.ms >= 32000 && sim_station_due_ms(s) - now.ms <= 96000);
+    CHECK("later and later, but not for ever",
+          sim_station_due_ms(s) - now.ms >= 32000 && sim_station_due_ms(s) - now.ms <= 96000);
     done(s);
 }
 
@@ -231,10 +235,12 @@ static void start_charging(struct sim_station *s)
     struct step t = {s, &world, now};
     (void)connector_apply(&t, &s->connectors[0], SIM_PLUG);
     pass(s, 0);
-    CHECK("preparing is told", said_last("StatusNotification") && strstr(said.frames[said.count - 1], "Preparing") != NULL);
+    CHECK("preparing is told",
+          said_last("StatusNotification") && strstr(said.frames[said.count - 1], "Preparing") != NULL);
     give(s, "{}");
     pass(s, 5000);
-    CHECK("the card is asked about", said_last("Authorize") && strstr(said.frames[said.count - 1], "SIM-TAG-01") != NULL);
+    CHECK("the card is asked about",
+          said_last("Authorize") && strstr(said.frames[said.count - 1], "SIM-TAG-01") != NULL);
     give(s, "{\"idTagInfo\":{\"status\":\"Accepted\"}}");
     CHECK("the transaction starts", said_last("StartTransaction"));
 }
@@ -246,16 +252,19 @@ static void check_session(void)
     s->connectors[1].next_at_ms = SIM_NEVER;
     start_charging(s);
     give(s, "{\"idTagInfo\":{\"status\":\"Accepted\"},\"transactionId\":4711}");
-    CHECK("then it charges", said_last("StatusNotification") && strstr(said.frames[said.count - 1], "\"Charging\"") != NULL);
+    CHECK("then it charges",
+          said_last("StatusNotification") && strstr(said.frames[said.count - 1], "\"Charging\"") != NULL);
     give(s, "{}");
     int64_t energy_wh = 0;
     for (int i = 0; i < 3; i++) {
         pass(s, 60000);
         struct meter_values_req m;
         CHECK("a sample a minute", said_last("MeterValues"));
-        CHECK("valid to the letter", schema_read(&meter_values_req_message, last().payload, STRICT, &memory, &m, NULL) == OK);
+        CHECK("valid to the letter",
+              schema_read(&meter_values_req_message, last().payload, STRICT, &memory, &m, NULL) == OK);
         int64_t wh = 0;
-        CHECK("with the energy first", str_to_int(m.meter_value.at[0].sampled_value.at[0].value, &wh) == OK && wh > energy_wh);
+        CHECK("with the energy first",
+              str_to_int(m.meter_value.at[0].sampled_value.at[0].value, &wh) == OK && wh > energy_wh);
         CHECK("and its transaction", m.transaction_id.value == 4711);
         energy_wh = wh;
         give(s, "{}");
@@ -264,7 +273,8 @@ static void check_session(void)
     CHECK("another's stop is rejected", strstr(said.frames[said.count - 1], "Rejected") != NULL);
     size_t before = said.count;
     ask(s, "RemoteStopTransaction", "{\"transactionId\":4711}");
-    CHECK("its own is accepted, then done", strstr(said.frames[before], "Accepted") != NULL && said_last("StopTransaction"));
+    CHECK("its own is accepted, then done",
+          strstr(said.frames[before], "Accepted") != NULL && said_last("StopTransaction"));
     CHECK("for the reason", strstr(said.frames[said.count - 1], "\"reason\":\"Remote\"") != NULL);
     CHECK("and nobody's card", strstr(said.frames[said.count - 1], "idTag") == NULL);
     give(s, "{}");
@@ -308,8 +318,8 @@ static void check_repeats(void)
     pass(s, 0);
     sim_station_on_open(s, now);
     give(s, "{\"status\":\"Accepted\",\"currentTime\":\"2026-03-01T09:00:00Z\",\"interval\":600}");
-    CHECK("a lost connection is no try more: the start comes after the boot", said_last("StartTransaction") &&
-                                                                                   tx_queue_first(&s->queue)->sends == 2);
+    CHECK("a lost connection is no try more: the start comes after the boot",
+          said_last("StartTransaction") && tx_queue_first(&s->queue)->sends == 2);
     give_error(s);
     for (int i = 0; i < 8 && s->is_calling; i++)
         give(s, "{}");
@@ -320,8 +330,8 @@ static void check_repeats(void)
     for (int i = 0; i < 8 && s->is_calling; i++)
         give(s, "{}");
     pass(s, 60000);
-    CHECK("the session goes on without an id", said_last("MeterValues") &&
-                                                   strstr(said.frames[said.count - 1], "\"transactionId\":-1") != NULL);
+    CHECK("the session goes on without an id",
+          said_last("MeterValues") && strstr(said.frames[said.count - 1], "\"transactionId\":-1") != NULL);
     done(s);
 }
 
@@ -345,7 +355,8 @@ static void check_offline(void)
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         CHECK("and told in order", said_last(order[i]));
         if (i > 0)
-            CHECK("with the id that came meanwhile", strstr(said.frames[said.count - 1], "\"transactionId\":9") != NULL);
+            CHECK("with the id that came meanwhile",
+                  strstr(said.frames[said.count - 1], "\"transactionId\":9") != NULL);
         give(s, i == 0 ? "{\"idTagInfo\":{\"status\":\"Accepted\"},\"transactionId\":9}" : "{}");
     }
     CHECK("then the present status", said_last("StatusNotification"));
@@ -354,6 +365,7 @@ static void check_offline(void)
 
 /* ---- Commands ---------------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct {
     const char *row, *action, *payload, *want;
 } command_rows[] = {
@@ -379,6 +391,7 @@ static const struct {
     {"a trigger of no connector",   "TriggerMessage",      "{\"requestedMessage\":\"MeterValues\",\"connectorId\":9}", "Rejected"},
     {"a trigger of samples",        "TriggerMessage",      "{\"requestedMessage\":\"MeterValues\",\"connectorId\":2}", "Accepted"},
 };
+/* clang-format on */
 
 static void check_commands(void)
 {
@@ -402,7 +415,8 @@ static void check_resets(void)
     give(s, "{\"idTagInfo\":{\"status\":\"Accepted\"},\"transactionId\":8}");
     give(s, "{}");
     ask(s, "Reset", "{\"type\":\"Soft\"}");
-    CHECK("a soft reset ends what runs", said_last("StopTransaction") && strstr(said.frames[said.count - 1], "SoftReset") != NULL);
+    CHECK("a soft reset ends what runs",
+          said_last("StopTransaction") && strstr(said.frames[said.count - 1], "SoftReset") != NULL);
     give(s, "{}");
     give(s, "{}");
     pass(s, 2000);
@@ -425,8 +439,8 @@ static void check_remote_and_availability(void)
         pass(s, 4000);
         give(s, said_last("Authorize") ? "{\"idTagInfo\":{\"status\":\"Accepted\"}}" : "{}");
     }
-    CHECK("a remote start begins with the server's card", said_last("StartTransaction") &&
-                                                              strstr(said.frames[said.count - 1], "REMOTE-1") != NULL);
+    CHECK("a remote start begins with the server's card",
+          said_last("StartTransaction") && strstr(said.frames[said.count - 1], "REMOTE-1") != NULL);
     size_t before = said.count;
     ask(s, "ChangeAvailability", "{\"connectorId\":2,\"type\":\"Inoperative\"}");
     CHECK("out of service waits for the session", strstr(said.frames[before], "Scheduled") != NULL);
