@@ -369,7 +369,9 @@ bool json_skip(struct json *j)
         return false;
     while (j->depth > outside) {
         bool has_next = j->next_after == NEXT_ITEM ? json_next_item(j) : next_raw_key(j, &key);
-        if (has_next)
+        if (has_next && j->at < j->end && *j->at == '"')
+            (void)get_string(j, &key); /* what most values are, with no blank before it */
+        else if (has_next)
             (void)step_in(j);
         if (j->error != OK)
             return false;
