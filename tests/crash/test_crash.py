@@ -24,6 +24,7 @@ THINK_S = float(os.environ.get("CRASH_THINK_MS", "80")) / 1000
 LEG_ROUNDS = 250
 LIFE_S = (0.1, 1.9)          # of a server, from ready to the kill
 EARLY_KILLS = 0.15           # killed while it starts or recovers
+GRACEFUL = 0.08              # asked to stop instead, under the same load
 EARLY_S = 0.2
 SETTLE_S = 60
 COMMANDS_A_SECOND = 25
@@ -132,6 +133,9 @@ class Leg:
                 await asyncio.sleep(min(left, 0.1))
                 left -= 0.1
                 self.world.disturb()
+            if self.rng.random() < GRACEFUL:
+                await self.stop_under_load()
+                return True
         check("the server lives until it is killed", self.server.process.poll() is None, (self.server.process.poll(), self.server.log()))
         self.journal.add("kill")
         self.server.kill()
@@ -164,6 +168,13 @@ class Leg:
         if self.server.process.poll() is None:
             code, took = await asyncio.get_running_loop().run_in_executor(None, self.server.stop)
             check("the server stops when asked", code == 0 and took < STOP_S, (code, took, self.server.log()))
+
+    async def stop_under_load(self):
+        self.world.closes.clear()
+        await self.stop()
+        await asyncio.sleep(0.05)
+        check("a server that stops closes its stations with 1001, those that were replaced with 4001",
+              self.world.closes[1001] > 0 and set(self.world.closes) <= {1001, 4001}, dict(self.world.closes))
 
     async def kills(self):
         """False: it cannot go on."""
