@@ -105,7 +105,7 @@ size_t station_open_count(const struct station *s)
 
 struct transaction *station_started_by(struct station *s, uint64_t start_key)
 {
-#ifdef DEFECT_NO_DEDUP /* planted: a repeat is taken for news */
+#if defined DEFECT_NO_DEDUP || defined DEFECT_START_REPEATED /* planted: a repeat is taken for news */
     return NULL;
 #endif
     for (size_t i = s->transaction_count; i-- > 0;)
@@ -157,6 +157,9 @@ uint64_t transaction_start_key(const struct transaction_start *s)
     } content = {s->connector_id, s->meter_start_wh, s->timestamp.us, {0}};
     size_t len = tag_key(s->id_tag, text);
     memcpy(content.tag, text, len);
+#ifdef DEFECT_START_WITHOUT_TIME /* planted: two starts with one reading are one */
+    content.timestamp = 0;
+#endif
     uint64_t key = siphash(content_hash_key, (struct bytes){(const uint8_t *)&content, sizeof content});
     return key == 0 ? 1 : key;
 }
@@ -187,7 +190,7 @@ void station_remember(struct station *s, uint64_t message_key, struct str answer
 
 bool station_meter_is_repeat(const struct station *s, uint64_t content_key)
 {
-#ifdef DEFECT_NO_DEDUP
+#if defined DEFECT_NO_DEDUP || defined DEFECT_READING_REPEATED
     return false;
 #endif
     for (size_t i = 0; i < STATION_METERS_MAX; i++)

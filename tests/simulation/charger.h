@@ -4,6 +4,8 @@
 #define SIMULATION_CHARGER_H
 #include "simulation/oracle.h"
 
+#define ROOM_LEAST 24 /* in the queue, for what must go in: stops at a loss of power, statuses */
+
 static struct instant charger_time(struct world *w, struct charger *c)
 {
     struct instant t = instant_add(w->now, c->skew);
@@ -37,7 +39,7 @@ static void queue_status(struct charger *c, int connector, const char *status)
 
 static bool has_room(const struct charger *c)
 {
-    return c->queue_count + 6 <= QUEUE_MAX;
+    return c->queue_count + ROOM_LEAST <= QUEUE_MAX;
 }
 
 static void charger_stop(struct world *w, size_t station, size_t session, struct instant at)
@@ -56,7 +58,8 @@ static void charger_stop(struct world *w, size_t station, size_t session, struct
 static void queue_stop(struct charger *c, size_t session)
 {
     const struct session *s = &c->sessions[session];
-    (void)charger_queue(c, (struct saying){.kind = STOP, .session = session, .connector = s->connector, .wh = s->stop_wh, .at = s->stopped}, false);
+    struct saying stop = {.kind = STOP, .session = session, .connector = s->connector, .wh = s->stop_wh, .at = s->stopped};
+    check(charger_queue(c, stop, false) != NULL);
 }
 
 static void charger_start(struct world *w, size_t station, int connector)
@@ -70,6 +73,9 @@ static void charger_start(struct world *w, size_t station, int connector)
     say(w, "charger %zu begins session %zu on connector %d at %lld Wh", station, n, connector, (long long)c->sessions[n].start_wh);
     (void)charger_queue(c, (struct saying){.kind = START, .session = n, .connector = connector, .wh = c->sessions[n].start_wh,
                                             .at = c->sessions[n].started}, false);
+    if (c->late != SESSIONS_MAX && dice_chance(&w->dice, 500))
+        (void)charger_queue(c, (struct saying){.kind = METER, .session = c->late, .connector = c->sessions[c->late].connector,
+                                               .wh = c->sessions[c->late].stop_wh, .at = c->sessions[c->late].stopped}, false);
     if (c->late != SESSIONS_MAX)
         queue_stop(c, c->late);
     c->late = SESSIONS_MAX;
@@ -188,7 +194,7 @@ static void charger_turn_round(struct charger *c)
 {
     for (size_t i = 0; i < c->queue_count; i++)
         for (size_t n = i + 1; n < c->queue_count && c->queue[i].kind == START; n++)
-            if (c->queue[n].kind == STOP && c->queue[n].session == c->queue[i].session) {
+            if (c->queue[n].kind == STOP && c->queue[n].session == c->queue[i].session && c->queue[i].connector == 1) {
                 struct saying start = c->queue[i];
                 c->queue[i] = c->queue[n];
                 c->queue[n] = start;
@@ -272,12 +278,16 @@ static void charger_read(struct world *w, size_t station)
         c->status[m.connector] = is_newest ? m.status : NULL;
     }
     c->last = m;
+    if (m.kind == STOP && m.named == 0 && dice_chance(&w->dice, 300))
+        c->old_stop = m;
 }
 
 /* Again, although it was answered: a network or a charger that doubles. */
 static void charger_repeat(struct world *w, size_t station)
 {
     struct charger *c = &w->chargers[station];
+    if (c->old_stop.kind == STOP && dice_chance(&w->dice, 300))
+        c->last = c->old_stop;
     if (c->last.kind != START && c->last.kind != METER && c->last.kind != STOP)
         return;
     c->last.is_again = true;
@@ -292,7 +302,7 @@ static void charger_turn(struct world *w, size_t station)
 {
     struct charger *c = &w->chargers[station];
     struct connection *own = &w->connections[station][0];
-    if (!w->is_calm && c->is_powered && dice_chance(&w->dice, 8))
+    if (!w->is_calm && c->is_powered && dice_chance(&w->dice, 12))
         charger_power_off(w, station);
     else if (!c->is_powered && (w->is_calm || dice_chance(&w->dice, 300)))
         charger_power_on(w, station);

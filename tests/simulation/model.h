@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #define SESSIONS_MAX 24
-#define QUEUE_MAX    24
+#define QUEUE_MAX    48
 #define FIFO_MAX     4
 #define HELD_MAX     64
 #define TEXT_MAX     320
@@ -61,7 +61,7 @@ struct charger {
     const char *status[CONNECTORS_MAX]; /* acknowledged last, while nothing newer was sent; NULL: none */
     struct session sessions[SESSIONS_MAX];
     size_t session_count, queue_count;
-    struct saying queue[QUEUE_MAX], last; /* last: answered; BEAT: none */
+    struct saying queue[QUEUE_MAX], last, old_stop; /* last, and one further back: answered; BEAT: none */
     uint64_t next_id, power_cycles;
 };
 
@@ -90,6 +90,20 @@ struct fact {
     uint64_t key;
 };
 
+/* What must come about now and then, or the seeds show nothing: counted over all of them. */
+#define REACHED(X)                                                                                                     \
+    X(KILLED_UNWRITTEN, "killed with events that were not on the disk") X(REFUSED, "the disk refused with answers held")          \
+    X(REPEATED, "a repeat was answered") X(FROM_OLD_CONNECTION, "something came by a superseded connection")                     \
+    X(DROPPED, "a station was dropped from memory") X(STOP_CAME_FIRST, "a stop waited for its start")                            \
+    X(INFERRED, "a stop without an id was matched") X(SUPERSEDED_STOPPED, "a superseded transaction was stopped")               \
+    X(LATE_READING, "a reading came after the end") X(FOREIGN, "another's transaction was named")                                \
+    X(CLOCK_CORRECTED, "a clock was not believed") X(RAN_BACK, "a meter ran backwards") X(BY_OPERATOR, "an operator ended one")
+enum reached {
+#define AS_CONSTANT(name, words) REACHED_##name,
+    REACHED(AS_CONSTANT) REACHED_COUNT
+#undef AS_CONSTANT
+};
+
 struct world {
     uint64_t seed;
     struct dice dice;
@@ -97,6 +111,7 @@ struct world {
     struct span server_skew; /* the server's clock may jump; its chargers' have skews of their own */
     bool tells_story, is_calm; /* calm: no more faults */
     char failure[256];         /* what was broken; "" nothing */
+    unsigned *reached;         /* REACHED_COUNT of them */
     unsigned steps;
 
     struct disk disk;

@@ -115,6 +115,28 @@ static void oracle_quarantined(struct world *w, size_t station, const struct eve
         broken(w, "charger %zu does all right, and was quarantined: %.*s", station, STR_ARG(p->reason));
 }
 
+/* What came about, as the log says it. */
+static void oracle_count(struct world *w, const struct event *e)
+{
+    static const struct {
+        enum reached reached;
+        enum event_type type;
+        struct str word;
+    } rows[] = {
+        {REACHED_STOP_CAME_FIRST, EVENT_TRANSACTION_STOPPED, {"stop_came_first", 15}},
+        {REACHED_INFERRED, EVENT_TRANSACTION_STOPPED, {"inferred", 8}},
+        {REACHED_SUPERSEDED_STOPPED, EVENT_TRANSACTION_STOPPED, {"stopped_after_superseded", 24}},
+        {REACHED_RAN_BACK, EVENT_TRANSACTION_STOPPED, {"meter_backwards", 15}},
+        {REACHED_BY_OPERATOR, EVENT_TRANSACTION_STOPPED, {"closed_by_operator", 18}},
+        {REACHED_LATE_READING, EVENT_TRANSACTION_METER, {"after_stop", 10}},
+        {REACHED_CLOCK_CORRECTED, EVENT_TRANSACTION_STARTED, {"clock_corrected", 15}},
+        {REACHED_FOREIGN, EVENT_QUARANTINED, {"foreign_transaction", 19}},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].type == e->type && memmem(e->payload.at, e->payload.len, rows[i].word.at, rows[i].word.len) != NULL)
+            w->reached[rows[i].reached]++;
+}
+
 static void oracle_record(struct world *w, const struct record *r)
 {
     const struct event *e = &r->event;
@@ -123,6 +145,7 @@ static void oracle_record(struct world *w, const struct record *r)
     const void *p = arena_take(&w->oracle_arena, event_kinds[e->type].payload->size + 1);
     if (event_read_payload(e, &w->oracle_arena, (void *)(uintptr_t)p, NULL) != OK)
         broken(w, "event %llu cannot be read", (unsigned long long)e->position);
+    oracle_count(w, e);
     if (event_kinds[e->type].is_published && e->sequence != ++w->sequences[station])
         broken(w, "charger %zu: sequence %llu after %llu (5)", station, (unsigned long long)e->sequence,
                (unsigned long long)w->sequences[station] - 1);

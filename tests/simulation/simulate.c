@@ -13,9 +13,9 @@ static bool take_number(const char *text, uint64_t *out)
 
 int main(int argc, char **argv)
 {
-    uint64_t seeds = 1, from = 1, hash;
+    static struct outcome outcome;
+    uint64_t seeds = 1, from = 1;
     bool tells_story = false, is_good = true;
-    char failure[256];
     for (int i = 1; i < argc && is_good; i++) {
         if (strcmp(argv[i], "--seeds") == 0)
             is_good = take_number(argv[++i], &seeds);
@@ -31,8 +31,8 @@ int main(int argc, char **argv)
         return 2;
     }
     for (uint64_t seed = from; seed < from + seeds; seed++)
-        if (!world_run(seed, tells_story, failure, &hash)) {
-            (void)printf("seed %llu: %s\n", (unsigned long long)seed, failure);
+        if (!world_run(seed, tells_story, &outcome)) {
+            (void)printf("seed %llu: %s\n", (unsigned long long)seed, outcome.failure);
             return 1;
         }
     (void)printf("%llu seeds from %llu: nothing broke\n", (unsigned long long)seeds, (unsigned long long)from);

@@ -47,6 +47,8 @@ static void server_commit(struct world *w)
 {
     if (disk_commit(&w->disk))
         oracle_read_log(w);
+    else
+        w->reached[REACHED_REFUSED] += w->held_count > 0;
     server_flush(w);
 }
 
@@ -162,6 +164,7 @@ static void server_decide(struct world *w, struct connection *c, struct str text
     buf_clear(&w->text);
     ocpp_call_decide(&in, &call, &known, &w->arena, &w->text, &d);
     server_append(w, station, &d, generation);
+    w->reached[REACHED_REPEATED] += d.is_repeat;
     bool is_of_log = d.event_count > 0 || d.is_repeat;
     server_hold(w, station, generation, is_of_log ? w->stations[station].position : w->disk.committed, d.answer);
     fifo_drop(&c->to_server);
@@ -176,6 +179,7 @@ static void server_take(struct world *w, struct connection *c)
 #ifndef DEFECT_SIM_OLD_CONNECTION /* planted: what comes by a connection that was superseded is taken */
     if (c->generation != w->stations[c->station].generation) {
         fifo_drop(&c->to_server);
+        w->reached[REACHED_FROM_OLD_CONNECTION]++;
         return;
     }
 #endif
@@ -210,6 +214,7 @@ static void server_start(struct world *w)
 static void server_crash(struct world *w)
 {
     say(w, "the server is killed; %zu events were not on the disk", w->disk.count - w->disk.committed);
+    w->reached[REACHED_KILLED_UNWRITTEN] += w->disk.count > w->disk.committed;
     disk_crash(&w->disk);
     server_forget(w);
     w->is_up = false;
@@ -227,6 +232,7 @@ static void server_sweep(struct world *w, size_t station)
         return;
     station_release(&w->stations[station]);
     w->is_loaded[station] = false;
+    w->reached[REACHED_DROPPED]++;
     say(w, "charger %zu is dropped from memory", station);
 }
 
@@ -332,13 +338,13 @@ static void world_init(struct world *w, uint64_t seed, bool tells_story)
     buf_init(&w->text, (size_t)1 << 20);
     for (size_t i = 0; i < w->station_count; i++) {
         struct charger *c = &w->chargers[i];
-        *c = (struct charger){.traits = traits_of(&w->dice), .late = SESSIONS_MAX, .last = {.kind = BEAT}, .next_id = 1};
-        c->connectors = (c->traits & TURNS_ROUND) != 0 ? 1 : 1 + (int)dice_below(&w->dice, CONNECTORS_MAX - 2);
+        *c = (struct charger){.traits = traits_of(&w->dice), .late = SESSIONS_MAX, .last = {.kind = BEAT}, .old_stop = {.kind = BEAT}, .next_id = 1};
+        c->connectors = (c->traits & TURNS_ROUND) != 0 && (c->traits & HAS_NO_METER) != 0 ? 1 : 1 + (int)dice_below(&w->dice, CONNECTORS_MAX - 2);
         (void)snprintf(c->tag, sizeof c->tag, "TAG%zu", i);
         c->skew = SPAN_MS((int64_t)dice_below(&w->dice, 60000) - 30000);
         for (int n = 0; n < CONNECTORS_MAX; n++) {
             c->active[n] = SESSIONS_MAX;
-            c->meter_wh[n] = (int64_t)dice_below(&w->dice, 1000);
+            c->meter_wh[n] = (int64_t)dice_below(&w->dice, 1000) + 1000000 * (n > 1); /* so that a reading tells the connector */
         }
         w->connections[i][0].station = w->connections[i][1].station = i;
         say(w, "charger %zu: traits %#x, %d connectors", i, c->traits, c->connectors);
@@ -369,11 +375,18 @@ static void world_calm(struct world *w)
     }
 }
 
-/* Runs a seed. False: something broke, and failure (256 bytes) says what. *hash is of all that it came to. */
-static bool world_run(uint64_t seed, bool tells_story, char failure[256], uint64_t *hash)
+/* Runs a seed. False: something broke, and failure says what. hash is of all that it came to; reached adds up. */
+struct outcome {
+    char failure[sizeof((struct world *)NULL)->failure];
+    uint64_t hash;
+    unsigned reached[REACHED_COUNT];
+};
+
+static bool world_run(uint64_t seed, bool tells_story, struct outcome *o)
 {
     static struct world w;
     world_init(&w, seed, tells_story);
+    w.reached = o->reached;
     server_start(&w);
     for (; w.steps < STEPS_WILD && w.failure[0] == 0; w.steps++)
         world_step(&w);
@@ -389,9 +402,9 @@ static bool world_run(uint64_t seed, bool tells_story, char failure[256], uint64
         broken(&w, "not drained after %u steps (8)", w.steps);
     if (w.failure[0] == 0)
         oracle_end(&w);
-    *hash = w.disk.hash;
-    memcpy(failure, w.failure, sizeof w.failure);
+    o->hash = w.disk.hash;
+    memcpy(o->failure, w.failure, sizeof w.failure);
     world_release(&w);
-    return failure[0] == 0;
+    return o->failure[0] == 0;
 }
 #endif
