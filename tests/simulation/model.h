@@ -52,7 +52,7 @@ struct saying {
 struct charger {
     unsigned traits;
     int connectors;
-    char tag[8];
+    char tag[24];
     bool is_powered, is_accepted, is_waiting; /* a boot was accepted since power-on; a call is not answered */
     struct span skew;
     struct instant powered_at;

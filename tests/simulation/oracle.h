@@ -99,8 +99,8 @@ static void oracle_reading(struct world *w, size_t station, const struct event *
         return;
     if (e->type == EVENT_TRANSACTION_METER && (session_of_id(w, id_of(p->transaction_id), &owner) == NULL || owner != station))
         broken(w, "charger %zu: a reading of transaction %.*s, which is charger %zu's (4)", station, STR_ARG(p->transaction_id), owner);
-    if (e->type == EVENT_TRANSACTION_METER && oracle_has(w, METER, station, key))
-        broken(w, "charger %zu: a reading of transaction %.*s twice (2)", station, STR_ARG(p->transaction_id));
+    if (oracle_has(w, METER, station, key))
+        broken(w, "charger %zu: a reading of transaction '%.*s' twice (2)", station, STR_ARG(p->transaction_id));
     oracle_add(w, METER, station, key);
 }
 

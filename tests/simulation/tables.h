@@ -6,7 +6,7 @@
 #include "simulation/disk.h"
 
 #define STATIONS_MAX   4
-#define READINGS_KEPT  STATION_METERS_MAX
+#define CONTENTS_KEPT  STATION_METERS_MAX
 #define CONNECTORS_MAX 4
 #define WAITING_MAX    64
 
@@ -21,8 +21,8 @@ struct table_station {
     bool has_row, has_booted;
     struct connector connectors[CONNECTORS_MAX];
     size_t connector_count;
-    uint64_t readings[READINGS_KEPT]; /* the newest, a ring */
-    size_t reading_count;
+    uint64_t contents[CONTENTS_KEPT]; /* of readings and of what is in quarantine: the newest, a ring */
+    size_t content_count;
     struct orphan waiting[WAITING_MAX];
     size_t waiting_count, waiting_most; /* most at a time */
 };
@@ -102,12 +102,16 @@ static void table_started(struct tables *t, size_t station, const struct event *
         t->last_number = new.number;
 }
 
-static void table_reading(struct tables *t, struct table_station *s, const struct event *e, const struct ev_meter_values *p)
+static void table_content(struct tables *t, struct table_station *s, const struct event *e)
 {
     struct ocpp_frame frame;
-    struct table_transaction *of = tables_find(t, id_of(p->transaction_id));
     if (e->frame.at != NULL && ocpp_frame_read(e->frame, &t->arena, &frame, NULL) == OK)
-        s->readings[s->reading_count++ % READINGS_KEPT] = ocpp_meter_key(frame.payload);
+        s->contents[s->content_count++ % CONTENTS_KEPT] = ocpp_meter_key(frame.payload);
+}
+
+static void table_reading(struct tables *t, const struct ev_meter_values *p)
+{
+    struct table_transaction *of = tables_find(t, id_of(p->transaction_id));
     if (of != NULL && !has_flag(p->flags, STR("inferred")))
         of->t.is_confirmed = true;
 }
@@ -176,13 +180,18 @@ static void tables_apply(struct tables *t, const struct event *e)
     case EVENT_TRANSACTION_STARTED:
         table_started(t, station, e, p);
         break;
+    case EVENT_METER_VALUES:
+        table_content(t, s, e);
+        break;
     case EVENT_TRANSACTION_METER:
-        table_reading(t, s, e, p);
+        table_content(t, s, e);
+        table_reading(t, p);
         break;
     case EVENT_TRANSACTION_STOPPED:
         table_stopped(t, p);
         break;
     case EVENT_QUARANTINED:
+        table_content(t, s, e);
         table_quarantined(t, s, e, p);
         break;
     case EVENT_QUARANTINE_RESOLVED:
@@ -203,7 +212,7 @@ static void tables_catch_up(struct tables *t, const struct disk *d)
 static void tables_load(const struct tables *t, size_t station, struct station *out)
 {
     const struct table_station *s = &t->stations[station];
-    size_t closed = 0, first_reading = s->reading_count > READINGS_KEPT ? s->reading_count - READINGS_KEPT : 0;
+    size_t closed = 0, first_content = s->content_count > CONTENTS_KEPT ? s->content_count - CONTENTS_KEPT : 0;
     out->registration = s->registration;
     out->generation = s->generation;
     out->sequence = s->sequence;
@@ -219,8 +228,8 @@ static void tables_load(const struct tables *t, size_t station, struct station *
         if (t->transactions[i].t.state == TRANSACTION_OPEN || closed-- <= STATION_CLOSED_MAX)
             check(station_add_transaction(out, &t->transactions[i].t) != NULL);
     }
-    for (size_t i = first_reading; i < s->reading_count; i++)
-        station_remember_meter(out, s->readings[i % READINGS_KEPT]);
+    for (size_t i = first_content; i < s->content_count; i++)
+        station_remember_meter(out, s->contents[i % CONTENTS_KEPT]);
     for (size_t i = 0; i < s->waiting_count; i++)
         if (s->waiting[i].is_set)
             station_add_orphan(out, &s->waiting[i]);
