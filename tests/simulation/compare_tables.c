@@ -1,5 +1,6 @@
-/* compare-tables [SEEDS]: the real consumer "stations" on SQLite beside the simulation's own tables. Of each seed the committed log is
- * given to both; what each makes of it, loaded into the memory of a station, must be the same, and so what is looked up. */
+/* compare-tables [SEEDS]: the real consumer "stations" on SQLite beside the simulation's own tables. Of each seed the
+ * committed log is given to both; what each makes of it, loaded into the memory of a station, must be the same, and so
+ * what is looked up. */
 #include "simulation/world.h"
 
 #include "services/stations/stations.h"
@@ -17,8 +18,9 @@ static void fill(struct world *w)
     struct fault why = {0};
     stations_consumer(s, &c);
     check(db_begin(db) == OK);
-    static const char *const all[] = {"DELETE FROM charge_points", "DELETE FROM connectors", "DELETE FROM transactions",
-                                      "DELETE FROM transaction_readings", "DELETE FROM quarantine", "DELETE FROM server_facts"};
+    static const char *const all[] = {"DELETE FROM charge_points", "DELETE FROM connectors",
+                                      "DELETE FROM transactions",  "DELETE FROM transaction_readings",
+                                      "DELETE FROM quarantine",    "DELETE FROM server_facts"};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         check(db_run(db, all[i], NULL, 0) == OK);
     for (size_t i = 0; i < w->disk.committed; i++)
@@ -33,16 +35,19 @@ static void fill(struct world *w)
 static void compare_transactions(struct world *w, size_t station, struct station *ours, const struct station *theirs)
 {
     if (station_open_count(ours) != station_open_count(theirs))
-        broken(w, "charger %zu: %zu open transactions, by the tables %zu", station, station_open_count(ours), station_open_count(theirs));
+        broken(w, "charger %zu: %zu open transactions, by the tables %zu", station, station_open_count(ours),
+               station_open_count(theirs));
     for (size_t i = 0; i < theirs->transaction_count; i++) {
         const struct transaction *b = &theirs->transactions[i], *a = station_transaction(ours, b->id);
         if (a == NULL || a->number != b->number || a->state != b->state || a->is_superseded != b->is_superseded)
             broken(w, "charger %zu: transaction %u is not in the same state by the tables", station, b->id);
         else if (a->start_key != b->start_key || a->stop_key != b->stop_key || a->meter_start_wh != b->meter_start_wh ||
-                 a->first_verdict != b->first_verdict || a->connector_id != b->connector_id || strcmp(a->id_tag, b->id_tag) != 0)
+                 a->first_verdict != b->first_verdict || a->connector_id != b->connector_id ||
+                 strcmp(a->id_tag, b->id_tag) != 0)
             broken(w, "charger %zu: transaction %u is another by the tables", station, a->id);
         else if (a->state == TRANSACTION_OPEN && a->is_confirmed != b->is_confirmed)
-            broken(w, "charger %zu: transaction %u is known to the charger: %d, by the tables %d", station, a->id, a->is_confirmed, b->is_confirmed);
+            broken(w, "charger %zu: transaction %u is known to the charger: %d, by the tables %d", station, a->id,
+                   a->is_confirmed, b->is_confirmed);
     }
 }
 
@@ -71,20 +76,23 @@ static void compare_station(struct world *w, size_t station)
     station_init(&theirs, str_of(id));
     tables_load(&w->tables, station, &ours);
     check(stations_load(db, str_of(id), &theirs) == OK);
-    if (ours.registration != theirs.registration || ours.generation != theirs.generation || ours.sequence != theirs.sequence ||
-        ours.has_booted != theirs.has_booted)
+    if (ours.registration != theirs.registration || ours.generation != theirs.generation ||
+        ours.sequence != theirs.sequence || ours.has_booted != theirs.has_booted)
         broken(w, "charger %zu: its row is another by the tables", station);
     for (size_t i = 0; i < ours.connector_count; i++) {
         const struct connector *c = station_connector_find(&theirs, ours.connectors[i].id);
-        if (c == NULL || strcmp(c->status, ours.connectors[i].status) != 0 || c->since.us != ours.connectors[i].since.us)
+        if (c == NULL || strcmp(c->status, ours.connectors[i].status) != 0 ||
+            c->since.us != ours.connectors[i].since.us)
             broken(w, "charger %zu: connector %d is another by the tables", station, ours.connectors[i].id);
     }
     compare_transactions(w, station, &ours, &theirs);
     compare_waiting(w, station, &ours, &theirs);
     for (size_t i = 0; i < CONTENTS_KEPT && i < t->content_count; i++) {
-        for (size_t n = t->content_count > CONTENTS_KEPT ? t->content_count - CONTENTS_KEPT + i : i; n < t->content_count; n++)
+        for (size_t n = t->content_count > CONTENTS_KEPT ? t->content_count - CONTENTS_KEPT + i : i;
+             n < t->content_count; n++)
             if (!station_meter_is_repeat(&theirs, t->contents[n % CONTENTS_KEPT]))
-                broken(w, "charger %zu: after %zu more, content %zu of %zu would be taken twice by the tables", station, i, n + 1, t->content_count);
+                broken(w, "charger %zu: after %zu more, content %zu of %zu would be taken twice by the tables", station,
+                       i, n + 1, t->content_count);
         if (t->content_count >= CONTENTS_KEPT)
             station_remember_meter(&theirs, i + 1); /* the oldest is the next to be forgotten */
     }
@@ -103,10 +111,12 @@ static void compare(struct world *w)
         const struct table_transaction *t = &w->tables.transactions[i];
         struct transaction found = {0};
         struct str owner = {NULL, 0};
-        if (stations_find_transaction(db, t->t.number, &a, &found, &owner) != OK || found.id != t->t.id || station_number(owner) != t->station ||
-            found.is_superseded != t->t.is_superseded || found.stop_key != t->t.stop_key)
+        if (stations_find_transaction(db, t->t.number, &a, &found, &owner) != OK || found.id != t->t.id ||
+            station_number(owner) != t->station || found.is_superseded != t->t.is_superseded ||
+            found.stop_key != t->t.stop_key)
             broken(w, "transaction %u is not found by its id in the tables", t->t.id);
-        struct transaction_start start = {t->t.connector_id, str_of(t->t.id_tag), t->t.device_started, t->t.meter_start_wh};
+        struct transaction_start start = {t->t.connector_id, str_of(t->t.id_tag), t->t.device_started,
+                                          t->t.meter_start_wh};
         char id[] = "CP-0";
         id[3] = (char)('0' + t->station);
         if (stations_find_start(db, str_of(id), &start, &found) != OK || found.id != t->t.id)
@@ -128,7 +138,8 @@ int main(int argc, char **argv)
         return 2;
     check(mkdtemp(dir) != NULL);
     (void)snprintf(path, sizeof path, "%s/db", dir);
-    check(db_open(path, DB_WRITER, &db, &why) == OK && db_migrate(db, stations_migrations, stations_migration_count, &why) == OK);
+    check(db_open(path, DB_WRITER, &db, &why) == OK &&
+          db_migrate(db, stations_migrations, stations_migration_count, &why) == OK);
     check(db_set_durable(db, false) == OK);
     for (int64_t seed = 1; seed <= seeds; seed++)
         if (!world_run((uint64_t)seed, false, &outcome)) {

@@ -1,5 +1,6 @@
-/* What the tables of stations must come to, made from committed events: written apart from services/stations, as the header of
- * device/station.h and ocpp16.md have it. From it the memory of a station is made again after a crash, and what is looked up. */
+/* What the tables of stations must come to, made from committed events: written apart from services/stations, as the
+ * header of device/station.h and ocpp16.md have it. From it the memory of a station is made again after a crash, and
+ * what is looked up. */
 #ifndef SIMULATION_TABLES_H
 #define SIMULATION_TABLES_H
 #include "proto/ocpp16/decide.h"
@@ -44,7 +45,9 @@ static size_t station_number(struct str id)
 static uint32_t id_of(struct str transaction_id)
 {
     int64_t id = 0;
-    return transaction_id.at != NULL && str_to_int(transaction_id, &id) == OK && id > 0 && id <= INT32_MAX ? (uint32_t)id : 0;
+    return transaction_id.at != NULL && str_to_int(transaction_id, &id) == OK && id > 0 && id <= INT32_MAX
+               ? (uint32_t)id
+               : 0;
 }
 
 static struct table_transaction *tables_find(struct tables *t, uint32_t id)
@@ -70,19 +73,22 @@ static void table_status(struct table_station *s, const struct ev_status_changed
         i++;
     if (i == s->connector_count) {
         check(s->connector_count < CONNECTORS_MAX);
-        s->connectors[s->connector_count++] = (struct connector){.id = (int32_t)p->connector_id.value, .since = INSTANT_NONE};
+        s->connectors[s->connector_count++] =
+            (struct connector){.id = (int32_t)p->connector_id.value, .since = INSTANT_NONE};
     }
     connector_set_status(&s->connectors[i], p->status, p->error_code, at);
 }
 
-static void table_started(struct tables *t, size_t station, const struct event *e, const struct ev_transaction_started *p)
+static void table_started(struct tables *t, size_t station, const struct event *e,
+                          const struct ev_transaction_started *p)
 {
     struct table_transaction *old = tables_find(t, id_of(p->supersedes));
     if (old != NULL && old->t.state == TRANSACTION_OPEN) {
         old->t.state = TRANSACTION_CLOSED;
         old->t.is_superseded = true;
     }
-    struct transaction_start start = {(int32_t)p->connector_id.value, p->id_tag, e->device_time, p->meter_start_wh.value};
+    struct transaction_start start = {(int32_t)p->connector_id.value, p->id_tag, e->device_time,
+                                      p->meter_start_wh.value};
     struct transaction new = {
         .id = id_of(p->transaction_id),
         .connector_id = start.connector_id,
@@ -128,7 +134,8 @@ static void table_stopped(struct tables *t, const struct ev_transaction_stopped 
     of->t.stop_key = ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at);
 }
 
-static void table_quarantined(struct tables *t, struct table_station *s, const struct event *e, const struct ev_quarantined *p)
+static void table_quarantined(struct tables *t, struct table_station *s, const struct event *e,
+                              const struct ev_quarantined *p)
 {
     struct orphan o = {.is_set = false};
     uint64_t number = permute31_back(t->id_key, id_of(p->transaction_id));
