@@ -35,7 +35,7 @@ enum registration registration_find(struct str text)
 
 void station_init(struct station *s, struct str id)
 {
-    *s = (struct station){.id = mem_new(1, id.len + 1)};
+    *s = (struct station){.id = mem_new(1, id.len + 1), .newest_start = INSTANT_NONE};
     memcpy(s->id, id.at, id.len);
 }
 
@@ -144,6 +144,8 @@ struct transaction *station_add_transaction(struct station *s, const struct tran
     if (t->state == TRANSACTION_OPEN && station_open_count(s) >= STATION_OPEN_MAX)
         return NULL;
     forget_oldest_closed(s);
+    if (instant_before(s->newest_start, t->device_started))
+        s->newest_start = t->device_started;
     s->transactions = mem_grow(s->transactions, s->transaction_count + 1u, sizeof *s->transactions);
     s->transactions[s->transaction_count] = *t;
     return &s->transactions[s->transaction_count++];
