@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #define METERS_EACH    10
-#define CONNECTING_MAX 64 /* at once: a listener's backlog is short */
+#define CONNECTING_MAX 256 /* at once: a listener's backlog is short */
 #define EVENTS_MAX     512
 #define IN_MAX         65536
 #define REST_MAX       4096
