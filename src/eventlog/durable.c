@@ -82,13 +82,13 @@ enum err durable_get(int fd, const uint8_t log_id[16], struct durable *out)
         enum err e = files_read(fd, note, sizeof note, 0, &got);
         if (e != OK)
             return e;
-        if (got < sizeof note)
+        if (got == 0)
             return ERR_UNKNOWN;
-        if (be32(note) == NOTE_MAGIC && be32(note + 48) == note_crc(log_id, note)) {
+        if (got == sizeof note && be32(note) == NOTE_MAGIC && be32(note + 48) == note_crc(log_id, note)) {
             *out = (struct durable){be64(note + 4), be64(note + 12), be64(note + 20), be64(note + 28), be64(note + 36)};
             return OK;
         }
         (void)sched_yield();
     }
-    return ERR_UNKNOWN;
+    return ERR_CORRUPT;
 }

@@ -517,7 +517,7 @@ static enum err find_end(struct eventlog *l, int64_t *newest_us, struct fault *w
     struct batch_row last;
     enum err known = durable_get(l->durable_fd, l->identity.log_id, &d);
 
-    if (known != OK && known != ERR_UNKNOWN) {
+    if (known != OK && known != ERR_UNKNOWN && known != ERR_CORRUPT) {
         fault_set(why, l->place.dir, "log.durable cannot be read: %s", strerror(errno));
         return known;
     }

@@ -113,18 +113,18 @@ static enum err check_identity(const struct log_reader *r, const struct segment 
 /* Takes in what has come to the segment since. */
 static enum err look(struct log_reader *r, struct place *p, struct fault *why)
 {
-    struct durable d;
+    struct durable d = {0}; /* of no segment: nothing is said to be durable */
 
     if (p->bound != UINT64_MAX)
         return segment_look(p->segment, NULL, p->bound, why);
     if (r->durable_fd < 0)
         r->durable_fd = durable_open_to_read(r->options.dir);
     enum err e = r->durable_fd < 0 ? ERR_UNKNOWN : durable_get(r->durable_fd, p->segment->head.identity.log_id, &d);
-    if (e != OK && e != ERR_UNKNOWN) {
+    if (e != OK && e != ERR_UNKNOWN && e != ERR_CORRUPT) {
         fault_set(why, r->options.dir, "log.durable cannot be read: %s", strerror(errno));
         return e;
     }
-    return segment_look(p->segment, e == OK ? &d : NULL, p->bound, why);
+    return segment_look(p->segment, e == ERR_UNKNOWN ? NULL : &d, p->bound, why);
 }
 
 /* Opens the segment of the list that holds, or would hold, position. ERR_UNKNOWN: position is before the oldest. ERR_CORRUPT:

@@ -439,7 +439,7 @@ static enum err step(struct segment *s, const struct view *v, struct fault *why)
         return ERR_UNKNOWN;
     if (e == OK)
         segment_accept(s, &row);
-    return e == ERR_UNKNOWN && s->end < v->size ? step_over(s, v, why) : e;
+    return e == ERR_UNKNOWN && (s->end < v->size || s->end < v->told_end) ? step_over(s, v, why) : e;
 }
 
 enum err segment_look(struct segment *s, const struct durable *d, uint64_t bound, struct fault *why)

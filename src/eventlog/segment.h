@@ -119,7 +119,7 @@ MUST_USE enum err durable_put(const struct segment_options *o, int fd, const uin
                               struct fault *why);
 /* For reading: -1: there is none. */
 int durable_open_to_read(struct str dir);
-/* ERR_UNKNOWN: it was not written whole, or is of another log: as if there were none. */
+/* ERR_UNKNOWN: nothing was written to it yet; ERR_CORRUPT: it was not written whole, or is of another log. */
 MUST_USE enum err durable_get(int fd, const uint8_t log_id[16], struct durable *out);
 
 /* ---- segment.c ---- */
