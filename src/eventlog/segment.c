@@ -347,18 +347,25 @@ void segment_reserve(struct segment *s, uint64_t limit)
 
 /* ---- looking ---- */
 
+/* A head whose neighbours are not wanted. */
+static enum err read_head_alone(struct segment *s, uint64_t at, struct batch_row *row)
+{
+    s->window_len = 0;
+    s->last_size = WINDOW_WORTH + 1;
+    return segment_read_head(s, at, row, NULL);
+}
+
 /* The marks of a segment that is still written, from its newest batch backwards. false: they do not hang together. */
 static bool take_marks(struct segment *s, const struct durable *d)
 {
     struct batch_row row;
-    uint64_t at = d->last;
 
-    if (segment_read_head(s, at, &row, NULL) != OK || batch_end(&row) != d->end ||
+    if (read_head_alone(s, d->last, &row) != OK || batch_end(&row) != d->end ||
         row.head.first + row.head.count != d->position + 1)
         return false;
     if (row.back == 0 || row.offset / MARK_SPAN != row.back / MARK_SPAN)
         add_mark(s, row.head.first, row.offset);
-    while (row.back != 0 && row.back < row.offset && segment_read_head(s, row.back, &row, NULL) == OK)
+    while (row.back != 0 && row.back < row.offset && read_head_alone(s, row.back, &row) == OK)
         add_mark(s, row.head.first, row.offset);
     bool is_whole = row.back == 0 && row.offset == SEGMENT_HEAD_SIZE && row.head.first == s->head.first;
     for (size_t i = 0, k = s->mark_count; is_whole && i + 1 < k--; i++) {
