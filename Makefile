@@ -21,16 +21,17 @@ lint: ## form, clang-tidy, cppcheck (ALL=1: of all files, not only changed ones)
 	@tools/install-deps build lint
 	@tools/lint $(if $(ALL),--all)
 
-bench: ## the figures: prints numbers, asserts nothing
+bench: ## the figures: prints numbers, writes docs/bench.md, asserts nothing (QUICK=1: a minute, writes nothing)
 	@tools/install-deps build test
-	@tools/build release
-	@for b in build/release/bench-*; do [ ! -x $$b ] || { echo "== $$b"; $$b; } || exit 1; done
+	@tools/build release chargeline load raw-echo fill-log
+	@tools/bench $(if $(QUICK),--quick --no-docs)
 
 torture: ## kill -9 under load, ROUNDS times (1000)
 	@tools/install-deps build test
 	@tools/build release
 	@for t in $(wildcard tests/crash/test_*.py); do echo "== $$t"; CRASH_ROUNDS=$${ROUNDS:-1000} CHARGELINE_BUILD=$(CURDIR)/build/release \
 	    CHARGELINE_BIN=$(CURDIR)/build/release/chargeline PYTHONPATH=tests python3 $$t || exit 1; done
+	@echo "== planted defects"; tests/crash/defects.sh
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@tools/install-deps build fuzz

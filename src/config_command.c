@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -50,9 +51,11 @@ static int explain(const struct config *c)
     struct buf text;
     buf_init(&text, EXPLAIN_SIZE_MAX);
     config_explain(c, &text);
-    bool ok = !text.failed && fwrite(text.at, 1, text.len, stdout) == text.len && fflush(stdout) == 0;
+    check(!text.failed); /* the values of a file that was taken */
+    bool ok = fwrite(text.at, 1, text.len, stdout) == text.len && fflush(stdout) == 0;
+    int error = ok || errno == EPIPE ? 0 : errno; /* a pager that was left has shown enough */
     buf_release(&text);
-    return ok ? EXIT_OK : command_fail(&config_page, EXIT_FAILED, "standard output does not take it");
+    return error == 0 ? EXIT_OK : command_fail(&config_page, EXIT_FAILED, "standard output: %s", strerror(error));
 }
 
 /* Variables that look like ours and are none: most likely a slip, but no fault. */

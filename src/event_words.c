@@ -53,6 +53,8 @@ static bool is_harmless(const uint8_t *at, size_t size)
 
 void put_shown(struct buf *out, struct str text)
 {
+    if (text.at == NULL)
+        return;
     const uint8_t *at = (const uint8_t *)text.at, *end = at + text.len;
     while (at < end) {
         size_t size = utf8_char_size(at, end);
@@ -80,6 +82,14 @@ static const struct ev_sampled_value *find_sample(const struct ev_sample_list *s
     return found;
 }
 
+static void put_after_blank(struct str text, struct buf *out)
+{
+    if (text.at == NULL)
+        return;
+    buf_put_byte(out, ' ');
+    put_shown(out, text);
+}
+
 static void put_samples(const struct ev_sample_list *samples, struct buf *out)
 {
     const char *before = "";
@@ -89,12 +99,8 @@ static void put_samples(const struct ev_sample_list *samples, struct buf *out)
             continue;
         buf_printf(out, "%s%s ", before, measurands[i].shown);
         put_shown(out, v->value);
-        buf_put_byte(out, ' ');
-        put_shown(out, v->unit);
-        if (v->phase.at != NULL) {
-            buf_put_byte(out, ' ');
-            put_shown(out, v->phase);
-        }
+        put_after_blank(v->unit, out);
+        put_after_blank(v->phase, out);
         before = ", ";
     }
     buf_printf(out, "%s%zu sample%s", before, samples->count, samples->count == 1 ? "" : "s");

@@ -193,12 +193,11 @@ static void write_api(struct buf *out)
                    api_routes[i].summary, api_routes[i].role);
         put_part("Query:", api_routes[i].query, out);
         put_part("Body:", api_routes[i].body, out);
-        if (api_routes[i].answer->field_count == 0)
-            buf_printf(out, "\nAnswer: %s\n", api_routes[i].shape);
-        else
-            buf_printf(out, "\nAnswer: %s\n\n", api_routes[i].shape);
-        if (api_routes[i].answer->field_count > 0)
+        buf_printf(out, "\nAnswer: %s\n", api_routes[i].shape);
+        if (api_routes[i].answer->field_count > 0) {
+            buf_put_byte(out, '\n');
             schema_document(api_routes[i].answer, out);
+        }
     }
 }
 

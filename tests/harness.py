@@ -1,11 +1,12 @@
 """What integration tests share: the real program on free ports, an API client, an OCPP peer on Debian's websockets, and a
 count of checks. Nothing here sleeps a fixed time: it waits for a condition, with a bound."""
-import asyncio, base64, contextlib, json, os, signal, socket, subprocess, sys, tempfile, time, traceback, urllib.error, urllib.request
+import asyncio, base64, contextlib, json, os, signal, socket, subprocess, sys, tempfile, threading, time, traceback, urllib.error, urllib.request
 
 BIN = os.environ.get("CHARGELINE_BIN", "build/release/chargeline")
 WAIT_S = 30
 
 passed = failed = 0
+PAUSE = threading.Event()  # never set: between two looks at a condition
 
 
 def check(row, cond, detail=""):
@@ -35,7 +36,17 @@ def until(condition, what, timeout=WAIT_S):
         if time.monotonic() > end:
             check(what, False, "timed out")
             return None
-        time.sleep(0.01)
+        PAUSE.wait(0.01)
+
+
+async def until_async(condition, what, timeout=WAIT_S):
+    """The same inside a loop."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            return check(what, False, "timed out")
+        await asyncio.wait([asyncio.ensure_future(asyncio.to_thread(PAUSE.wait, 0.005))])
+    return True
 
 
 class Answer:

@@ -106,6 +106,7 @@ enum err api_open(const struct api_options *o, struct api **out, struct fault *w
     a->metrics.is_metrics = true;
     check(pthread_mutex_init(&a->worker_lock, NULL) == 0 && pthread_cond_init(&a->worker_free, NULL) == 0);
     check(pthread_mutex_init(&a->idempotency.lock, NULL) == 0);
+    list_init(&a->idempotency.busy);
     enum err e = open_all(a, why);
     if (e != OK) {
         api_stop(a);

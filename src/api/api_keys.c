@@ -41,13 +41,15 @@ static enum err store_key(struct db *d, void *arg, struct fault *why)
 {
     struct making *m = arg;
     const struct api_key_post *p = m->call->body;
-    enum err e = DB_RUN(d, "INSERT INTO api_keys (api_key_id, name, role, key_hash, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-                        db_text(str_of(m->key.id)), db_text(p->name), db_text(p->role.text), db_blob((struct bytes){m->key.hash, 32}),
-                        db_time(clock_now()));
+    enum err e =
+        DB_RUN(d, "INSERT INTO api_keys (api_key_id, name, role, key_hash, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+               db_text(str_of(m->key.id)), db_text(p->name), db_text(p->role.text),
+               db_blob((struct bytes){m->key.hash, 32}), db_time(clock_now()));
     if (e != OK)
         return e;
     answer_made(m, (struct str){NULL, 0});
-    http_answer_header(&m->call->x->answer, "Location", arena_printf(&m->call->arena, "/api/v1/api-keys/%s", m->key.id));
+    http_answer_header(&m->call->x->answer, "Location",
+                       arena_printf(&m->call->arena, "/api/v1/api-keys/%s", m->key.id));
     return idempotency_store(d, m->call, why);
 }
 
@@ -85,7 +87,9 @@ static enum err remove_key(struct db *d, void *arg, struct fault *why)
 {
     struct call *c = arg;
     (void)why;
-    struct db_rows *r = DB_ROWS(d, "SELECT COUNT(CASE WHEN api_key_id = ?1 THEN 1 END), COUNT(CASE WHEN api_key_id <> ?1 THEN 1 END) FROM api_keys WHERE role = 'admin'",
+    struct db_rows *r = DB_ROWS(d,
+                                "SELECT COUNT(CASE WHEN api_key_id = ?1 THEN 1 END), COUNT(CASE WHEN api_key_id <> ?1 "
+                                "THEN 1 END) FROM api_keys WHERE role = 'admin'",
                                 db_text(c->params[0]));
     bool is_there = db_next(r);
     int64_t is_admin = is_there ? db_col_int(r, 0) : 0, others = is_there ? db_col_int(r, 1) : 0;

@@ -32,7 +32,7 @@ struct auth {
 
 struct idempotency {
     pthread_mutex_t lock;
-    struct call *busy[64]; /* requests with a key that are under way; past it IDEMPOTENCY_IN_PROGRESS */
+    struct link busy; /* calls with a key that are under way: no more than connections */
 };
 
 struct waits {
@@ -89,7 +89,7 @@ void idempotency_end(struct call *c);
 
 /* waits.c */
 MUST_USE enum err waits_open(struct waits *w);
-void waits_stop(struct waits *w);  /* wakes all; none begins after */
+void waits_stop(struct waits *w); /* wakes all; none begins after */
 void waits_close(struct waits *w);
 
 /* stream.c */

@@ -1,6 +1,6 @@
-/* api/auth.c - keys and roles. A key is 256 random bits, so its stored form is a plain SHA-256: fast, and nothing to guess. All keys
- * are in memory; one that is deleted ends to work at once. Wrong ones are counted by network, and past a bound nothing from there
- * is looked at (CWE-307). */
+/* api/auth.c - keys and roles. A key is 256 random bits, so its stored form is a plain SHA-256: fast, and nothing to
+ * guess. All keys are in memory; one that is deleted ends to work at once. Wrong ones are counted by network, and past
+ * a bound nothing from there is looked at (CWE-307). */
 #include "api/api_private.h"
 
 #include <errno.h>
@@ -35,8 +35,8 @@ struct str key_make(char text[72], uint8_t hash[32])
 {
     uint8_t bits[32];
     random_fill(bits, sizeof bits);
-    memcpy(text, "cl_", 3);
-    hex_write((struct bytes){bits, sizeof bits}, text + 3);
+    size_t head = str_copy(text, 72, STR("cl_"));
+    hex_write((struct bytes){bits, sizeof bits}, text + head);
     explicit_bzero(bits, sizeof bits);
     struct str s = str_of(text);
     sha256(s.at, s.len, hash);
@@ -45,13 +45,14 @@ struct str key_make(char text[72], uint8_t hash[32])
 
 /* --- failures --- */
 
-/* /24 of IPv4, /56 of IPv6: the text up to its third dot, or its fourth colon less two digits; close enough to count by. */
+/* By the address as text: up to its third dot (/24 of IPv4), or its fourth colon (/64 of IPv6, /56 or so where zeros
+ * are left out). */
 static uint64_t network_of(const struct auth *a, struct str remote)
 {
+    bool is_v6 = remote.len > 0 && memchr(remote.at, ':', remote.len) != NULL;
     size_t marks = 0, len = 0;
-    char mark = memchr(remote.at == NULL ? "" : remote.at, ':', remote.len) != NULL ? ':' : '.';
-    for (; len < remote.len && marks < 3 + (mark == ':'); len++)
-        marks += remote.at[len] == mark;
+    for (; len < remote.len && marks < (is_v6 ? 4u : 3u); len++)
+        marks += remote.at[len] == (is_v6 ? ':' : '.');
     return siphash(a->hash_key, (struct bytes){(const uint8_t *)remote.at, len});
 }
 
@@ -192,9 +193,11 @@ static enum err store_first(struct db *d, void *arg, struct fault *why)
     enum err e = db_run(d, "DELETE FROM api_keys WHERE is_first = 1", NULL, 0);
     if (e != OK)
         return e;
-    return DB_RUN(d, "INSERT INTO api_keys (api_key_id, name, role, key_hash, is_first, created_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)",
-                  db_text(str_of(k->id)), db_text(str_of(k->name)), db_text(role_text(k->role)),
-                  db_blob((struct bytes){k->hash, 32}), db_time(clock_now()));
+    return DB_RUN(
+        d,
+        "INSERT INTO api_keys (api_key_id, name, role, key_hash, is_first, created_at) VALUES (?1, ?2, ?3, ?4, 1, ?5)",
+        db_text(str_of(k->id)), db_text(str_of(k->name)), db_text(role_text(k->role)),
+        db_blob((struct bytes){k->hash, 32}), db_time(clock_now()));
 }
 
 /* The file first: a key that is stored and nowhere written would be lost. */

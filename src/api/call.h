@@ -1,7 +1,8 @@
 /* api/call.h - one request on its way through the API, and what its handler uses to answer it. Private to api/.
  *
- * A handler runs on an HTTP thread with a worker (a read-only store connection, a log reader). It answers with answer_begin ..
- * answer_end or with answer_error; or it calls call_wait_begin, hands the wait to someone, and is asked again in on_resumed. */
+ * A handler runs on an HTTP thread with a worker (a read-only store connection, a log reader). It answers with
+ * answer_begin .. answer_end or with answer_error; or it calls call_wait_begin, hands the wait to someone, and is asked
+ * again in on_resumed. */
 #ifndef API_CALL_H
 #define API_CALL_H
 #include "api/api.h"
@@ -10,12 +11,12 @@
 #include "eventlog/reader.h"
 #include "loop/loop.h"
 
-#define CALL_PARAMS_MAX    2
-#define CALL_ARENA_MAX     (8u << 20)   /* above the largest body; and what a page takes */
-#define ANSWER_MAX         (256u << 20) /* of one answer; lists by cursor end long before, see PAGE_SOFT_MAX */
-#define PAGE_SOFT_MAX      (4u << 20)   /* a page by cursor that is past it ends */
-#define DETAILS_MAX        4
-#define REQUEST_ID_MAX     128
+#define CALL_PARAMS_MAX     2
+#define CALL_ARENA_MAX      (8u << 20)   /* above the largest body; and what a page takes */
+#define ANSWER_MAX          (256u << 20) /* of one answer; lists by cursor end long before, see PAGE_SOFT_MAX */
+#define PAGE_SOFT_MAX       (4u << 20)   /* a page by cursor that is past it ends */
+#define DETAILS_MAX         4
+#define REQUEST_ID_MAX      128
 #define IDEMPOTENCY_KEY_MAX 255
 
 enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN };
@@ -37,7 +38,17 @@ extern const struct api_error_kind api_error_kinds[API_ERROR_COUNT];
 struct call;
 typedef void call_handler(struct call *c);
 enum fresh { FRESH_NONE, FRESH_STATIONS, FRESH_CHARGING };
-enum shape { SHAPE_ITEM, SHAPE_MADE, SHAPE_LIST, SHAPE_CURSOR, SHAPE_NOTHING, SHAPE_COMMAND, SHAPE_PLAIN, SHAPE_STREAM, SHAPE_JSON };
+enum shape {
+    SHAPE_ITEM,
+    SHAPE_MADE,
+    SHAPE_LIST,
+    SHAPE_CURSOR,
+    SHAPE_NOTHING,
+    SHAPE_COMMAND,
+    SHAPE_PLAIN,
+    SHAPE_STREAM,
+    SHAPE_JSON
+};
 struct route {
     struct str method, path, name;
     call_handler *handle;
@@ -65,19 +76,19 @@ struct worker {
 struct caller {
     enum role role;
     char key_id[UUID_TEXT_SIZE];
-    char name[64];               /* as resolved_by shows it */
+    char name[64]; /* as resolved_by shows it */
 };
 struct detail {
     struct str field, code, message;
 };
 struct wait;
 struct call {
-    struct api *api;             /* NULL in tests of what comes before a handler */
+    struct api *api; /* NULL in tests of what comes before a handler */
     struct http_exchange *x;
-    struct worker *worker;       /* only while a handler runs */
+    struct worker *worker; /* only while a handler runs */
     const struct route *route;
     struct str params[CALL_PARAMS_MAX];
-    const void *query, *body;    /* structs of the route's messages */
+    const void *query, *body; /* structs of the route's messages */
     struct caller caller;
     struct arena arena;
     struct json_writer w;
@@ -86,10 +97,11 @@ struct call {
     char trace_text[33];
     char request_id[REQUEST_ID_MAX + 1];
     uint8_t request_hash[32];
+    struct link busy; /* with a key of idempotency: of those under way */
     bool has_key_of_idempotency, is_answer_stored, is_metrics_listener;
     call_handler *on_resumed;
     struct wait *wait;
-    void *state;                 /* of a stream */
+    void *state; /* of a stream */
 };
 
 /* The envelope around a value that the caller writes with the returned writer. */
@@ -107,9 +119,9 @@ void answer_retry_after(struct call *c, int seconds);
 struct str detail_code(enum err e);
 
 /* Path, query and body into the call; false: answered. Before a handler; needs no api. */
-bool call_route(struct call *c);       /* path and method: needs nothing else */
+bool call_route(struct call *c); /* path and method: needs nothing else */
 bool call_read_query(struct call *c);
-bool call_read_body(struct call *c);   /* also the Content-Type */
+bool call_read_body(struct call *c); /* also the Content-Type */
 void trace_begin(struct call *c, const uint8_t random[40]);
 
 /* Query string into a struct of m, STRICT. */
@@ -118,14 +130,15 @@ MUST_USE enum err query_read(const struct message *m, struct str query, struct a
 MUST_USE enum err percent_decode(struct str in, bool plus, struct arena *a, struct str *out);
 
 /* --- rows and pages --- */
-/* Writes members of m from the columns of a row, in the order of its fields from column first on, up to the first LIST or PART; returns
- * how many. The object is open and stays so. STRS: words separated by blanks, or a JSON list. */
+/* Writes members of m from the columns of a row, in the order of its fields from column first on, up to the first LIST
+ * or PART; returns how many. The object is open and stays so. STRS: words separated by blanks, or a JSON list. */
 size_t row_write(struct json_writer *w, const struct message *m, struct db_rows *r, int first);
 
 /* A struct of m, absent members as null; a stamp's text is written as it is. */
 void message_write(struct json_writer *w, const struct message *m, const void *in);
 
-/* A list over one table (or join). key: an integer or text column that is never NULL; id: unique, follows key's order on ties. */
+/* A list over one table (or join). key: an integer or text column that is never NULL; id: unique, follows key's order
+ * on ties. */
 struct sort_key {
     struct str name;      /* as in ?sort= */
     const char *key, *id; /* SQL; the same where key is unique */
@@ -134,9 +147,9 @@ struct sort_key {
 #define FILTERS_MAX 8
 struct list {
     const struct message *row;
-    const char *select;   /* SQL of the columns: those of the fields, before LIST and PART */
+    const char *select; /* SQL of the columns: those of the fields, before LIST and PART */
     const char *from;
-    const char *total;    /* SQL of the total without filters, or NULL: COUNT */
+    const char *total; /* SQL of the total without filters, or NULL: COUNT */
     struct sort_key sorts[2];
     /* Writes what row_write leaves; may be NULL. */
     void (*rest)(struct call *c, struct db_rows *r, int next_column);
@@ -151,36 +164,37 @@ void list_answer(struct call *c, struct list *l);
 /* One row by its id: where is SQL with one "?". ERR_UNKNOWN: answered with 404. */
 MUST_USE enum err item_answer(struct call *c, const struct list *l, const char *where, struct db_value id, int status);
 
-#define PAGE_SIZE_DEFAULT  20
-#define LIMIT_DEFAULT      100
+#define PAGE_SIZE_DEFAULT 20
+#define LIMIT_DEFAULT     100
 
 /* --- waiting for the loop's thread --- */
 /* What is shared by the sleeping call and the one who will tell: freed when both have let go. */
 struct wait {
     struct link link;
     struct api *api;
-    struct call *call;      /* NULL: answered */
-    bool is_told;           /* nobody will tell any more */
+    struct call *call; /* NULL: answered */
+    bool is_told;      /* nobody will tell any more */
     bool is_woken, has_result;
-    bool ends_when_queued;  /* a command whose sender does not wait for its outcome */
+    bool ends_when_queued; /* a command whose sender does not wait for its outcome */
     int64_t due_ms;
     enum err error;
     struct fault why;
-    struct buf json;        /* what was told */
+    struct buf json; /* what was told */
 };
 /* Puts the call to sleep, at most for timeout_ms; on_resumed is called then. NULL: the server stops, answered. */
 struct wait *wait_begin(struct call *c, int64_t timeout_ms, call_handler *on_resumed);
-void wait_tell(struct wait *w, enum err e, const struct fault *why, bool is_last, bool wake); /* any thread; w->json under wait_lock */
+void wait_tell(struct wait *w, enum err e, const struct fault *why, bool is_last,
+               bool wake); /* any thread; w->json under wait_lock */
 void wait_lock(struct wait *w);
 void wait_unlock(struct wait *w);
 void wait_end(struct call *c); /* in on_resumed, after the answer */
 
 /* --- effects --- */
-/* bus_write of fn, with the first answer in the same transaction: fn makes the change and the answer (status below 300) or
- * answers with an error and returns another err than OK, which undoes the change. */
+/* bus_write of fn, with the first answer in the same transaction: fn makes the change and the answer (status below 300)
+ * or answers with an error and returns another err than OK, which undoes the change. */
 enum err call_write(struct call *c, enum err (*fn)(struct db *d, void *arg, struct fault *why), void *arg);
 
 /* What a path names: 404 where it is none that we could have made. */
 uint64_t transaction_number(const struct api *a, struct str transaction_id); /* 0: none */
-bool station_exists(struct call *c, struct str charge_point_id);            /* false: answered */
+bool station_exists(struct call *c, struct str charge_point_id);             /* false: answered */
 #endif

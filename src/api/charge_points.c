@@ -5,11 +5,11 @@
 
 #include "api/crypto.h"
 
-#define ID_SIZE_MAX    48 /* reliability.md 2.3 */
-#define SECRET_LEAST   16 /* a password of the security profiles */
-#define SECRET_HEX     40 /* digits: 20 bytes as OCPP 1.6 writes them */
-#define LOCATION_MAX   4096
-#define TAGS_MAX       32
+#define ID_SIZE_MAX  48 /* reliability.md 2.3 */
+#define SECRET_LEAST 16 /* a password of the security profiles */
+#define SECRET_HEX   40 /* digits: 20 bytes as OCPP 1.6 writes them */
+#define LOCATION_MAX 4096
+#define TAGS_MAX     32
 
 /* Identities as the gateway takes them in its paths. */
 static const char id_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789*-_=:+|@.";
@@ -18,15 +18,16 @@ static void write_connectors(struct call *c, struct str station)
 {
     jw_key(&c->w, STR("connectors"));
     jw_open_array(&c->w);
-    struct db_rows *r = DB_ROWS(
-        c->worker->db,
-        "SELECT k.connector_id, k.status, k.error_code, k.info, k.vendor_error_code, k.since, "
-        "(SELECT t.transaction_id FROM transactions t WHERE t.charge_point_id = k.charge_point_id AND t.connector_id = k.connector_id AND "
-        "t.state = 'open' ORDER BY t.number DESC LIMIT 1), "
-        "(SELECT s.session_id FROM charging_sessions s WHERE s.charge_point_id = k.charge_point_id AND s.connector_id = k.connector_id AND "
-        "s.is_active = 1 ORDER BY s.session_number DESC LIMIT 1) "
-        "FROM connectors k WHERE k.charge_point_id = ?1 ORDER BY k.connector_id",
-        db_text(station));
+    struct db_rows *r = DB_ROWS(c->worker->db,
+                                "SELECT k.connector_id, k.status, k.error_code, k.info, k.vendor_error_code, k.since, "
+                                "(SELECT t.transaction_id FROM transactions t WHERE t.charge_point_id = "
+                                "k.charge_point_id AND t.connector_id = k.connector_id AND "
+                                "t.state = 'open' ORDER BY t.number DESC LIMIT 1), "
+                                "(SELECT s.session_id FROM charging_sessions s WHERE s.charge_point_id = "
+                                "k.charge_point_id AND s.connector_id = k.connector_id AND "
+                                "s.is_active = 1 ORDER BY s.session_number DESC LIMIT 1) "
+                                "FROM connectors k WHERE k.charge_point_id = ?1 ORDER BY k.connector_id",
+                                db_text(station));
     while (db_next(r)) {
         jw_open_object(&c->w);
         (void)row_write(&c->w, &connector_row_message, r, 0);
@@ -48,10 +49,13 @@ static void write_rest(struct call *c, struct db_rows *r, int next)
 
 static const struct list charge_points = {
     .row = &charge_point_message,
-    .select = "p.charge_point_id, p.name, p.registration, p.security_profile, p.secret_hash IS NOT NULL, p.tags, p.location, p.online, "
+    .select = "p.charge_point_id, p.name, p.registration, p.security_profile, p.secret_hash IS NOT NULL, p.tags, "
+              "p.location, p.online, "
               "(SELECT k.status FROM connectors k WHERE k.charge_point_id = p.charge_point_id AND k.connector_id = 0), "
-              "p.connected_since, p.disconnected_at, p.last_seen, p.protocol, p.remote_address, p.gateway_id, p.vendor, p.model, "
-              "p.firmware_version, p.serial_number, p.iccid, p.imsi, p.meter_type, p.meter_serial_number, p.booted_at, p.clock_skew_ms, "
+              "p.connected_since, p.disconnected_at, p.last_seen, p.protocol, p.remote_address, p.gateway_id, "
+              "p.vendor, p.model, "
+              "p.firmware_version, p.serial_number, p.iccid, p.imsi, p.meter_type, p.meter_serial_number, p.booted_at, "
+              "p.clock_skew_ms, "
               "p.created_at, p.updated_at, p.event_count, p.sequence, p.generation, "
               "(SELECT COUNT(*) FROM transactions t WHERE t.charge_point_id = p.charge_point_id AND t.state = 'open')",
     .from = "charge_points p",
@@ -64,7 +68,8 @@ void handle_charge_point_list(struct call *c)
     const struct charge_point_query *q = c->query;
     struct list l = charge_points;
     list_where(&l, "p.online = ?", q->online.is_set ? db_int(q->online.value) : db_null());
-    list_where(&l, "EXISTS (SELECT 1 FROM connectors k WHERE k.charge_point_id = p.charge_point_id AND k.status = ?)", db_text(q->status));
+    list_where(&l, "EXISTS (SELECT 1 FROM connectors k WHERE k.charge_point_id = p.charge_point_id AND k.status = ?)",
+               db_text(q->status));
     list_where(&l, "p.registration = ?", db_text(q->registration.text));
     list_where(&l, "p.vendor = ?", db_text(q->vendor));
     list_where(&l, "p.model = ?", db_text(q->model));
@@ -85,7 +90,8 @@ void handle_charge_point_get(struct call *c)
 
 bool station_exists(struct call *c, struct str charge_point_id)
 {
-    struct db_rows *r = DB_ROWS(c->worker->db, "SELECT 1 FROM charge_points WHERE charge_point_id = ?1", db_text(charge_point_id));
+    struct db_rows *r =
+        DB_ROWS(c->worker->db, "SELECT 1 FROM charge_points WHERE charge_point_id = ?1", db_text(charge_point_id));
     bool is_there = db_next(r);
     enum err e = db_rows_end(r);
     if (e != OK)
@@ -164,10 +170,12 @@ static enum err store_secret(struct db *d, const struct change *ch)
 {
     if (!ch->has_secret)
         return OK;
-    return DB_RUN(d, "UPDATE charge_points SET secret_salt = ?2, secret_hash = ?3, secret_text_hash = ?4 WHERE charge_point_id = ?1",
-                  db_text(ch->call->params[0]), db_blob((struct bytes){ch->salt, sizeof ch->salt}),
-                  db_blob((struct bytes){ch->hash, sizeof ch->hash}),
-                  ch->has_text_hash ? db_blob((struct bytes){ch->text_hash, sizeof ch->text_hash}) : db_null());
+    return DB_RUN(
+        d,
+        "UPDATE charge_points SET secret_salt = ?2, secret_hash = ?3, secret_text_hash = ?4 WHERE charge_point_id = ?1",
+        db_text(ch->call->params[0]), db_blob((struct bytes){ch->salt, sizeof ch->salt}),
+        db_blob((struct bytes){ch->hash, sizeof ch->hash}),
+        ch->has_text_hash ? db_blob((struct bytes){ch->text_hash, sizeof ch->text_hash}) : db_null());
 }
 
 static enum err store_charge_point(struct db *d, void *arg, struct fault *why)
@@ -177,7 +185,8 @@ static enum err store_charge_point(struct db *d, void *arg, struct fault *why)
     struct instant now = clock_now();
     (void)why;
     enum err e = DB_RUN(d,
-                        "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at) VALUES (?1, 'accepted', ?2, ?2) "
+                        "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at) VALUES (?1, "
+                        "'accepted', ?2, ?2) "
                         "ON CONFLICT (charge_point_id) DO NOTHING",
                         db_text(ch->call->params[0]), db_time(now));
     if (e != OK)
@@ -185,10 +194,12 @@ static enum err store_charge_point(struct db *d, void *arg, struct fault *why)
     ch->was_made = db_changes(d) > 0;
     e = DB_RUN(d,
                "UPDATE charge_points SET name = COALESCE(?2, name), registration = COALESCE(?3, registration), "
-               "security_profile = COALESCE(?4, security_profile), tags = COALESCE(?5, tags), location = COALESCE(?6, location), "
+               "security_profile = COALESCE(?4, security_profile), tags = COALESCE(?5, tags), location = COALESCE(?6, "
+               "location), "
                "updated_at = ?7 WHERE charge_point_id = ?1",
                db_text(ch->call->params[0]), db_text(p->name), db_text(p->registration.text),
-               p->security_profile.is_set ? db_int(p->security_profile.value) : db_null(), db_text(ch->tags), db_text(p->location), db_time(now));
+               p->security_profile.is_set ? db_int(p->security_profile.value) : db_null(), db_text(ch->tags),
+               db_text(p->location), db_time(now));
     return e == OK ? store_secret(d, ch) : e;
 }
 
@@ -227,7 +238,8 @@ static enum err remove_charge_point(struct db *d, void *arg, struct fault *why)
     const struct force_query *q = c->query;
     struct str id = c->params[0];
     (void)why;
-    struct db_rows *r = DB_ROWS(d, "SELECT COUNT(*) FROM transactions WHERE charge_point_id = ?1 AND state = 'open'", db_text(id));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT COUNT(*) FROM transactions WHERE charge_point_id = ?1 AND state = 'open'", db_text(id));
     int64_t open = db_next(r) ? db_col_int(r, 0) : 0;
     enum err e = db_rows_end(r);
     if (e != OK)

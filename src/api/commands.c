@@ -1,4 +1,5 @@
-/* api/commands.c - commands to stations: references of ours resolved, handed to the gateway, answered with their one outcome. */
+/* api/commands.c - commands to stations: references of ours resolved, handed to the gateway, answered with their one
+ * outcome. */
 #include "api/api_private.h"
 
 #include <inttypes.h>
@@ -6,12 +7,13 @@
 
 #include "api/crypto.h"
 
-#define WAIT_S_DEFAULT 10
+#define WAIT_S_DEFAULT  10
 #define WAIT_FOR_LOG_MS 10000 /* until a command is durable: past it nobody knows, and the log says why */
 
 static const struct list commands = {
     .row = &command_message,
-    .select = "command_id, charge_point_id, action, payload, origin, state, outcome, status, response, reason, queued_at, sent_at, done_at, "
+    .select = "command_id, charge_point_id, action, payload, origin, state, outcome, status, response, reason, "
+              "queued_at, sent_at, done_at, "
               "expires_at, trace_id",
     .from = "commands",
     .sorts = {{{"queued_at", 9}, "position", "position", false, false}},
@@ -69,14 +71,16 @@ static struct str with_member(struct call *c, struct str object, const char *nam
 static struct str replace_member(struct call *c, struct str object, struct str old, struct str new)
 {
     size_t before = (size_t)(old.at - object.at);
-    return arena_printf(&c->arena, "%.*s%.*s%.*s", (int)before, object.at, STR_ARG(new), (int)(object.len - before - old.len), old.at + old.len);
+    return arena_printf(&c->arena, "%.*s%.*s%.*s", (int)before, object.at, STR_ARG(new),
+                        (int)(object.len - before - old.len), old.at + old.len);
 }
 
 enum owner { OWNER_NONE, OWNER_THIS, OWNER_OTHER };
 
 static enum err owner_of(struct call *c, uint64_t number, enum owner *out)
 {
-    struct db_rows *r = DB_ROWS(c->worker->db, "SELECT charge_point_id FROM transactions WHERE number = ?1", db_int((int64_t)number));
+    struct db_rows *r =
+        DB_ROWS(c->worker->db, "SELECT charge_point_id FROM transactions WHERE number = ?1", db_int((int64_t)number));
     *out = !db_next(r) ? OWNER_NONE : str_eq(db_col_text(r, 0), c->params[0]) ? OWNER_THIS : OWNER_OTHER;
     return db_rows_end(r);
 }
@@ -95,8 +99,8 @@ static void refuse_reference(struct call *c, enum api_error e, const char *reaso
     answer_error(c, e, &why);
 }
 
-/* Puts our transaction_id where the protocol has its own; a payload that names a transaction of another station is refused (CWE-639),
- * one that we do not know passes: a station may have it from elsewhere. */
+/* Puts our transaction_id where the protocol has its own; a payload that names a transaction of another station is
+ * refused (CWE-639), one that we do not know passes: a station may have it from elsewhere. */
 static bool resolve(struct call *c, const struct command_post *p, struct str *payload)
 {
     size_t i = 0;
@@ -193,8 +197,8 @@ static const struct {
     enum err e;
     enum api_error error;
 } submit_errors[] = {
-    {ERR_EXISTS, API_COMMAND_EXISTS}, {ERR_LIMIT, API_THROTTLED}, {ERR_STATE, API_COMMAND_NOT_ALLOWED}, {ERR_FULL, API_NOT_READY},
-    {ERR_CLOSED, API_STOPPING},       {ERR_UNKNOWN, API_UNKNOWN_COMMAND},
+    {ERR_EXISTS, API_COMMAND_EXISTS}, {ERR_LIMIT, API_THROTTLED}, {ERR_STATE, API_COMMAND_NOT_ALLOWED},
+    {ERR_FULL, API_NOT_READY},        {ERR_CLOSED, API_STOPPING}, {ERR_UNKNOWN, API_UNKNOWN_COMMAND},
 };
 
 static void answer_submit_error(struct call *c, enum err e, const struct fault *why)
@@ -204,7 +208,8 @@ static void answer_submit_error(struct call *c, enum err e, const struct fault *
         if (submit_errors[i].e == e)
             error = submit_errors[i].error;
     if (error == API_INVALID_COMMAND_PAYLOAD) {
-        struct detail d = {str_of(why->field), detail_code(e), str_of(why->reason[0] == '\0' ? err_text(e) : why->reason)};
+        struct detail d = {str_of(why->field), detail_code(e),
+                           str_of(why->reason[0] == '\0' ? err_text(e) : why->reason)};
         answer_error_details(c, error, &d, 1);
         return;
     }
@@ -224,7 +229,8 @@ static void on_command_resumed(struct call *c)
         answer_retry_after(c, 1);
     } else {
         bool is_done = w->is_told;
-        struct json_writer *j = answer_begin(c, is_done ? 200 : 202, is_done ? STR("done") : STR("taken on, and still open"));
+        struct json_writer *j =
+            answer_begin(c, is_done ? 200 : 202, is_done ? STR("done") : STR("taken on, and still open"));
         jw_raw(j, buf_str(&w->json));
         answer_end(c);
     }
@@ -237,7 +243,8 @@ static struct str command_id_of(struct call *c, const struct command_post *p)
     struct str key = c->x->header[HTTP_IDEMPOTENCY_KEY];
     if (p->command_id.at != NULL || !c->has_key_of_idempotency)
         return p->command_id;
-    const struct piece parts[] = {{c->caller.key_id, strlen(c->caller.key_id)}, {c->params[0].at, c->params[0].len}, {key.at, key.len}};
+    const struct piece parts[] = {
+        {c->caller.key_id, strlen(c->caller.key_id)}, {c->params[0].at, c->params[0].len}, {key.at, key.len}};
     uint8_t hash[SHA256_SIZE];
     char text[UUID_TEXT_SIZE];
     sha256_pieces(parts, COUNT_OF(parts), hash);

@@ -26,7 +26,8 @@ void sha256_pieces(const struct piece *pieces, size_t count, uint8_t out[SHA256_
     must(ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1, "sha256");
     for (size_t i = 0; i < count; i++) {
         uint64_t len = pieces[i].len;
-        must(EVP_DigestUpdate(ctx, &len, sizeof len) == 1 && EVP_DigestUpdate(ctx, pieces[i].at, pieces[i].len) == 1, "sha256");
+        must(EVP_DigestUpdate(ctx, &len, sizeof len) == 1 && EVP_DigestUpdate(ctx, pieces[i].at, pieces[i].len) == 1,
+             "sha256");
     }
     must(EVP_DigestFinal_ex(ctx, out, NULL) == 1, "sha256");
     EVP_MD_CTX_free(ctx);

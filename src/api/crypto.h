@@ -1,4 +1,5 @@
-/* api/crypto.h - the hashes of keys, secrets and requests. OpenSSL behind three verbs, apart from base/, whose words its headers use. */
+/* api/crypto.h - the hashes of keys, secrets and requests. OpenSSL behind three verbs, apart from base/, whose words
+ * its headers use. */
 #ifndef API_CRYPTO_H
 #define API_CRYPTO_H
 #include <stdbool.h>

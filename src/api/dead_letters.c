@@ -3,7 +3,8 @@
 
 static const struct list letters = {
     .row = &dead_letter_row_message,
-    .select = "dead_letter_id, consumer, event_id, event_type, station, position, attempts, error, first_failed_at, last_failed_at, event_json",
+    .select = "dead_letter_id, consumer, event_id, event_type, station, position, attempts, error, first_failed_at, "
+              "last_failed_at, event_json",
     .from = "dead_letters",
     .sorts = {{{"dead_letter_id", 14}, "dead_letter_id", "dead_letter_id", false, false}},
 };

@@ -1,4 +1,5 @@
-/* api/dispatch.c - the way of a request: who asks, what for, is it well-formed, was it asked before; then its handler. */
+/* api/dispatch.c - the way of a request: who asks, what for, is it well-formed, was it asked before; then its handler.
+ */
 #include "api/api_private.h"
 
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "base/log.h"
 #include "metrics/metrics.h"
 
-#define FRESH_MS    200  /* how long a reader waits for the tables to catch up */
+#define FRESH_MS     200  /* how long a reader waits for the tables to catch up */
 #define FRESH_LAG_MS 1000 /* but not when they are far behind anyhow */
 
 static struct call *call_new(struct listener *l, struct http_exchange *x)
@@ -110,7 +111,8 @@ static void worker_give(struct call *c)
 
 /* --- what was told is seen: tables follow the log by some ms, and a reader waits for them --- */
 
-static const char *const fresh_consumers[] = {[FRESH_NONE] = NULL, [FRESH_STATIONS] = "stations", [FRESH_CHARGING] = "charging"};
+static const char *const fresh_consumers[] = {
+    [FRESH_NONE] = NULL, [FRESH_STATIONS] = "stations", [FRESH_CHARGING] = "charging"};
 
 static bool is_behind(struct api *a, const char *name, uint64_t position)
 {
@@ -180,7 +182,8 @@ void api_on_end(void *data, struct http_exchange *x)
     if (x->answer.source.read == NULL)
         metric_observe_us(METRIC_API_LATENCY, took_us);
     LOG_DEBUG("api.request", F_STR("method", x->method), F_STR("target", x->target), F_INT("status", x->answer.status),
-              F_INT("ms", took_us / 1000), F_CSTR("key", c->caller.name), F_CSTR("trace", c->trace_text), F_CSTR("request", c->request_id));
+              F_INT("ms", took_us / 1000), F_CSTR("key", c->caller.name), F_CSTR("trace", c->trace_text),
+              F_CSTR("request", c->request_id));
     wait_end(c);
     idempotency_end(c);
     arena_release(&c->arena);

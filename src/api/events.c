@@ -24,7 +24,8 @@ enum err event_filter_read(const void *query, struct event_filter *out, struct f
 {
     struct stream_query q;
     memcpy(&q, query, sizeof q); /* every such query begins with EVENT_FIELDS */
-    *out = (struct event_filter){.station = q.charge_point_id, .trace_id = q.trace_id, .type = -1, .since = INSTANT_NONE, .until = INSTANT_NONE};
+    *out = (struct event_filter){
+        .station = q.charge_point_id, .trace_id = q.trace_id, .type = -1, .since = INSTANT_NONE, .until = INSTANT_NONE};
     if (q.since.text.at != NULL)
         out->since = q.since.at;
     if (q.until.text.at != NULL)
@@ -105,14 +106,16 @@ static bool is_past(const struct event_filter *f, const struct scan *s, const st
     struct instant end = s->is_backwards ? f->since : f->until;
     if (!instant_is_set(end))
         return false;
-    return s->is_backwards ? instant_before(e->received, instant_add(end, margin)) : !instant_before(e->received, instant_add(end, margin));
+    return s->is_backwards ? instant_before(e->received, instant_add(end, margin))
+                           : !instant_before(e->received, instant_add(end, margin));
 }
 
 static enum err write_events(struct call *c, const struct event_filter *f, int64_t limit, struct scan *s)
 {
     struct log_reader *r = c->worker->log;
     int64_t written = 0;
-    for (unsigned seen = 0; seen < EVENTS_SCAN_MAX && written < limit && c->x->answer.body.len < PAGE_SOFT_MAX; seen++) {
+    for (unsigned seen = 0; seen < EVENTS_SCAN_MAX && written < limit && c->x->answer.body.len < PAGE_SOFT_MAX;
+         seen++) {
         struct event e;
         struct fault why = {"", ""};
         enum err got = s->is_backwards ? reader_prev(r, &e, &why) : reader_next(r, &e, &why);

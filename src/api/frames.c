@@ -1,5 +1,6 @@
-/* api/frames.c - the raw frames of one station out of the log, newest first: what the gateway's play-book (gateway-contract.md 7)
- * begins with. An event has the frame that caused it and the answer to it, so it is up to two rows. */
+/* api/frames.c - the raw frames of one station out of the log, newest first: what the gateway's play-book
+ * (gateway-contract.md 7) begins with. An event has the frame that caused it and the answer to it, so it is up to two
+ * rows. */
 #include "api/events.h"
 
 #include <inttypes.h>
@@ -33,8 +34,8 @@ static struct frame read_frame(struct call *c, struct str text)
     struct json j;
     struct str number;
     json_init(&j, text);
-    if (!json_open_array(&j) || !json_next_item(&j) || !json_get_number(&j, &number) || json_number_int(number, &f.type) != OK || f.type < 2 ||
-        f.type > 4) {
+    if (!json_open_array(&j) || !json_next_item(&j) || !json_get_number(&j, &number) ||
+        json_number_int(number, &f.type) != OK || f.type < 2 || f.type > 4) {
         f.type = 0;
         return f;
     }
@@ -114,8 +115,8 @@ static struct message_row make_row(struct call *c, const struct event *e, enum h
 struct view {
     const struct message_query *q;
     struct event_filter filter;
-    uint64_t at;     /* event to go on at */
-    enum half half;  /* and its row */
+    uint64_t at;    /* event to go on at */
+    enum half half; /* and its row */
     int64_t written, limit;
     bool has_ended;
 };
@@ -125,7 +126,8 @@ static bool put_half(struct call *c, struct view *v, const struct event *e, enum
 {
     struct str text = half == HALF_ANSWER ? e->answer : e->frame;
     const struct message_query *q = v->q;
-    if (text.at == NULL || (q->direction.text.at != NULL && (q->direction.index == DIRECTION_OUT) != is_outward(e, half)))
+    if (text.at == NULL ||
+        (q->direction.text.at != NULL && (q->direction.index == DIRECTION_OUT) != is_outward(e, half)))
         return true;
     struct message_row row = make_row(c, e, half);
     if (q->action.at != NULL && !str_eq(q->action, row.action))
@@ -157,7 +159,8 @@ static enum err write_frames(struct call *c, struct view *v)
         enum err got = reader_prev(r, &e, &why);
         if (got == ERR_CORRUPT)
             continue;
-        if (got == ERR_AGAIN || (got == OK && instant_is_set(v->filter.since) && instant_before(instant_add(e.received, SPAN_S(60)), v->filter.since))) {
+        if (got == ERR_AGAIN || (got == OK && instant_is_set(v->filter.since) &&
+                                 instant_before(instant_add(e.received, SPAN_S(60)), v->filter.since))) {
             v->has_ended = true;
             return OK;
         }
@@ -185,7 +188,8 @@ static bool read_frame_cursor(struct str text, struct view *v)
 void handle_message_list(struct call *c)
 {
     const struct message_query *q = c->query;
-    struct view v = {.q = q, .at = UINT64_MAX, .half = HALF_ANSWER, .limit = q->limit.is_set ? q->limit.value : LIMIT_DEFAULT};
+    struct view v = {
+        .q = q, .at = UINT64_MAX, .half = HALF_ANSWER, .limit = q->limit.is_set ? q->limit.value : LIMIT_DEFAULT};
     struct fault why = {"", ""};
     v.filter = (struct event_filter){.trace_id = q->trace_id, .since = INSTANT_NONE, .until = INSTANT_NONE};
     if (q->since.text.at != NULL)

@@ -1,9 +1,13 @@
 /* api/http_server.c - the one file that knows libmicrohttpd.
  *
- * libmicrohttpd decodes targets and headers generously and limits only silence. What a strict server must not let pass is
- * therefore looked at here: the raw target comes through the URI log callback (before anything is decoded), the headers are
- * counted and compared as they came, and a thread of our own ends connections that are slow without being silent. */
+ * libmicrohttpd decodes targets and headers generously and limits only silence. What a strict server must not let pass
+ * is therefore looked at here: the raw target comes through the URI log callback (before anything is decoded), the
+ * headers are counted and compared as they came, and a thread of our own ends connections that are slow without being
+ * silent. What it has smoothed over before anyone sees it stays unseen: a bare line feed as end of line, a folded
+ * header, two blanks in the request line. */
 #include "api/http_server.h"
+
+#include "api/http_listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,14 +24,13 @@
 #include "base/log.h"
 #include "loop/loop.h"
 
-#define CONNECTION_MEMORY    (32 * 1024) /* libmicrohttpd's pool of a connection: head and read buffer */
-#define LISTEN_BACKLOG       1024
-#define SILENCE_MAX_S        30          /* also: how long an idle connection is kept */
-#define HEAD_MS              10000       /* from the connection, or the end of the request before, to a whole head */
-#define BODY_FIRST_MS        5000        /* a body may take this, and the time that its least rate allows */
-#define BODY_MS_PER_BYTE     2           /* 500 bytes a second */
-#define DRAIN_MAX            (16u << 20) /* a refused body up to this size is read and dropped, so that the answer is seen */
-#define REAPER_MS            500
+#define CONNECTION_MEMORY (32 * 1024) /* libmicrohttpd's pool of a connection: head and read buffer */
+#define SILENCE_MAX_S     30          /* also: how long an idle connection is kept */
+#define HEAD_MS           10000       /* from the connection, or the end of the request before, to a whole head */
+#define BODY_FIRST_MS     5000        /* a body may take this, and the time that its least rate allows */
+#define BODY_MS_PER_BYTE  2           /* 500 bytes a second */
+#define DRAIN_MAX         (16u << 20) /* a refused body up to this size is read and dropped, so that the answer is seen */
+#define REAPER_MS         500
 
 struct connection {
     struct link link;
@@ -44,12 +47,12 @@ struct exchange {
     char remote[INET6_ADDRSTRLEN];
     char *texts[HTTP_HEADER_COUNT];
     size_t header_count, headers_size;
-    const char *bad;        /* what is wrong with the head, in words */
+    const char *bad; /* what is wrong with the head, in words */
     enum http_refusal refusal;
     struct buf body;
-    uint64_t body_seen;     /* bytes that came, kept or not */
+    uint64_t body_seen; /* bytes that came, kept or not */
     int64_t body_from_ms;
-    bool was_headed, is_dropping, is_waiting, is_queued;
+    bool is_http11, was_headed, is_dropping, is_waiting, is_queued;
 };
 
 struct http_server {
@@ -149,8 +152,9 @@ static void write_remote(struct exchange *e)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(e->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct sockaddr *sa = info == NULL ? NULL : info->client_addr;
-    if (sa == NULL || getnameinfo(sa, sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
-                                  e->remote, sizeof e->remote, NULL, 0, NI_NUMERICHOST) != 0)
+    if (sa == NULL ||
+        getnameinfo(sa, sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in), e->remote,
+                    sizeof e->remote, NULL, 0, NI_NUMERICHOST) != 0)
         e->remote[0] = '\0';
     e->x.remote = str_of(e->remote);
 }
@@ -175,26 +179,21 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd
     return e;
 }
 
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len, const char *value, size_t value_len)
+/* RFC 9110, 5.6.2: the characters of a header's name. */
+static bool is_token(struct str s)
 {
-    struct exchange *e = cls;
-    (void)kind;
-    e->header_count++;
-    e->headers_size += name_len + value_len + 4; /* ": " and the end of line */
-    struct str wire = {name, name_len};
-    for (size_t i = 0; i < HTTP_HEADER_COUNT; i++) {
-        if (!str_eq_nocase(wire, str_of(header_names[i])))
-            continue;
-        if (e->texts[i] != NULL) {
-            e->bad = "a header that may stand once is repeated";
-            return MHD_YES;
-        }
-        e->texts[i] = mem_new(value_len + 1, 1);
-        if (value_len > 0)
-            memcpy(e->texts[i], value, value_len);
-        e->x.header[i] = (struct str){e->texts[i], value_len};
-    }
-    return MHD_YES;
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] <= ' ' || s.at[i] == 0x7f || strchr("\"(),/:;<=>?@[\\]{}", s.at[i]) != NULL)
+            return false;
+    return s.len > 0;
+}
+
+static bool has_control(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (((unsigned char)s.at[i] < ' ' && s.at[i] != '\t') || s.at[i] == 0x7f)
+            return true;
+    return false;
 }
 
 static bool is_digits(struct str s)
@@ -221,6 +220,31 @@ static void refuse_head(struct exchange *e, enum http_refusal r, const char *why
     e->bad = why;
 }
 
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t value_len)
+{
+    struct exchange *e = cls;
+    (void)kind;
+    e->header_count++;
+    e->headers_size += name_len + value_len + 4; /* ": " and the end of line */
+    struct str wire = {name, name_len};
+    if (!is_token(wire) || has_control((struct str){value, value_len}))
+        e->bad = "a header is malformed";
+    for (size_t i = 0; i < HTTP_HEADER_COUNT; i++) {
+        if (!str_eq_nocase(wire, str_of(header_names[i])))
+            continue;
+        if (e->texts[i] != NULL) {
+            e->bad = "a header that may stand once is repeated";
+            return MHD_YES;
+        }
+        e->texts[i] = mem_new(value_len + 1, 1);
+        if (value_len > 0)
+            memcpy(e->texts[i], value, value_len);
+        e->x.header[i] = (struct str){e->texts[i], value_len};
+    }
+    return MHD_YES;
+}
+
 /* RFC 9112: framing that two readers could understand differently is refused. */
 static void check_head(struct exchange *e)
 {
@@ -231,6 +255,10 @@ static void check_head(struct exchange *e)
         refuse_head(e, HTTP_HEADERS_TOO_LARGE, "too many or too long headers");
     if (e->x.target.len == 0 || e->x.target.at[0] != '/' || !is_visible(e->x.target))
         refuse_head(e, HTTP_BAD_REQUEST, "the request target must be a path of visible ASCII characters");
+    if (e->x.header[HTTP_HOST].len == 0 && e->is_http11)
+        refuse_head(e, HTTP_BAD_REQUEST, "Host is missing");
+    if (coding.at != NULL && !e->is_http11)
+        refuse_head(e, HTTP_BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding");
     if (length.at != NULL && coding.at != NULL)
         refuse_head(e, HTTP_BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other");
     if (length.at != NULL && !is_digits(length))
@@ -292,12 +320,13 @@ static enum MHD_Result go_on(struct exchange *e, enum http_next next)
     return next == HTTP_WAITS ? MHD_YES : queue_answer(e, false);
 }
 
-/* After the head. A body that nobody wants is read and dropped as long as it is small, for a peer that is reset while it
- * writes never reads why; one who waits for "100 Continue" is told at once. */
-static enum MHD_Result take_head(struct exchange *e, const char *method)
+/* After the head. A body that nobody wants is read and dropped as long as it is small, for a peer that is reset while
+ * it writes never reads why; one who waits for "100 Continue" is told at once. */
+static enum MHD_Result take_head(struct exchange *e, const char *method, const char *version)
 {
     struct http_server *s = e->server;
     e->x.method = str_of(method); /* libmicrohttpd keeps it for the request's life */
+    e->is_http11 = strcmp(version, "HTTP/1.0") != 0;
     write_remote(e);
     (void)MHD_get_connection_values_n(e->mhd, MHD_HEADER_KIND, on_header, e);
     check_head(e);
@@ -342,18 +371,19 @@ static enum MHD_Result take_body(struct exchange *e, const char *piece, size_t *
     return MHD_YES;
 }
 
-/* Called for a request: once with its head, then with each piece of the body, then at its end, then after each resume. */
-static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
-                                 const char *piece, size_t *len, void **slot)
+/* Called for a request: once with its head, then with each piece of the body, then at its end, then after each resume.
+ */
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                 const char *version, const char *piece, size_t *len, void **slot)
 {
     struct http_server *s = cls;
     struct exchange *e = *slot;
-    (void)mhd, (void)url, (void)version;
+    (void)mhd, (void)url;
     if (e->is_queued)
         return MHD_YES;
     if (!e->was_headed) {
         e->was_headed = true;
-        return take_head(e, method);
+        return take_head(e, method, version);
     }
     if (*len > 0)
         return take_body(e, piece, len);
@@ -416,71 +446,14 @@ static void on_library_log(void *cls, const char *format, va_list args)
 
 /* --- opening and closing --- */
 
-static bool split_address(struct str address, char host[256], char port[8])
-{
-    size_t colon = address.len;
-    while (colon > 0 && address.at[colon - 1] != ':')
-        colon--;
-    if (colon == 0)
-        return false;
-    struct str h = {address.at, colon - 1}, p = {address.at + colon, address.len - colon};
-    if (h.len >= 2 && h.at[0] == '[' && h.at[h.len - 1] == ']')
-        h = (struct str){h.at + 1, h.len - 2};
-    int64_t number;
-    if (h.len == 0 || h.len > 255 || p.len > 5 || str_to_int(p, &number) != OK || number < 0 || number > 65535)
-        return false;
-    (void)str_copy(host, 256, h);
-    (void)str_copy(port, 8, p);
-    return true;
-}
-
-static int bind_one(const struct addrinfo *a)
-{
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 && bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
-        listen(fd, LISTEN_BACKLOG) == 0)
-        return fd;
-    int saved = errno;
-    (void)close(fd);
-    errno = saved;
-    return -1;
-}
-
-static enum err listen_on(const struct http_server_options *o, int *fd, struct fault *why)
-{
-    char host[256], port[8];
-    struct str setting = str_of(o->setting);
-    if (!split_address(o->address, host, port)) {
-        fault_set(why, setting, "\"%.*s\" is no address: write host:port", STR_ARG(o->address));
-        return ERR_FORMAT;
-    }
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
-    int rc = getaddrinfo(host, port, &hints, &list);
-    if (rc != 0) {
-        fault_set(why, setting, "%.*s: %s", STR_ARG(o->address), gai_strerror(rc));
-        return ERR_IO;
-    }
-    *fd = -1;
-    for (const struct addrinfo *a = list; a != NULL && *fd < 0; a = a->ai_next)
-        *fd = bind_one(a);
-    int saved = errno;
-    freeaddrinfo(list);
-    if (*fd >= 0)
-        return OK;
-    fault_set(why, setting, "cannot listen on %.*s: %s", STR_ARG(o->address), strerror(saved));
-    return saved == EADDRINUSE ? ERR_BUSY : ERR_IO;
-}
-
 static void write_address(struct http_server *s, int fd)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof sa;
     char host[INET6_ADDRSTRLEN] = "", port[8] = "";
     if (getsockname(fd, (struct sockaddr *)&sa, &len) == 0)
-        (void)getnameinfo((struct sockaddr *)&sa, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+        (void)getnameinfo((struct sockaddr *)&sa, len, host, sizeof host, port, sizeof port,
+                          NI_NUMERICHOST | NI_NUMERICSERV);
     (void)snprintf(s->address, sizeof s->address, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
@@ -508,18 +481,19 @@ static struct http_server *server_new(const struct http_server_options *o)
 enum err http_server_open(const struct http_server_options *o, struct http_server **out, struct fault *why)
 {
     int fd;
-    enum err e = listen_on(o, &fd, why);
+    enum err e = http_listen(o->address, o->setting, &fd, why);
     if (e != OK)
         return e;
     struct http_server *s = server_new(o);
     write_address(s, fd);
     s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access, s,
-        MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_THREAD_POOL_SIZE, o->threads > 1 ? o->threads : 0u, MHD_OPTION_CONNECTION_LIMIT, o->connections_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_MAX_S,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)SILENCE_MAX_S, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
     if (s->daemon == NULL) {
         fault_set(why, str_of(o->setting), "the HTTP server does not start: %s", strerror(errno));
         (void)close(fd);

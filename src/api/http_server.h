@@ -1,11 +1,13 @@
-/* api/http_server.h - HTTP/1.1 requests in, answers out. libmicrohttpd behind our verbs: its types go no further than http_server.c.
+/* api/http_server.h - HTTP/1.1 requests in, answers out. libmicrohttpd behind our verbs: its types go no further than
+ * http_server.c.
  *
- * The server reads the head, asks on_head whether the body is wanted, reads it within its limits, and calls on_request. An
- * answer is a whole text, or a source that is asked for pieces for as long as it has some. An exchange can wait: it is put to
- * sleep by http_suspend() and goes on in on_resumed() after http_resume(), which any thread may call.
+ * The server reads the head, asks on_head whether the body is wanted, reads it within its limits, and calls on_request.
+ * An answer is a whole text, or a source that is asked for pieces for as long as it has some. An exchange can wait: it
+ * is put to sleep by http_suspend() and goes on in on_resumed() after http_resume(), which any thread may call.
  *
- * What it refuses by itself, before anyone is asked: too many or too long headers, a request line past its limit, repeated
- * or contradictory framing headers, bodies above body_max, heads and bodies that come too slowly (the connection is ended). */
+ * What it refuses by itself, before anyone is asked: too many or too long headers, a request line past its limit,
+ * repeated or contradictory framing headers, bodies above body_max, heads and bodies that come too slowly (the
+ * connection is ended). */
 #ifndef API_HTTP_SERVER_H
 #define API_HTTP_SERVER_H
 #include "base/memory.h"
@@ -30,8 +32,8 @@ enum http_header {
     HTTP_HEADER_COUNT
 };
 
-/* Pieces of an endless answer. read: writes at most room bytes and returns how many; 0 when there are none now: it must have
- * called http_suspend() then; -1: the end. close: once, when nobody will ask again. */
+/* Pieces of an endless answer. read: writes at most room bytes and returns how many; 0 when there are none now: it must
+ * have called http_suspend() then; -1: the end. close: once, when nobody will ask again. */
 struct http_source {
     long (*read)(void *state, char *to, size_t room);
     void (*close)(void *state);
@@ -39,13 +41,13 @@ struct http_source {
 };
 
 struct http_answer {
-    int status;                 /* 0: none yet */
+    int status; /* 0: none yet */
     const char *content_type;
-    struct buf body;            /* taken over by the server when the exchange ends */
-    struct http_source source;  /* read != NULL: instead of body */
+    struct buf body;           /* taken over by the server when the exchange ends */
+    struct http_source source; /* read != NULL: instead of body */
     struct {
         const char *name;
-        char *value;            /* heap, the server's */
+        char *value; /* heap, the server's */
     } headers[HTTP_ANSWER_HEADERS_MAX];
     size_t header_count;
 };
@@ -55,24 +57,25 @@ enum http_refusal { HTTP_BAD_REQUEST, HTTP_TARGET_TOO_LONG, HTTP_HEADERS_TOO_LAR
 
 /* One request and its answer. All text lives as long as the exchange. */
 struct http_exchange {
-    struct str method, target;             /* target as it came: path and query, nothing decoded */
-    struct str header[HTTP_HEADER_COUNT];  /* absent: not there */
-    struct str remote;                     /* address without port */
+    struct str method, target;            /* target as it came: path and query, nothing decoded */
+    struct str header[HTTP_HEADER_COUNT]; /* absent: not there */
+    struct str remote;                    /* address without port */
     struct str body;
-    bool has_body;                         /* announced by its head */
+    bool has_body; /* announced by its head */
     struct http_answer answer;
-    void *user;                            /* of who handles it */
+    void *user; /* of who handles it */
 };
 
 enum http_next { HTTP_READ_BODY, HTTP_ANSWERED, HTTP_WAITS };
 struct http_server_options {
-    struct str address;         /* host:port, [v6]:port; port 0 picks one */
-    const char *setting;        /* what to call the address in a fault: "listen.api" */
+    struct str address;  /* host:port, [v6]:port; port 0 picks one */
+    const char *setting; /* what to call the address in a fault: "listen.api" */
     unsigned threads, connections_max;
     size_t body_max;
-    /* On one of the server's threads. on_head: HTTP_READ_BODY, or HTTP_ANSWERED with the answer filled in. on_request and on_resumed: the
-     * body is there; HTTP_ANSWERED or HTTP_WAITS (after http_suspend). on_refused fills in the answer. on_end: once for each exchange whose
-     * user is set, when its answer was sent or its connection has ended. */
+    /* On one of the server's threads. on_head: HTTP_READ_BODY, or HTTP_ANSWERED with the answer filled in. on_request
+     * and on_resumed: the body is there; HTTP_ANSWERED or HTTP_WAITS (after http_suspend). on_refused fills in the
+     * answer. on_end: once for each exchange whose user is set, when its answer was sent or its connection has ended.
+     */
     enum http_next (*on_head)(void *data, struct http_exchange *x);
     enum http_next (*on_request)(void *data, struct http_exchange *x);
     enum http_next (*on_resumed)(void *data, struct http_exchange *x);

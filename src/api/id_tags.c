@@ -55,14 +55,16 @@ static enum err store_tag(struct db *d, void *arg, struct fault *why)
     enum err e = db_rows_end(r);
     if (e != OK)
         return e;
-    return DB_RUN(d,
-                  "INSERT INTO id_tags (tag_key, id_tag, status, expires_at, parent_id_tag, max_concurrent, note, created_at, updated_at) "
-                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) ON CONFLICT (tag_key) DO UPDATE SET id_tag = excluded.id_tag, "
-                  "status = excluded.status, expires_at = excluded.expires_at, parent_id_tag = excluded.parent_id_tag, "
-                  "max_concurrent = excluded.max_concurrent, note = excluded.note, updated_at = excluded.updated_at",
-                  db_text(ch->key), db_text(ch->call->params[0]), db_text(status),
-                  p->expires_at.text.at == NULL ? db_null() : db_time(p->expires_at.at), db_text(p->parent_id_tag),
-                  p->max_concurrent.is_set ? db_int(p->max_concurrent.value) : db_null(), db_text(p->note), db_time(now));
+    return DB_RUN(
+        d,
+        "INSERT INTO id_tags (tag_key, id_tag, status, expires_at, parent_id_tag, max_concurrent, note, created_at, "
+        "updated_at) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) ON CONFLICT (tag_key) DO UPDATE SET id_tag = excluded.id_tag, "
+        "status = excluded.status, expires_at = excluded.expires_at, parent_id_tag = excluded.parent_id_tag, "
+        "max_concurrent = excluded.max_concurrent, note = excluded.note, updated_at = excluded.updated_at",
+        db_text(ch->key), db_text(ch->call->params[0]), db_text(status),
+        p->expires_at.text.at == NULL ? db_null() : db_time(p->expires_at.at), db_text(p->parent_id_tag),
+        p->max_concurrent.is_set ? db_int(p->max_concurrent.value) : db_null(), db_text(p->note), db_time(now));
 }
 
 void handle_id_tag_put(struct call *c)

@@ -1,8 +1,10 @@
-/* api/idempotency.c - Idempotency-Key on every POST (api.md 1): the first answer is kept, with a hash of what was asked, in the same
- * transaction as its effect where the effect is ours. Where it is the gateway's, a command's id is made of the key, so that the
- * gateway itself knows the repeat; closing, applying and discarding happen once by their state.
+/* api/idempotency.c - Idempotency-Key on every POST (api.md 1): the first answer is kept, with a hash of what was
+ * asked, in the same transaction as its effect where the effect is ours. Where it is the gateway's, a command's id is
+ * made of the key, so that the gateway itself knows the repeat; closing, applying and discarding happen once by their
+ * state.
  *
- * Kept is an answer that made something. One that refused left nothing behind: the corrected request may have the same key. */
+ * Kept is an answer that made something. One that refused left nothing behind: the corrected request may have the same
+ * key. */
 #include "api/api_private.h"
 
 #include <string.h>
@@ -25,46 +27,41 @@ static bool is_key(struct str s)
 /* What it returned from another thread's request is not read: both are compared by key and caller only. */
 static bool is_same_key(const struct call *a, const struct call *b)
 {
-    return str_eq(a->x->header[HTTP_IDEMPOTENCY_KEY], b->x->header[HTTP_IDEMPOTENCY_KEY]) && strcmp(a->caller.key_id, b->caller.key_id) == 0;
+    return str_eq(a->x->header[HTTP_IDEMPOTENCY_KEY], b->x->header[HTTP_IDEMPOTENCY_KEY]) &&
+           strcmp(a->caller.key_id, b->caller.key_id) == 0;
 }
 
 static bool enter(struct call *c)
 {
     struct idempotency *all = &c->api->idempotency;
-    struct call **room = NULL;
     bool is_busy = false;
     pthread_mutex_lock(&all->lock);
-    for (size_t i = 0; i < COUNT_OF(all->busy); i++)
-        if (all->busy[i] == NULL)
-            room = &all->busy[i];
-        else
-            is_busy |= is_same_key(all->busy[i], c);
-    if (!is_busy && room != NULL)
-        *room = c;
+    for (struct link *l = all->busy.next; l != &all->busy; l = l->next)
+        is_busy |= is_same_key(CONTAINER(l, struct call, busy), c);
+    if (!is_busy)
+        list_add_last(&all->busy, &c->busy);
     pthread_mutex_unlock(&all->lock);
-    return !is_busy && room != NULL;
+    return !is_busy;
 }
 
 void idempotency_end(struct call *c)
 {
-    if (c->api == NULL || !c->has_key_of_idempotency)
+    if (!c->has_key_of_idempotency)
         return;
-    struct idempotency *all = &c->api->idempotency;
-    pthread_mutex_lock(&all->lock);
-    for (size_t i = 0; i < COUNT_OF(all->busy); i++)
-        if (all->busy[i] == c)
-            all->busy[i] = NULL;
-    pthread_mutex_unlock(&all->lock);
+    pthread_mutex_lock(&c->api->idempotency.lock);
+    list_take(&c->busy);
+    pthread_mutex_unlock(&c->api->idempotency.lock);
 }
 
 /* The answer that is kept under this key, if any. */
 static bool replay(struct call *c)
 {
     struct http_answer *a = &c->x->answer;
-    struct db_rows *r = DB_ROWS(c->worker->db,
-                                "SELECT request_hash, status, location, answer FROM api_first_answers WHERE api_key_id = ?1 AND "
-                                "idempotency_key = ?2",
-                                db_text(str_of(c->caller.key_id)), db_text(c->x->header[HTTP_IDEMPOTENCY_KEY]));
+    struct db_rows *r =
+        DB_ROWS(c->worker->db,
+                "SELECT request_hash, status, location, answer FROM api_first_answers WHERE api_key_id = ?1 AND "
+                "idempotency_key = ?2",
+                db_text(str_of(c->caller.key_id)), db_text(c->x->header[HTTP_IDEMPOTENCY_KEY]));
     bool is_kept = db_next(r);
     if (is_kept) {
         struct bytes hash = db_col_blob(r, 0);
@@ -126,17 +123,19 @@ enum err idempotency_store(struct db *d, struct call *c, struct fault *why)
     (void)why;
     if (!c->has_key_of_idempotency || c->is_answer_stored || c->x->answer.status >= 300)
         return OK;
-    enum err e = DB_RUN(d,
-                        "DELETE FROM api_first_answers WHERE (api_key_id, idempotency_key) IN (SELECT api_key_id, idempotency_key FROM "
-                        "api_first_answers WHERE created_at < ?1 ORDER BY created_at LIMIT " PRUNE_ONCE ")",
-                        db_int(now.us - SPAN_S(KEPT_S).us));
+    enum err e = DB_RUN(
+        d,
+        "DELETE FROM api_first_answers WHERE (api_key_id, idempotency_key) IN (SELECT api_key_id, idempotency_key FROM "
+        "api_first_answers WHERE created_at < ?1 ORDER BY created_at LIMIT " PRUNE_ONCE ")",
+        db_int(now.us - SPAN_S(KEPT_S).us));
     if (e == OK)
         e = DB_RUN(d,
-                   "INSERT INTO api_first_answers (api_key_id, idempotency_key, request_hash, status, location, answer, created_at) "
+                   "INSERT INTO api_first_answers (api_key_id, idempotency_key, request_hash, status, location, "
+                   "answer, created_at) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                    db_text(str_of(c->caller.key_id)), db_text(c->x->header[HTTP_IDEMPOTENCY_KEY]),
-                   db_blob((struct bytes){c->request_hash, sizeof c->request_hash}), db_int(c->x->answer.status), db_text(location_of(c)),
-                   db_text(buf_str(&c->x->answer.body)), db_time(now));
+                   db_blob((struct bytes){c->request_hash, sizeof c->request_hash}), db_int(c->x->answer.status),
+                   db_text(location_of(c)), db_text(buf_str(&c->x->answer.body)), db_time(now));
     c->is_answer_stored = e == OK;
     return e;
 }

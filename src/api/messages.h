@@ -1,4 +1,5 @@
-/* api/messages.h - queries, bodies and answers of the API as structs and tables (messages.def), and their greatest values (limits.def). */
+/* api/messages.h - queries, bodies and answers of the API as structs and tables (messages.def), and their greatest
+ * values (limits.def). */
 #ifndef API_MESSAGES_H
 #define API_MESSAGES_H
 #include "schema/schema.h"

@@ -1,4 +1,5 @@
-/* api/openapi.c - OpenAPI 3.1 from the tables of routes, messages, limits and errors: what is described is what is checked. */
+/* api/openapi.c - OpenAPI 3.1 from the tables of routes, messages, limits and errors: what is described is what is
+ * checked. */
 #include "api/call.h"
 
 #include <inttypes.h>
@@ -13,9 +14,9 @@ enum side { REQUEST, ANSWER };
 static void describe_message(struct json_writer *w, const struct message *m, enum side side);
 
 static const char *const types[] = {
-    [KIND_STR] = "string",   [KIND_INTEGER] = "integer", [KIND_INT32] = "integer", [KIND_DECIMAL] = "number",
-    [KIND_BOOLEAN] = "boolean", [KIND_TIME] = "string", [KIND_CHOICE] = "string", [KIND_PART] = "object",
-    [KIND_LIST] = "array",   [KIND_STRS] = "array",      [KIND_ANY] = NULL,
+    [KIND_STR] = "string",      [KIND_INTEGER] = "integer", [KIND_INT32] = "integer", [KIND_DECIMAL] = "number",
+    [KIND_BOOLEAN] = "boolean", [KIND_TIME] = "string",     [KIND_CHOICE] = "string", [KIND_PART] = "object",
+    [KIND_LIST] = "array",      [KIND_STRS] = "array",      [KIND_ANY] = NULL,
 };
 
 static void describe_type(struct json_writer *w, const struct field *f, bool may_be_null)
@@ -148,7 +149,8 @@ static void put_list(struct json_writer *w, const struct message *row, bool is_p
         jw_field_raw(w, "next_cursor", STR("{\"type\":[\"string\",\"null\"]}"));
     }
     jw_close_object(w);
-    jw_field_raw(w, "required", is_page ? STR("[\"list\",\"total\",\"page\",\"page_size\"]") : STR("[\"list\",\"next_cursor\"]"));
+    jw_field_raw(w, "required",
+                 is_page ? STR("[\"list\",\"total\",\"page\",\"page_size\"]") : STR("[\"list\",\"next_cursor\"]"));
     jw_field_bool(w, "additionalProperties", false);
     jw_close_object(w);
 }
@@ -204,7 +206,8 @@ static void put_content(struct json_writer *w, const struct route *r)
     jw_key(w, STR("content"));
     jw_open_object(w);
     if (r->shape == SHAPE_PLAIN || r->shape == SHAPE_STREAM) {
-        jw_field_raw(w, r->shape == SHAPE_PLAIN ? "text/plain" : "text/event-stream", STR("{\"schema\":{\"type\":\"string\"}}"));
+        jw_field_raw(w, r->shape == SHAPE_PLAIN ? "text/plain" : "text/event-stream",
+                     STR("{\"schema\":{\"type\":\"string\"}}"));
     } else {
         jw_key(w, STR("application/json"));
         jw_open_object(w);
@@ -236,7 +239,10 @@ static void put_answers(struct json_writer *w, const struct route *r)
         put_answer(w, r, "201", "Made; Location says where it is");
     if (r->shape == SHAPE_COMMAND)
         put_answer(w, r, "202", "Taken on, and still open after wait_s");
-    jw_field_raw(w, "default", STR("{\"description\":\"An error\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"" COMPONENT "Error\"}}}}"));
+    jw_field_raw(
+        w, "default",
+        STR("{\"description\":\"An error\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"" COMPONENT
+            "Error\"}}}}"));
     jw_close_object(w);
 }
 
@@ -368,8 +374,11 @@ static void put_components(struct json_writer *w)
     jw_close_array(w);
     jw_close_object(w);
     jw_field_raw(w, "message", STR("{\"type\":\"string\"}"));
-    jw_field_raw(w, "details", STR("{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"field\":{\"type\":\"string\"},\"code\":{\"type\":"
-                                   "\"string\"},\"message\":{\"type\":\"string\"}},\"required\":[\"field\",\"code\",\"message\"],\"additionalProperties\":false}}"));
+    jw_field_raw(w, "details",
+                 STR("{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"field\":{\"type\":"
+                     "\"string\"},\"code\":{\"type\":"
+                     "\"string\"},\"message\":{\"type\":\"string\"}},\"required\":[\"field\",\"code\",\"message\"],"
+                     "\"additionalProperties\":false}}"));
     jw_field_raw(w, "trace_id", STR("{\"type\":\"string\",\"pattern\":\"^[0-9a-f]{32}$\"}"));
     jw_close_object(w);
     jw_field_raw(w, "required", STR("[\"code\",\"message\",\"details\",\"trace_id\"]"));

@@ -1,15 +1,15 @@
 /* api/page.c - rows as JSON by their table, and lists: pages with a total, or one after the other by cursor (api.md 1).
  *
- * A page near the end is read from the end, so that the last costs what the first costs. By cursor the next rows are sought by
- * the key of the last one, whatever was inserted meanwhile. Column names and conditions are literals of this program; all
- * that a stranger wrote is bound. */
+ * A page near the end is read from the end, so that the last costs what the first costs. By cursor the next rows are
+ * sought by the key of the last one, whatever was inserted meanwhile. Column names and conditions are literals of this
+ * program; all that a stranger wrote is bound. */
 #include "api/call.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define SQL_MAX        8192
-#define CURSOR_MAX     1024 /* bytes of sort, key and id */
+#define SQL_MAX    8192
+#define CURSOR_MAX 1024 /* bytes of sort, key and id */
 
 /* --- one row --- */
 
@@ -189,7 +189,8 @@ static enum err read_total(struct call *c, const struct list *l, int64_t *total)
 }
 
 /* From the nearer end; rows that come backwards are turned by the outer SELECT, which sees no more than the page. */
-static enum err write_page(struct call *c, const struct list *l, const struct sort_key *s, bool descending, int64_t offset, int64_t count, int64_t total)
+static enum err write_page(struct call *c, const struct list *l, const struct sort_key *s, bool descending,
+                           int64_t offset, int64_t count, int64_t total)
 {
     struct query q = {.count = 0};
     bool from_end = offset > total - offset - count;
@@ -213,7 +214,8 @@ static enum err write_page(struct call *c, const struct list *l, const struct so
     return db_rows_end(r);
 }
 
-static void answer_page(struct call *c, const struct list *l, const struct page_query *asked, const struct sort_key *s, bool descending)
+static void answer_page(struct call *c, const struct list *l, const struct page_query *asked, const struct sort_key *s,
+                        bool descending)
 {
     int64_t page = asked->page.is_set ? asked->page.value : 1, total = 0;
     int64_t size = asked->page_size.is_set ? asked->page_size.value : PAGE_SIZE_DEFAULT, offset = (page - 1) * size;
@@ -286,7 +288,8 @@ static bool cursor_value(struct str text, bool is_text, struct db_value *out)
 }
 
 /* (key, id) after those of the cursor, in the direction of the list. */
-static bool put_after(struct call *c, struct query *q, const struct list *l, const struct sort_key *s, bool descending, struct str sort, struct str cursor)
+static bool put_after(struct call *c, struct query *q, const struct list *l, const struct sort_key *s, bool descending,
+                      struct str sort, struct str cursor)
 {
     struct str parts[3];
     struct db_value key, id;
@@ -307,13 +310,16 @@ static bool put_after(struct call *c, struct query *q, const struct list *l, con
 
 static struct str column_copy(struct call *c, struct db_rows *r, int col, bool is_text)
 {
-    return is_text ? arena_copy(&c->arena, db_col_text(r, col)) : arena_printf(&c->arena, "%" PRId64, db_col_int(r, col));
+    return is_text ? arena_copy(&c->arena, db_col_text(r, col))
+                   : arena_printf(&c->arena, "%" PRId64, db_col_int(r, col));
 }
 
-static void answer_cursor(struct call *c, const struct list *l, const struct page_query *asked, const struct sort_key *s, bool descending)
+static void answer_cursor(struct call *c, const struct list *l, const struct page_query *asked,
+                          const struct sort_key *s, bool descending)
 {
     int64_t limit = asked->limit.is_set ? asked->limit.value : LIMIT_DEFAULT, written = 0;
-    struct str sort = arena_printf(&c->arena, "%s%.*s", descending ? "-" : "", STR_ARG(s->name)), key = {NULL, 0}, id = {NULL, 0};
+    struct str sort = arena_printf(&c->arena, "%s%.*s", descending ? "-" : "", STR_ARG(s->name)), key = {NULL, 0},
+               id = {NULL, 0};
     struct query q = {.count = 0};
     bool has_more = false;
     buf_init(&q.sql, SQL_MAX);
@@ -364,7 +370,8 @@ void list_answer(struct call *c, struct list *l)
     const struct sort_key *s = find_sort(l, asked.sort.text, &descending);
     if (by_cursor && (asked.page.is_set || asked.page_size.is_set)) {
         struct fault why = {"", ""};
-        fault_set(&why, asked.page.is_set ? STR("page") : STR("page_size"), "either page and page_size, or cursor and limit");
+        fault_set(&why, asked.page.is_set ? STR("page") : STR("page_size"),
+                  "either page and page_size, or cursor and limit");
         answer_refused(c, ERR_FORMAT, &why);
         return;
     }

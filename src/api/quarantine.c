@@ -4,8 +4,8 @@
 #define RESOLVE_WAIT_MS 10000
 
 /* A frame may have 1 MiB: a list leaves it out, the one message has it. */
-#define COLUMNS(frame)                                                                                                 \
-    "quarantine_id, charge_point_id, action, reason, message_id, connector_id, transaction_id, suggestion, " frame     \
+#define COLUMNS(frame)                                                                                             \
+    "quarantine_id, charge_point_id, action, reason, message_id, connector_id, transaction_id, suggestion, " frame \
     ", received_at, state, resolved_at, resolved_by, applied_to"
 static const struct list quarantine = {
     .row = &quarantine_row_message,
@@ -76,7 +76,8 @@ void handle_quarantine_apply(struct call *c)
     }
     struct wait *w = wait_begin(c, RESOLVE_WAIT_MS, on_resolve_resumed);
     if (w != NULL)
-        gateway_apply_quarantine(c->api->o.gateway, c->params[0], p->transaction_id, str_of(c->caller.name), on_resolved, w);
+        gateway_apply_quarantine(c->api->o.gateway, c->params[0], p->transaction_id, str_of(c->caller.name),
+                                 on_resolved, w);
 }
 
 void handle_quarantine_discard(struct call *c)

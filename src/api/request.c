@@ -1,17 +1,20 @@
-/* api/request.c - from the bytes of a request to structs: path to route and ids, query and body by their tables. No socket, store
- * or clock: what a stranger writes ends here or is well-formed. */
+/* api/request.c - from the bytes of a request to structs: path to route and ids, query and body by their tables. No
+ * socket, store or clock: what a stranger writes ends here or is well-formed. */
 #include "api/call.h"
 
 #include <string.h>
 
-#define PARAMETERS_MAX    32
-#define PARAM_SIZE_MAX    255 /* of an id in the path: nothing has a longer one */
+#define PARAMETERS_MAX 32
+#define PARAM_SIZE_MAX 255 /* of an id in the path: nothing has a longer one */
 
 const struct route routes[] = {
-#define TEXT(literal) {(literal), sizeof(literal) - 1}
-#define ROUTE(m, p, handler, least, fresh, q, b, ans, form, text)                                                      \
-    {TEXT(#m), TEXT(p), TEXT(#handler), handle_##handler, ROLE_##least, fresh, &q##_message, &b##_message, &ans##_message, \
-     SHAPE_##form, TEXT(text)},
+#define TEXT(literal)                  \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
+#define ROUTE(m, p, handler, least, fresh, q, b, ans, form, text)                       \
+    {TEXT(#m),     TEXT(p),      TEXT(#handler), handle_##handler, ROLE_##least, fresh, \
+     &q##_message, &b##_message, &ans##_message, SHAPE_##form,     TEXT(text)},
 #include "api/routes.def"
 #undef TEXT
 };
@@ -19,7 +22,10 @@ const size_t route_count = COUNT_OF(routes);
 
 static int hex_digit(char ch)
 {
-    return ch >= '0' && ch <= '9' ? ch - '0' : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : ch >= 'A' && ch <= 'F' ? ch - 'A' + 10 : -1;
+    return ch >= '0' && ch <= '9'   ? ch - '0'
+           : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10
+           : ch >= 'A' && ch <= 'F' ? ch - 'A' + 10
+                                    : -1;
 }
 
 enum err percent_decode(struct str in, bool plus, struct arena *a, struct str *out)
@@ -61,15 +67,10 @@ static bool take_piece(struct str *rest, char mark, struct str *piece)
     return true;
 }
 
-static bool is_param(struct str segment)
-{
-    return segment.len > 2 && segment.at[0] == '{';
-}
-
 /* Segments are split before they are decoded: an id may hold "%2F". */
 static bool path_fits(struct str template, struct str path, struct str raw[CALL_PARAMS_MAX])
 {
-    struct str want, have;
+    struct str want = {NULL, 0}, have = {NULL, 0};
     size_t n = 0;
     for (;;) {
         bool more = take_piece(&template, '/', &want);
@@ -77,7 +78,7 @@ static bool path_fits(struct str template, struct str path, struct str raw[CALL_
             return false;
         if (!more)
             return true;
-        if (!is_param(want)) {
+        if (!str_starts(want, STR("{"))) {
             if (!str_eq(want, have))
                 return false;
         } else if (have.len == 0 || n == CALL_PARAMS_MAX) {
@@ -125,7 +126,7 @@ static void answer_methods(struct call *c, const struct route *first)
 
 bool call_route(struct call *c)
 {
-    struct str rest = c->x->target, path, method = c->x->method;
+    struct str rest = c->x->target, path = {NULL, 0}, method = c->x->method;
     (void)take_piece(&rest, '?', &path);
     const struct route *first = route_find(path, &c->arena, c->params);
     if (first == NULL) {
@@ -241,7 +242,8 @@ static bool is_json_type(struct str s)
         return false;
     while (rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
         rest = (struct str){rest.at + 1, rest.len - 1};
-    return rest.at == NULL || rest.len == 0 || str_eq_nocase(rest, STR("charset=utf-8")) || str_eq_nocase(rest, STR("charset=\"utf-8\""));
+    return rest.at == NULL || rest.len == 0 || str_eq_nocase(rest, STR("charset=utf-8")) ||
+           str_eq_nocase(rest, STR("charset=\"utf-8\""));
 }
 
 static bool needs_body(const struct message *m)

@@ -34,7 +34,8 @@ static struct charging_filter filter_of(const struct session_query *q)
 
 static void answer_page(struct call *c, const struct session_query *q, const struct charging_filter *f)
 {
-    int64_t page = q->page.is_set ? q->page.value : 1, size = q->page_size.is_set ? q->page_size.value : PAGE_SIZE_DEFAULT, total = 0;
+    int64_t page = q->page.is_set ? q->page.value : 1,
+            size = q->page_size.is_set ? q->page_size.value : PAGE_SIZE_DEFAULT, total = 0;
     enum err e = db_begin(c->worker->db); /* total and page are of one moment */
     if (e != OK) {
         answer_failure(c, e, NULL);
@@ -62,7 +63,8 @@ static void answer_after(struct call *c, const struct session_query *q, const st
     struct json_writer *w = answer_begin(c, 200, STR("ok"));
     jw_open_object(w);
     jw_key(w, STR("list"));
-    enum err e = charging_write_after(c->worker->db, f, q->cursor, q->limit.is_set ? q->limit.value : LIMIT_DEFAULT, w, next);
+    enum err e =
+        charging_write_after(c->worker->db, f, q->cursor, q->limit.is_set ? q->limit.value : LIMIT_DEFAULT, w, next);
     if (e == OK) {
         jw_field_str(w, "next_cursor", next[0] == '\0' ? (struct str){NULL, 0} : str_of(next));
         jw_close_object(w);
@@ -77,7 +79,8 @@ void handle_session_list(struct call *c)
     bool by_cursor = q->cursor.at != NULL || q->limit.is_set;
     struct fault why = {"", ""};
     if (by_cursor && (q->page.is_set || q->page_size.is_set)) {
-        fault_set(&why, q->page.is_set ? STR("page") : STR("page_size"), "either page and page_size, or cursor and limit");
+        fault_set(&why, q->page.is_set ? STR("page") : STR("page_size"),
+                  "either page and page_size, or cursor and limit");
         answer_refused(c, ERR_FORMAT, &why);
     } else if (by_cursor) {
         answer_after(c, q, &f);
@@ -99,7 +102,8 @@ static enum err has_more(struct call *c, struct instant after, int64_t every_s, 
     struct instant last = INSTANT_NONE;
     buf_init(&b, 1024);
     jw_init(&w, &b);
-    enum err e = instant_is_set(after) ? charging_write_curve(c->worker->db, c->params[0], after, every_s, 1, &w, &last) : OK;
+    enum err e =
+        instant_is_set(after) ? charging_write_curve(c->worker->db, c->params[0], after, every_s, 1, &w, &last) : OK;
     buf_release(&b);
     *out = instant_is_set(last);
     return e;
@@ -118,7 +122,8 @@ void handle_session_curve(struct call *c)
     struct json_writer *w = answer_begin(c, 200, STR("ok"));
     jw_open_object(w);
     jw_key(w, STR("list"));
-    enum err e = charging_write_curve(c->worker->db, c->params[0], after, every_s, q->limit.is_set ? q->limit.value : LIMIT_DEFAULT, w, &last);
+    enum err e = charging_write_curve(c->worker->db, c->params[0], after, every_s,
+                                      q->limit.is_set ? q->limit.value : LIMIT_DEFAULT, w, &last);
     if (e == OK)
         e = has_more(c, last, every_s, &more);
     if (e == OK) {

@@ -1,12 +1,12 @@
 /* api/stream.c - server-sent events (api.md 2): the log as it becomes durable, to those who watch.
  *
- * A stream begins by reading the log itself, as fast as its peer takes it, until it has caught up; then it goes live: one thread,
- * the feeder, reads each new event once and puts it into the buffer of every live stream that asked for it. So a resumed
- * stream has no gap, and history is never buffered. A live stream whose buffer is full is cut off: what is buffered is sent, then
- * "stream.cut", then the end; the peer comes back with Last-Event-ID.
+ * A stream begins by reading the log itself, as fast as its peer takes it, until it has caught up; then it goes live:
+ * one thread, the feeder, reads each new event once and puts it into the buffer of every live stream that asked for it.
+ * So a resumed stream has no gap, and history is never buffered. A live stream whose buffer is full is cut off: what is
+ * buffered is sent, then "stream.cut", then the end; the peer comes back with Last-Event-ID.
  *
- * A stream without anything to send sleeps (its connection is suspended) and is woken by the feeder; a comment every 15 s shows
- * both sides that the other is there. */
+ * A stream without anything to send sleeps (its connection is suspended) and is woken by the feeder; a comment every 15
+ * s shows both sides that the other is there. */
 #include "api/events.h"
 
 #include <inttypes.h>
@@ -18,26 +18,26 @@
 #include "metrics/metrics.h"
 
 #define HEARTBEAT_MS    15000
-#define FEEDER_WAIT_MS  1000     /* the feeder also looks at heartbeats */
-#define CATCH_UP_EVENTS 256      /* read in one go before the peer is served again */
-#define CATCH_UP_SCAN   4096     /* looked at in one go */
+#define FEEDER_WAIT_MS  1000 /* the feeder also looks at heartbeats */
+#define CATCH_UP_EVENTS 256  /* read in one go before the peer is served again */
+#define CATCH_UP_SCAN   4096 /* looked at in one go */
 #define CATCH_UP_BYTES  65536
 #define EVENT_TEXT_MAX  (4u << 20)
-#define CUT_ROOM        512      /* kept free in a buffer for the last event */
+#define CUT_ROOM        512 /* kept free in a buffer for the last event */
 
 struct stream {
-    struct link link;           /* of all, while open */
+    struct link link; /* of all, while open */
     struct streams *all;
     struct http_exchange *x;
     struct event_filter filter;
-    char *station;              /* what the filter borrows */
-    struct log_reader *reader;  /* until live */
+    char *station;             /* what the filter borrows */
+    struct log_reader *reader; /* until live */
     struct str gateway_id;
-    uint64_t position;          /* of the last event that was looked at */
+    uint64_t position; /* of the last event that was looked at */
     struct buf out;
     int64_t heartbeat_due_ms;
     bool is_live, is_asleep, is_ending;
-    bool is_gone;               /* its peer has left: it ends, and counts no more */
+    bool is_gone; /* its peer has left: it ends, and counts no more */
 };
 
 struct streams {
@@ -46,8 +46,8 @@ struct streams {
     pthread_cond_t changed;
     struct link list;
     size_t count, live_count;
-    uint64_t fed;         /* position up to which live streams have been given all */
-    bool must_seek;       /* fed was set anew: the feeder's reader stands elsewhere */
+    uint64_t fed;   /* position up to which live streams have been given all */
+    bool must_seek; /* fed was set anew: the feeder's reader stands elsewhere */
     bool is_stopping, has_thread;
     pthread_t feeder;
     struct log_reader *reader;
@@ -72,7 +72,8 @@ static bool put_event(struct stream *s, const struct event *e, struct str gatewa
 static void put_last(struct stream *s, const char *type, const char *reason)
 {
     s->out.max += CUT_ROOM;
-    buf_printf(&s->out, "event: %s\ndata: {\"reason\":\"%s\",\"last_event_id\":\"%" PRIu64 "\"}\n\n", type, reason, s->position);
+    buf_printf(&s->out, "event: %s\ndata: {\"reason\":\"%s\",\"last_event_id\":\"%" PRIu64 "\"}\n\n", type, reason,
+               s->position);
     s->is_ending = true;
 }
 
@@ -303,7 +304,10 @@ static bool find_start(struct call *c, struct stream *s)
     }
     s->position = asked;
     if (asked + 1 < oldest)
-        buf_printf(&s->out, "event: stream.gap\ndata: {\"reason\":\"older events are no longer kept\",\"oldest\":\"%" PRIu64 "\"}\n\n", oldest);
+        buf_printf(&s->out,
+                   "event: stream.gap\ndata: {\"reason\":\"older events are no longer kept\",\"oldest\":\"%" PRIu64
+                   "\"}\n\n",
+                   oldest);
     return true;
 }
 

@@ -15,7 +15,8 @@ static void answer_text(struct call *c, const char *type)
 
 void handle_root(struct call *c)
 {
-    const struct root_answer r = {STR("chargeline"), STR(CHARGELINE_VERSION), STR("/api/v1"), STR("/openapi.json"), STR("/metrics")};
+    const struct root_answer r = {STR("chargeline"), STR(CHARGELINE_VERSION), STR("/api/v1"), STR("/openapi.json"),
+                                  STR("/metrics")};
     answer_text(c, "application/json");
     schema_write(&root_answer_message, &r, &c->x->answer.body);
 }
@@ -109,8 +110,9 @@ void handle_system_get(struct call *c)
         integer_of((int64_t)streams_count(c->api->streams)),
     };
     const struct config *k = o->config;
-    struct limits_row limits = {integer_of(k->connections_max), integer_of(k->api_connections), integer_of(k->api_streams_max),
-                                integer_of(k->api_body_max), integer_of(k->ocpp_message_max), integer_of(k->command_queue_max)};
+    struct limits_row limits = {integer_of(k->connections_max),  integer_of(k->api_connections),
+                                integer_of(k->api_streams_max),  integer_of(k->api_body_max),
+                                integer_of(k->ocpp_message_max), integer_of(k->command_queue_max)};
     struct system_answer a = {
         .version = STR(CHARGELINE_VERSION),
         .engine = STR("embedded"),

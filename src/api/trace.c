@@ -23,9 +23,11 @@ static bool read_traceparent(struct str s, uint8_t trace[16])
     for (size_t i = 0; i < TRACEPARENT_SIZE; i++)
         if (s.at[i] >= 'A' && s.at[i] <= 'F')
             return false;
-    if (hex_parse((struct str){s.at, 2}, &version, 1) != OK || version == 0xff || (version == 0 && s.len != TRACEPARENT_SIZE))
+    if (hex_parse((struct str){s.at, 2}, &version, 1) != OK || version == 0xff ||
+        (version == 0 && s.len != TRACEPARENT_SIZE))
         return false;
-    return hex_parse((struct str){s.at + 3, 32}, trace, 16) == OK && hex_parse((struct str){s.at + 36, 16}, parent, 8) == OK &&
+    return hex_parse((struct str){s.at + 3, 32}, trace, 16) == OK &&
+           hex_parse((struct str){s.at + 36, 16}, parent, 8) == OK &&
            hex_parse((struct str){s.at + 53, 2}, &flags, 1) == OK && !is_zero(trace, 16) && !is_zero(parent, 8);
 }
 

@@ -9,18 +9,20 @@
 
 static const struct list transactions = {
     .row = &transaction_row_message,
-    .select = "transaction_id, charge_point_id, connector_id, id_tag, state, started_at, meter_start_wh, stopped_at, meter_stop_wh, energy_wh, "
+    .select = "transaction_id, charge_point_id, connector_id, id_tag, state, started_at, meter_start_wh, stopped_at, "
+              "meter_stop_wh, energy_wh, "
               "stop_reason, stop_id_tag, device_started_at, device_stopped_at, received_at, flags",
     .from = "transactions",
     .total = "SELECT total FROM api_totals WHERE name = 'transactions'",
-    .sorts = {{{"transaction_id", 14}, "number", "number", false, false}, {{"started_at", 10}, "started_at", "number", false, false}},
+    .sorts = {{{"transaction_id", 14}, "number", "number", false, false},
+              {{"started_at", 10}, "started_at", "number", false, false}},
 };
 
 uint64_t transaction_number(const struct api *a, struct str transaction_id)
 {
     int64_t id;
-    if (transaction_id.len == 0 || transaction_id.at[0] < '1' || transaction_id.at[0] > '9' || str_to_int(transaction_id, &id) != OK ||
-        id > TRANSACTION_ID_MAX)
+    if (transaction_id.len == 0 || transaction_id.at[0] < '1' || transaction_id.at[0] > '9' ||
+        str_to_int(transaction_id, &id) != OK || id > TRANSACTION_ID_MAX)
         return 0;
     return permute31_back(a->id_key, (uint32_t)id);
 }
@@ -51,9 +53,9 @@ void handle_transaction_get(struct call *c)
 /* --- meter values: the store knows where they are, the log has them --- */
 
 struct thinning {
-    int64_t every_us;       /* 0: all */
-    int64_t after;          /* position of the last that was looked at */
-    int64_t last_us;        /* time of the last that was shown */
+    int64_t every_us; /* 0: all */
+    int64_t after;    /* position of the last that was looked at */
+    int64_t last_us;  /* time of the last that was shown */
 };
 
 /* "position" or "position.us": where thinning stands goes with it, so that pages are as one. */
@@ -63,7 +65,8 @@ static bool read_meter_cursor(struct str text, struct thinning *t)
     while (dot < text.len && text.at[dot] != '.')
         dot++;
     struct str head = {text.at, dot}, tail = {text.at + dot + 1, dot < text.len ? text.len - dot - 1 : 0};
-    return str_to_int(head, &t->after) == OK && t->after >= 0 && (dot == text.len || str_to_int(tail, &t->last_us) == OK);
+    return str_to_int(head, &t->after) == OK && t->after >= 0 &&
+           (dot == text.len || str_to_int(tail, &t->last_us) == OK);
 }
 
 static struct str member_text(struct json *j)
@@ -77,8 +80,9 @@ static void write_reading(struct json_writer *w, struct arena *a, const struct e
 {
     struct json j;
     struct json_string key;
-    struct reading_row row = {
-        .position = integer_of((int64_t)e->position), .received_at = stamp_of(a, e->received), .device_time = stamp_of(a, e->device_time)};
+    struct reading_row row = {.position = integer_of((int64_t)e->position),
+                              .received_at = stamp_of(a, e->received),
+                              .device_time = stamp_of(a, e->device_time)};
     json_init(&j, e->payload);
     (void)json_open_object(&j);
     while (json_next_key(&j, &key)) {
@@ -134,7 +138,8 @@ void handle_meter_value_list(struct call *c)
         answer_error(c, API_CURSOR_INVALID, NULL);
         return;
     }
-    struct db_rows *there = DB_ROWS(c->worker->db, "SELECT 1 FROM transactions WHERE number = ?1", db_int((int64_t)number));
+    struct db_rows *there =
+        DB_ROWS(c->worker->db, "SELECT 1 FROM transactions WHERE number = ?1", db_int((int64_t)number));
     bool is_there = db_next(there);
     enum err e = db_rows_end(there);
     if (e == OK && !is_there) {
@@ -145,12 +150,16 @@ void handle_meter_value_list(struct call *c)
     jw_open_object(w);
     jw_key(w, STR("list"));
     jw_open_array(w);
-    struct db_rows *r = DB_ROWS(c->worker->db, "SELECT position FROM transaction_readings WHERE number = ?1 AND position > ?2 ORDER BY position",
-                                db_int((int64_t)number), db_int(t.after));
+    struct db_rows *r =
+        DB_ROWS(c->worker->db,
+                "SELECT position FROM transaction_readings WHERE number = ?1 AND position > ?2 ORDER BY position",
+                db_int((int64_t)number), db_int(t.after));
     bool is_whole = e == OK && write_readings(c, r, limit, &t);
     enum err e2 = db_rows_end(r);
     jw_close_array(w);
-    jw_field_str(w, "next_cursor", is_whole ? (struct str){NULL, 0} : arena_printf(&c->arena, "%" PRId64 ".%" PRId64, t.after, t.last_us));
+    jw_field_str(w, "next_cursor",
+                 is_whole ? (struct str){NULL, 0}
+                          : arena_printf(&c->arena, "%" PRId64 ".%" PRId64, t.after, t.last_us));
     jw_close_object(w);
     if (e != OK || e2 != OK)
         answer_failure(c, e != OK ? e : e2, NULL);

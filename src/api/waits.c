@@ -1,4 +1,5 @@
-/* api/waits.c - calls that sleep until the loop's thread tells them something, or their time is up. One thread watches the time. */
+/* api/waits.c - calls that sleep until the loop's thread tells them something, or their time is up. One thread watches
+ * the time. */
 #include "api/api_private.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* api/write.c - structs of answers as JSON, led by their tables: as schema_write, but what is absent is written as null, so that every
- * answer of a kind has the same members. */
+/* api/write.c - structs of answers as JSON, led by their tables: as schema_write, but what is absent is written as
+ * null, so that every answer of a kind has the same members. */
 #include "api/call.h"
 
 #include <string.h>

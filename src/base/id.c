@@ -68,6 +68,29 @@ uint64_t siphash(const uint64_t key[2], struct bytes b)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+static inline uint64_t fold(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Two words a multiplication; the last, padded with zeros, always comes, and the length with it. What was before is
+ * carried along beside the product, so that a word which makes that zero does not wipe it out. */
+uint64_t content_hash(const uint64_t key[2], struct bytes b)
+{
+    const uint64_t of_first =
+        key[1] ^ 0x9e3779b97f4a7c15u; /* any number whose bits look like none: here of the golden ratio */
+    uint64_t h = key[0] ^ 0xbf58476d1ce4e5b9u;
+    uint8_t last[16] = {0};
+    size_t i = 0;
+    for (; b.len - i >= 16; i += 16)
+        h = (h << 23 | h >> 41) ^ fold(load64le(b.at + i) ^ of_first, load64le(b.at + i + 8) ^ h);
+    if (i < b.len)
+        memcpy(last, b.at + i, b.len - i);
+    h = (h << 23 | h >> 41) ^ fold(load64le(last) ^ of_first, load64le(last + 8) ^ h);
+    return fold(h ^ b.len, of_first);
+}
+
 /* Before main, so that no thread ever sees them half made. */
 __attribute__((constructor)) static void crc_prepare(void)
 {

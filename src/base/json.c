@@ -369,7 +369,9 @@ bool json_skip(struct json *j)
         return false;
     while (j->depth > outside) {
         bool has_next = j->next_after == NEXT_ITEM ? json_next_item(j) : next_raw_key(j, &key);
-        if (has_next)
+        if (has_next && j->at < j->end && *j->at == '"')
+            (void)get_string(j, &key); /* what most values are, with no blank before it */
+        else if (has_next)
             (void)step_in(j);
         if (j->error != OK)
             return false;
@@ -385,6 +387,36 @@ bool json_get_raw(struct json *j, struct str *text)
         return false;
     *text = (struct str){(const char *)from, (size_t)(j->at - from)};
     return true;
+}
+
+/* From after the opening quote to after the closing one. */
+static const uint8_t *known_string_end(const uint8_t *at, const uint8_t *end)
+{
+    while ((at = scan_plain(at, end)) < end && *at != '"')
+        at += *at == '\\' && end - at > 1 ? 2 : 1;
+    return at < end ? at + 1 : end;
+}
+
+bool json_get_known(struct json *j, struct str *text)
+{
+    enum json_kind kind = json_peek(j);
+    if (kind != JSON_OBJECT && kind != JSON_ARRAY)
+        return json_get_raw(j, text);
+    const uint8_t *from = j->at, *at = from;
+    for (size_t depth = 0; at < j->end;) {
+        uint8_t c = *at++;
+        if (c == '"') {
+            at = known_string_end(at, j->end);
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            *text = (struct str){(const char *)from, (size_t)(at - from)};
+            j->at = at;
+            j->next = j->next_after;
+            return true;
+        }
+    }
+    return fail(j, ERR_FORMAT, "a value is not closed");
 }
 
 enum err json_end(struct json *j)

@@ -61,6 +61,8 @@ bool json_get_bool(struct json *j, bool *out);
 bool json_get_null(struct json *j);
 /* Any value as its own text, checked. */
 bool json_get_raw(struct json *j, struct str *text);
+/* The same of text that was checked before, by ourselves: its end is found by brackets and quotes alone. */
+bool json_get_known(struct json *j, struct str *text);
 bool json_skip(struct json *j);
 /* OK if the one top value was read whole and only blanks follow. */
 MUST_USE enum err json_end(struct json *j);
@@ -87,6 +89,7 @@ void jw_close_object(struct json_writer *w);
 void jw_open_array(struct json_writer *w);
 void jw_close_array(struct json_writer *w);
 void jw_key(struct json_writer *w, struct str key);
+void jw_quoted_key(struct json_writer *w, struct str key); /* as it is written: "name": with quotes and colon */
 void jw_str(struct json_writer *w, struct str s); /* absent writes null */
 void jw_int(struct json_writer *w, int64_t n);
 void jw_bool(struct json_writer *w, bool b);

@@ -58,11 +58,10 @@ void jw_close_array(struct json_writer *w)
     close_level(w, ']');
 }
 
-static void put_quoted(struct buf *out, struct str s)
+/* From the first byte that does not stand for itself. */
+static __attribute__((noinline)) void put_rest(struct buf *out, const uint8_t *at, const uint8_t *end)
 {
     static const char digits[] = "0123456789abcdef";
-    const uint8_t *at = (const uint8_t *)s.at, *end = s.len == 0 ? at : at + s.len;
-    buf_put_byte(out, '"');
     while (at < end) {
         const uint8_t *plain = at;
         size_t size = 0;
@@ -82,12 +81,37 @@ static void put_quoted(struct buf *out, struct str s)
     buf_put_byte(out, '"');
 }
 
+static void put_quoted(struct buf *out, struct str s)
+{
+    const uint8_t *at = (const uint8_t *)s.at, *end = s.len == 0 ? at : at + s.len, *stop = scan_plain(at, end);
+    size_t plain = (size_t)(stop - at);
+    uint8_t *to = buf_reserve(out, plain + 2);
+    if (to == NULL)
+        return;
+    *to++ = '"';
+    if (plain > 0)
+        memcpy(to, at, plain);
+    out->len += plain + 1;
+    if (stop == end)
+        buf_put_byte(out, '"');
+    else
+        put_rest(out, stop, end);
+}
+
 void jw_key(struct json_writer *w, struct str key)
 {
     check(w->depth > 0 && !w->after_key);
     separate(w);
     put_quoted(w->out, key);
     buf_put_byte(w->out, ':');
+    w->after_key = true;
+}
+
+void jw_quoted_key(struct json_writer *w, struct str key)
+{
+    check(w->depth > 0 && !w->after_key);
+    separate(w);
+    buf_put_str(w->out, key);
     w->after_key = true;
 }
 

@@ -149,10 +149,10 @@ void buf_clear(struct buf *b)
     b->failed = false;
 }
 
-static bool buf_grow(struct buf *b, size_t len)
+bool buf_grow(struct buf *b, size_t len)
 {
     size_t need;
-    if (__builtin_add_overflow(b->len, len, &need) || need > b->max) {
+    if (b->failed || __builtin_add_overflow(b->len, len, &need) || need > b->max) {
         b->failed = true;
         return false;
     }
@@ -169,32 +169,6 @@ static bool buf_grow(struct buf *b, size_t len)
     b->at = new;
     b->room = room;
     return true;
-}
-
-uint8_t *buf_reserve(struct buf *b, size_t len)
-{
-    if (b->failed || ((b->at == NULL || b->room - b->len < len) && !buf_grow(b, len)))
-        return NULL;
-    return b->at + b->len;
-}
-
-void buf_put(struct buf *b, const void *bytes, size_t len)
-{
-    uint8_t *to = len == 0 ? NULL : buf_reserve(b, len);
-    if (to == NULL)
-        return;
-    memcpy(to, bytes, len);
-    b->len += len;
-}
-
-void buf_put_str(struct buf *b, struct str s)
-{
-    buf_put(b, s.at, s.len);
-}
-
-void buf_put_byte(struct buf *b, uint8_t byte)
-{
-    buf_put(b, &byte, 1);
 }
 
 void buf_put_int(struct buf *b, int64_t n)

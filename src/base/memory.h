@@ -2,6 +2,7 @@
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 #include "base/base.h"
+#include <string.h>
 
 /* Aborts by check() when the system has none: for what a process cannot go on without. Zeroed. free() it. */
 void *mem_new(size_t count, size_t size);
@@ -31,13 +32,32 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_release(struct buf *b);
 void buf_clear(struct buf *b); /* len 0, failed false; the room is kept */
-void buf_put(struct buf *b, const void *bytes, size_t len);
-void buf_put_str(struct buf *b, struct str s);
-void buf_put_byte(struct buf *b, uint8_t byte);
+MUST_USE bool buf_grow(struct buf *b, size_t len); /* for those below */
+/* Room for len more bytes to be written by the caller, who then adds to b->len; NULL as above. */
+static inline uint8_t *buf_reserve(struct buf *b, size_t len)
+{
+    if (__builtin_expect(b->failed || b->at == NULL || b->room - b->len < len, 0) && !buf_grow(b, len))
+        return NULL;
+    return b->at + b->len;
+}
+static inline void buf_put(struct buf *b, const void *bytes, size_t len)
+{
+    uint8_t *to = len == 0 ? NULL : buf_reserve(b, len);
+    if (to == NULL)
+        return;
+    memcpy(to, bytes, len);
+    b->len += len;
+}
+static inline void buf_put_str(struct buf *b, struct str s)
+{
+    buf_put(b, s.at, s.len);
+}
+static inline void buf_put_byte(struct buf *b, uint8_t byte)
+{
+    buf_put(b, &byte, 1);
+}
 void buf_put_int(struct buf *b, int64_t n); /* decimal */
 void buf_printf(struct buf *b, const char *format, ...) PRINTF(2, 3);
-/* Room for len more bytes to be written by the caller, who then adds to b->len; NULL as above. */
-uint8_t *buf_reserve(struct buf *b, size_t len);
 void buf_take_front(struct buf *b, size_t len); /* drops the first len bytes */
 struct str buf_str(const struct buf *b);
 #define buf_put_lit(b, literal) buf_put((b), (literal), sizeof(literal) - 1)

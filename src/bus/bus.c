@@ -400,6 +400,7 @@ static void gather(struct bus *b, uint64_t durable)
 static void *bus_thread(void *data)
 {
     struct bus *b = data;
+    (void)pthread_setname_np(pthread_self(), "consumers");
     while (!atomic_load(&b->stopping)) {
         /* Asked before reading: what comes meanwhile ends the wait. */
         uint64_t durable = eventlog_durable(b->options.log);

@@ -48,6 +48,9 @@ static const struct {
 
 enum err transaction_apply(struct transaction *t, enum transaction_input input)
 {
+#ifdef DEFECT_LATE_READING /* planted: a late reading makes it forget that its stop is still to come */
+    t->is_superseded = t->is_superseded && input != TRANSACTION_METER;
+#endif
     if (t->state == TRANSACTION_CLOSED && t->is_superseded && input == TRANSACTION_STOP) {
         t->is_superseded = false; /* the stop of a superseded one, come late: it says what really ended it */
         return OK;

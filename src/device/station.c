@@ -105,6 +105,9 @@ size_t station_open_count(const struct station *s)
 
 struct transaction *station_started_by(struct station *s, uint64_t start_key)
 {
+#if defined DEFECT_NO_DEDUP || defined DEFECT_START_REPEATED /* planted: a repeat is taken for news */
+    return NULL;
+#endif
     for (size_t i = s->transaction_count; i-- > 0;)
         if (s->transactions[i].start_key == start_key)
             return &s->transactions[i];
@@ -154,12 +157,18 @@ uint64_t transaction_start_key(const struct transaction_start *s)
     } content = {s->connector_id, s->meter_start_wh, s->timestamp.us, {0}};
     size_t len = tag_key(s->id_tag, text);
     memcpy(content.tag, text, len);
+#ifdef DEFECT_START_WITHOUT_TIME /* planted: two starts with one reading are one */
+    content.timestamp = 0;
+#endif
     uint64_t key = siphash(content_hash_key, (struct bytes){(const uint8_t *)&content, sizeof content});
     return key == 0 ? 1 : key;
 }
 
 const struct recent *station_recent(const struct station *s, uint64_t message_key)
 {
+#ifdef DEFECT_NO_DEDUP
+    return NULL;
+#endif
     for (size_t i = 0; i < STATION_RECENT_MAX; i++)
         if (s->recent[i].message_key == message_key && s->recent[i].answer != NULL)
             return &s->recent[i];
@@ -181,6 +190,9 @@ void station_remember(struct station *s, uint64_t message_key, struct str answer
 
 bool station_meter_is_repeat(const struct station *s, uint64_t content_key)
 {
+#if defined DEFECT_NO_DEDUP || defined DEFECT_READING_REPEATED
+    return false;
+#endif
     for (size_t i = 0; i < STATION_METERS_MAX; i++)
         if (s->meters[i] == content_key)
             return true;
@@ -197,7 +209,11 @@ void station_add_orphan(struct station *s, const struct orphan *o)
 {
     if (s->orphans == NULL)
         s->orphans = mem_new(STATION_ORPHANS_MAX, sizeof *s->orphans);
-    memmove(&s->orphans[0], &s->orphans[1], (STATION_ORPHANS_MAX - 1) * sizeof *s->orphans);
+    size_t out = 0; /* the oldest that does not wait any more, else the oldest */
+    while (out < STATION_ORPHANS_MAX && s->orphans[out].is_set)
+        out++;
+    out = out == STATION_ORPHANS_MAX ? 0 : out;
+    memmove(&s->orphans[out], &s->orphans[out + 1], (STATION_ORPHANS_MAX - 1 - out) * sizeof *s->orphans);
     s->orphans[STATION_ORPHANS_MAX - 1] = *o;
     s->orphans[STATION_ORPHANS_MAX - 1].is_set = true;
 }

@@ -157,6 +157,7 @@ static void *run(void *arg)
     struct keeper *k = arg;
     bool is_stopping = false;
 
+    (void)pthread_setname_np(pthread_self(), "keeper");
     while (!is_stopping) {
         (void)pthread_mutex_lock(&k->lock);
         if (!k->has_work && !k->is_stopping) {

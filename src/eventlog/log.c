@@ -17,13 +17,13 @@
  *       12    16  log_id: random, the same in all    8     8  position of the first
  *                 segments of a log                 16     8  least received of its events, microseconds since 1970, signed
  *       28     8  number of the segment, from 1     24     8  greatest received
- *       36     8  position of its first event       32     4  size of the data
- *       44     8  salt: random                      36     4  offset / 8 of the newest mark before; 0: none
- *       52     2  size of gateway_id                40     4  checksum of the data
- *       54        gateway_id                        44     4  checksum of log_id, salt and the 44 bytes before
- *     4092     4  checksum of all before
+ *       36     8  position of its first event       32     4  size of the data, as they lie in the file
+ *       44     8  salt: random                      36     4  size of the records
+ *       52     2  size of gateway_id                40     4  offset / 8 of the newest mark before; 0: none
+ *       54        gateway_id                        44     4  checksum of the data
+ *     4092     4  checksum of all before            48     4  checksum of log_id, salt and the 48 bytes before
  *
- * The data are the records one after another (record.c). A mark is the first batch that begins in each 128 KiB of the file: going from
+ * The data are the records one after another (record.c); where that is shorter, squeezed into one zstd frame. A mark is the first batch that begins in each 128 KiB of the file: going from
  * mark to mark a reader finds its way in the open segment, in a sealed one the index has them. Salt and log_id in the checksum: what
  * another file left on the disk is never taken for a batch of this one, nor is what a station sent.
  * Event ids are not stored: they follow from log_id, position and received (log_identity in segment.h).
@@ -293,6 +293,7 @@ static void *run(void *arg)
     struct eventlog *l = arg;
     bool goes_on = true;
 
+    (void)pthread_setname_np(pthread_self(), "log");
     while (goes_on) {
         (void)pthread_mutex_lock(&l->lock);
         while (l->offer == NULL && !l->is_stopping)

@@ -93,7 +93,7 @@ enum err segment_recover(struct segment *s, const struct durable *d, struct batc
         e = e == ERR_UNKNOWN ? OK : e == OK ? damaged(s, s->end, "damaged, and whole batches are behind it", why) : e;
     }
     if (e == OK && is_more) {
-        e = segment_read_data(s, last, &data, why);
+        e = segment_read_stored(s, last, &data, why);
         if (e == OK)
             e = write_again(s, last, &data, why);
     }

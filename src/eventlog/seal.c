@@ -173,7 +173,7 @@ static enum err put_index(struct segment *s, const struct index *x, uint64_t end
     row.crc = crc32c(0, (struct bytes){out.at, out.len});
     for (size_t i = 0; i < x->count; i++)
         buf_put(&out, x->all[i]->at.at, x->all[i]->at.len);
-    row.size = (uint32_t)out.len;
+    row.stored = row.size = (uint32_t)out.len;
     segment_write_head(s, &row, head);
     buf_put(&out, trailer, (size_t)(batch_end(&row) - row.offset) - BATCH_HEAD_SIZE - out.len);
     put64(trailer, row.offset);
@@ -263,7 +263,7 @@ static enum err find_index(struct segment *s, struct batch_row *row, struct faul
         return ERR_UNKNOWN;
     e = segment_read_head(s, at, row, why);
     s->window_len = 0; /* the file's end may move */
-    if (e == OK && row->is_end && row->size >= INDEX_HEAD && batch_end(row) + TRAILER_SIZE == size)
+    if (e == OK && row->is_end && row->stored >= INDEX_HEAD && batch_end(row) + TRAILER_SIZE == size)
         return OK;
     return e == OK || e == ERR_UNKNOWN ? ERR_CORRUPT : e;
 }
@@ -277,7 +277,7 @@ static enum err take_index(struct segment *s, const struct batch_row *row, struc
 
     if (files_read(s->fd, head, sizeof head, at, &got) != OK)
         return segment_error(s, "cannot be read", why);
-    if (got < sizeof head || !take_sizes(head, row->size, &n))
+    if (got < sizeof head || !take_sizes(head, row->stored, &n))
         return ERR_CORRUPT;
     uint8_t *index = mem_new((size_t)n.covered, 1);
     enum err e = files_read(s->fd, index, (size_t)n.covered, at, &got);

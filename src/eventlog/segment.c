@@ -46,7 +46,7 @@ enum err segment_size(struct segment *s, uint64_t *size, struct fault *why)
 
 uint64_t batch_end(const struct batch_row *row)
 {
-    return row->offset + (((uint64_t)BATCH_HEAD_SIZE + row->size + 7) & ~(uint64_t)7);
+    return row->offset + (((uint64_t)BATCH_HEAD_SIZE + row->stored + 7) & ~(uint64_t)7);
 }
 
 /* ---- making ---- */
@@ -150,6 +150,7 @@ enum err segment_open(const struct segment_options *o, uint64_t first, enum segm
     s->fd = -1;
     s->next = first;
     s->end = SEGMENT_HEAD_SIZE;
+    buf_init(&s->stored, BATCH_SIZE_MAX);
     segment_name(first, s->name);
     enum err e = segment_path(o->dir, s->name, "", path);
     if (e == OK)
@@ -178,6 +179,8 @@ void segment_close(struct segment *s)
     free(s->index);
     free(s->postings);
     free(s->window);
+    buf_release(&s->stored);
+    squeezer_release(&s->squeezer);
     free(s);
 }
 
@@ -199,27 +202,29 @@ void segment_write_head(const struct segment *s, const struct batch_row *row, ui
     put64(out + 8, row->head.first);
     put64(out + 16, (uint64_t)row->head.first_at);
     put64(out + 24, (uint64_t)row->head.last_at);
-    put32(out + 32, row->size);
-    put32(out + 36, (uint32_t)(row->back / 8));
-    put32(out + 40, row->crc);
-    put32(out + 44, head_crc(s, out));
+    put32(out + 32, row->stored);
+    put32(out + 36, row->size);
+    put32(out + 40, (uint32_t)(row->back / 8));
+    put32(out + 44, row->crc);
+    put32(out + 48, head_crc(s, out));
 }
 
 static bool parse_head(const struct segment *s, const uint8_t *p, uint64_t at, struct batch_row *row)
 {
     const uint32_t magic = be32(p);
 
-    if ((magic != BATCH_MAGIC && magic != END_MAGIC) || be32(p + 44) != head_crc(s, p))
+    if ((magic != BATCH_MAGIC && magic != END_MAGIC) || be32(p + 48) != head_crc(s, p))
         return false;
     *row = (struct batch_row){
         .head = {be64(p + 8), be32(p + 4), (int64_t)be64(p + 16), (int64_t)be64(p + 24)},
         .offset = at,
-        .size = be32(p + 32),
-        .back = (uint64_t)be32(p + 36) * 8,
-        .crc = be32(p + 40),
+        .stored = be32(p + 32),
+        .size = be32(p + 36),
+        .back = (uint64_t)be32(p + 40) * 8,
+        .crc = be32(p + 44),
         .is_end = magic == END_MAGIC,
     };
-    return row->size <= BATCH_SIZE_MAX && row->head.first <= INT64_MAX &&
+    return row->size <= BATCH_SIZE_MAX && row->stored <= row->size && row->head.first <= INT64_MAX &&
            (row->is_end ? row->head.count == 0 : row->head.count > 0 && row->head.count <= BATCH_COUNT_MAX);
 }
 
@@ -250,7 +255,7 @@ enum err segment_read_head(struct segment *s, uint64_t at, struct batch_row *row
     }
     if (!parse_head(s, p, at, row))
         return ERR_UNKNOWN;
-    s->last_size = row->size;
+    s->last_size = row->stored;
     return OK;
 }
 
@@ -320,7 +325,14 @@ enum err segment_append(struct segment *s, const struct batch_head *head, struct
     static const uint8_t zeros[8];
     uint8_t bytes[BATCH_HEAD_SIZE];
 
-    *row = (struct batch_row){*head, s->end, (uint32_t)data.len, crc32c(0, data), s->newest_mark, false};
+    const uint32_t size = (uint32_t)data.len;
+    data = squeeze(&s->squeezer, data, &s->stored);
+    *row = (struct batch_row){.head = *head,
+                              .offset = s->end,
+                              .stored = (uint32_t)data.len,
+                              .size = size,
+                              .crc = crc32c(0, data),
+                              .back = s->newest_mark};
     segment_write_head(s, row, bytes);
     struct iovec parts[] = {{bytes, sizeof bytes},
                             {(void *)(uintptr_t)data.at, data.len},
@@ -524,25 +536,46 @@ enum err segment_find(struct segment *s, enum segment_seek which, uint64_t posit
     return OK;
 }
 
-enum err segment_read_data(struct segment *s, const struct batch_row *row, struct buf *data, struct fault *why)
+static enum err no_memory(const struct segment *s, const struct batch_row *row, struct buf *data, struct fault *why)
+{
+    data->failed = false;
+    fault_set(why, str_of(s->name), "batch %llu: no memory for its data", (unsigned long long)row->head.first);
+    return ERR_MEMORY;
+}
+
+enum err segment_read_stored(struct segment *s, const struct batch_row *row, struct buf *data, struct fault *why)
 {
     size_t got = 0;
 
     buf_clear(data);
-    uint8_t *to = buf_reserve(data, row->size);
-    if (to == NULL) {
-        fault_set(why, str_of(s->name), "batch %llu: no memory for its data", (unsigned long long)row->head.first);
-        return ERR_MEMORY;
-    }
-    if (files_read(s->fd, to, row->size, row->offset + BATCH_HEAD_SIZE, &got) != OK)
+    uint8_t *to = buf_reserve(data, row->stored);
+    if (to == NULL)
+        return no_memory(s, row, data, why);
+    if (files_read(s->fd, to, row->stored, row->offset + BATCH_HEAD_SIZE, &got) != OK)
         return segment_error(s, "cannot be read", why);
-    if (got == row->size && crc32c(0, (struct bytes){to, got}) == row->crc) {
+    if (got == row->stored && crc32c(0, (struct bytes){to, got}) == row->crc) {
         data->len = got;
         return OK;
     }
     fault_set(why, str_of(s->name), "batch %llu at byte %llu: %s", (unsigned long long)row->head.first,
-              (unsigned long long)row->offset, got < row->size ? "it is cut off" : "its checksum differs");
+              (unsigned long long)row->offset, got < row->stored ? "it is cut off" : "its checksum differs");
     return ERR_CORRUPT;
+}
+
+enum err segment_read_data(struct segment *s, const struct batch_row *row, struct buf *data, struct fault *why)
+{
+    if (row->stored == row->size)
+        return segment_read_stored(s, row, data, why);
+    enum err e = segment_read_stored(s, row, &s->stored, why);
+    if (e != OK)
+        return e;
+    e = unsqueeze(&s->squeezer, (struct bytes){s->stored.at, s->stored.len}, row->size, data);
+    if (e == ERR_MEMORY)
+        return no_memory(s, row, data, why);
+    if (e != OK)
+        fault_set(why, str_of(s->name), "batch %llu at byte %llu: it cannot be unsqueezed", (unsigned long long)row->head.first,
+                  (unsigned long long)row->offset);
+    return e;
 }
 
 enum err segment_read(struct segment *s, uint64_t first, struct batch_row *row, struct buf *data, struct fault *why)

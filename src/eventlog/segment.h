@@ -4,12 +4,13 @@
 #define EVENTLOG_SEGMENT_H
 #include "eventlog/event.h"
 #include "eventlog/files.h"
+#include "eventlog/squeeze.h"
 
 #define SEGMENT_FORMAT      1
 #define SEGMENT_PATH_MAX    4096
 #define SEGMENT_NAME_MAX    64
 #define SEGMENT_HEAD_SIZE   4096  /* of the file's head: the first batch begins behind it */
-#define BATCH_HEAD_SIZE     48
+#define BATCH_HEAD_SIZE     52
 #define MARK_SPAN           (128 << 10) /* of the batches that begin in so many bytes of the file the first is a mark */
 #define SEGMENT_RESERVE     (16 << 20)  /* of the disk, ahead of what is written */
 #define GATEWAY_ID_SIZE_MAX 128
@@ -42,10 +43,11 @@ struct batch_head {
 struct batch_row {
     struct batch_head head;
     uint64_t offset;
-    uint32_t size; /* of its data */
-    uint32_t crc;  /* of its data */
-    uint64_t back; /* offset of the newest mark before it, 0: none */
-    bool is_end;   /* no batch, but the index behind the last one */
+    uint32_t stored; /* size of its data in the file */
+    uint32_t size;   /* of its records: more than stored where they are squeezed */
+    uint32_t crc;    /* of its data */
+    uint64_t back;   /* offset of the newest mark before it, 0: none */
+    bool is_end;     /* no batch, but the index behind the last one */
 };
 /* Where a batch that is a mark begins: between two of them heads are walked. */
 struct segment_mark {
@@ -83,6 +85,8 @@ struct segment {
     size_t window_len;
     uint32_t last_size;     /* of the batch that was walked over last: big ones are not worth a window */
     struct batch_row follow; /* the batch read last: in order, the next one is behind it */
+    struct buf stored;       /* a batch on its way to or from the disk */
+    struct squeezer squeezer;
 };
 
 /* ---- folder.c: names and files ---- */
@@ -160,6 +164,8 @@ MUST_USE enum err segment_read_head(struct segment *s, uint64_t at, struct batch
 /* The first sound head at or after at, before end, that is of position from or later. */
 MUST_USE enum err segment_search(struct segment *s, uint64_t at, uint64_t end, uint64_t from, struct batch_row *row,
                                  struct fault *why);
+/* The data of a batch as they lie in the file, checked; and its records. */
+MUST_USE enum err segment_read_stored(struct segment *s, const struct batch_row *row, struct buf *data, struct fault *why);
 MUST_USE enum err segment_read_data(struct segment *s, const struct batch_row *row, struct buf *data, struct fault *why);
 void segment_write_head(const struct segment *s, const struct batch_row *row, uint8_t out[BATCH_HEAD_SIZE]);
 /* The last failure of the system as ours, with its words. */

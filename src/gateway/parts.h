@@ -21,7 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MESSAGES_A_ROUND_MAX 16      /* of one station, then the others have their turn */
+#define MESSAGES_A_ROUND_MAX 16      /* of one station: who sends more than that unanswered rests, and the others have their turn */
+#define FLOOD_REST_MS        10      /* so one station gets 1,600 messages a second and a small part of a core at most */
 #define HELD_A_STATION_MAX   64      /* answers on their way to the disk; past it the station is not read */
 #define GARBAGE_MAX          32      /* in a row, then 1008 */
 #define TAGS_CACHED_MAX      65536
@@ -29,6 +30,7 @@
 #define LISTENERS_MAX        4       /* that wait for one command */
 #define MESSAGE_ARENA_MAX    ((size_t)64 << 20) /* what the largest message can grow to when read and written anew */
 #define PREFIXES_MAX         8
+#define MASS_SLICES          8       /* of the window in which lost stations are counted */
 #define SECURITY_PROFILE_TLS 2
 
 struct session;
@@ -55,7 +57,7 @@ struct waiter {
     void (*on_loaded)(struct waiter *w, struct slot *slot, enum err e);
 };
 
-enum pause_reason { PAUSE_TURN = 1, PAUSE_ROOM = 2, PAUSE_LOOKUP = 4, PAUSE_HELD = 8, PAUSE_RATE = 16 };
+enum pause_reason { PAUSE_FLOOD = 1, PAUSE_ROOM = 2, PAUSE_LOOKUP = 4, PAUSE_HELD = 8, PAUSE_RATE = 16 };
 
 struct session {
     struct conn *conn;             /* NULL when it has ended */
@@ -63,7 +65,7 @@ struct session {
     struct slot *slot;             /* NULL until it is known */
     struct waiter waiter;
     struct link link;              /* of gateway.sessions, or alone */
-    struct link turn;              /* of gateway.paused_turn or .paused_room */
+    struct link turn;              /* of gateway.paused_room, or alone */
     uint64_t generation;
     char *identity;
     char protocol[16];             /* accepted sub-protocol; "" none was offered */
@@ -73,7 +75,10 @@ struct session {
     enum err password_state;
     struct timer boot_wait;
     unsigned pauses;               /* of enum pause_reason */
-    unsigned messages_in_round;
+    unsigned messages_in_round;    /* of the round told_round */
+    uint64_t told_round;
+    bool is_flooding;              /* said so in the log */
+    struct timer flood_rest;
     unsigned held;                 /* things of this session in the held queue */
     unsigned garbage;
     struct buf stash;              /* the message at hand while it waits (room, look-up) */
@@ -154,7 +159,8 @@ struct gateway {
 
     struct held *held_first, *held_last;
     size_t held_count;
-    struct link paused_turn, paused_room;
+    struct link paused_room;
+    uint64_t round;
     _Atomic uint64_t durable, projected;
     uint64_t flushed;
     struct {
@@ -169,9 +175,8 @@ struct gateway {
     uint64_t hash_key[2];
     struct instant started_at;
 
-    struct instant lost[64];       /* a ring of minutes is enough: window seconds and their counts */
-    int64_t mass_window_began_ms, mass_count;
-    bool mass_told;
+    int64_t mass_counts[MASS_SLICES], mass_slice; /* losses in each slice of the window; the number of the last one */
+    int64_t mass_told_slice;       /* when it was told last */
     char mass_networks[8][64];
     size_t mass_network_count;
 

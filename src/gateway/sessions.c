@@ -57,6 +57,7 @@ static void session_free(struct session *s)
     list_take(&s->waiter.link);
     timer_stop(&s->boot_wait);
     timer_stop(&s->rate_wait);
+    timer_stop(&s->flood_rest);
     buf_release(&s->stash);
     secret_wipe(s->password, s->password_len);
     free(s->password);
@@ -309,6 +310,11 @@ static void on_rate_wait(struct timer *t)
     session_resume(CONTAINER(t, struct session, rate_wait), PAUSE_RATE);
 }
 
+static void on_flood_rest(struct timer *t)
+{
+    session_resume(CONTAINER(t, struct session, flood_rest), PAUSE_FLOOD);
+}
+
 static void on_upgrade(struct conn *c, const struct http_head *head)
 {
     struct gateway *g = listener_data(conn_listener(c));
@@ -323,6 +329,7 @@ static void on_upgrade(struct conn *c, const struct http_head *head)
     list_init(&s->waiter.link);
     timer_init(&s->boot_wait, on_boot_wait);
     timer_init(&s->rate_wait, on_rate_wait);
+    timer_init(&s->flood_rest, on_flood_rest);
     buf_init(&s->stash, (size_t)g->config->ocpp_message_max);
     conn_set_data(c, s);
     enum err e = http_identity(head->target, g->prefixes, g->prefix_count, identity, &len);
@@ -378,32 +385,41 @@ static void add_network(struct gateway *g, struct str remote)
         memcpy(g->mass_networks[g->mass_network_count++], network, sizeof network);
 }
 
+/* Losses of the last window, which moves on by slices; the networks are those since it was last empty. */
+static int64_t count_in_window(struct gateway *g, int64_t slice)
+{
+    int64_t passed = slice - g->mass_slice, sum = 0;
+    for (int64_t i = 0; i < passed && i < MASS_SLICES; i++)
+        g->mass_counts[(g->mass_slice + 1 + i) % MASS_SLICES] = 0;
+    g->mass_slice = slice;
+    for (size_t i = 0; i < MASS_SLICES; i++)
+        sum += g->mass_counts[i];
+    if (sum == 0)
+        g->mass_network_count = 0;
+    return sum;
+}
+
 /* Many stations lost at once is one piece of news, told once a window. */
 static void count_mass_loss(struct gateway *g, struct str remote)
 {
-    int64_t now = clock_monotonic_ms();
-    if (now - g->mass_window_began_ms >= g->config->mass_window_s * 1000) {
-        g->mass_window_began_ms = now;
-        g->mass_count = 0;
-        g->mass_network_count = 0;
-        g->mass_told = false;
-    }
-    g->mass_count++;
+    int64_t slice = clock_monotonic_ms() * MASS_SLICES / (g->config->mass_window_s * 1000);
+    int64_t count = count_in_window(g, slice) + 1;
+    g->mass_counts[slice % MASS_SLICES]++;
     add_network(g, remote);
-    if (g->mass_told || g->mass_count < g->config->mass_count)
+    if (count < g->config->mass_count || slice - g->mass_told_slice < MASS_SLICES)
         return;
-    g->mass_told = true;
+    g->mass_told_slice = slice;
     struct str networks[COUNT_OF(g->mass_networks)];
     for (size_t i = 0; i < g->mass_network_count; i++)
         networks[i] = str_of(g->mass_networks[i]);
-    struct ev_mass_disconnect p = {.count = {g->mass_count, true}, .window_seconds = {g->config->mass_window_s, true},
+    struct ev_mass_disconnect p = {.count = {count, true}, .window_seconds = {g->config->mass_window_s, true},
                                    .networks = {networks, g->mass_network_count}};
     buf_clear(&g->text);
     schema_write(&ev_mass_disconnect_message, &p, &g->text);
     struct event e = {.type = EVENT_MASS_DISCONNECT, .station = g->config->gateway_id, .received = clock_now(),
                       .device_time = INSTANT_NONE, .payload = buf_str(&g->text)};
     gateway_append(g, NULL, &e, NULL);
-    LOG_ERROR("stations.lost", F_INT("count", g->mass_count), F_INT("window_s", g->config->mass_window_s));
+    LOG_ERROR("stations.lost", F_INT("count", count), F_INT("window_s", g->config->mass_window_s));
 }
 
 static void on_close(struct conn *c, enum conn_end why, uint16_t close_code)
@@ -424,6 +440,7 @@ static void on_close(struct conn *c, enum conn_end why, uint16_t close_code)
     }
     timer_stop(&s->boot_wait);
     timer_stop(&s->rate_wait);
+    timer_stop(&s->flood_rest);
     list_take(&s->turn);
     s->conn = NULL;
     if (list_is_empty(&s->waiter.link)) /* else the load's end finds it */
@@ -443,6 +460,27 @@ static bool is_within_rate(struct session *s)
     return s->rate_tokens_milli > -1000;
 }
 
+/* A station has one call out at a time (ocpp16.md 2.5): so many in one round are what nobody's neighbour has to pay for. */
+static bool is_flooding(struct session *s)
+{
+    if (s->told_round != s->gateway->round) {
+        s->told_round = s->gateway->round;
+        s->messages_in_round = 0;
+    }
+    return ++s->messages_in_round == MESSAGES_A_ROUND_MAX;
+}
+
+static void rest(struct session *s)
+{
+    metric_add(METRIC_THROTTLED, 1);
+    if (!s->is_flooding)
+        LOG_WARN("station.flooding", F_CSTR("station", s->slot->station.id), F_INT("conn", conn_number(s->conn)),
+                 F_INT("rest_ms", FLOOD_REST_MS));
+    s->is_flooding = true;
+    session_pause(s, PAUSE_FLOOD);
+    timer_start(s->gateway->loop, &s->flood_rest, FLOOD_REST_MS);
+}
+
 static void on_message(struct conn *c, struct bytes message, bool is_text)
 {
     struct session *s = conn_data(c);
@@ -458,11 +496,8 @@ static void on_message(struct conn *c, struct bytes message, bool is_text)
         timer_start(s->gateway->loop, &s->rate_wait, 1000 / s->gateway->config->device_rate + CONTINUE_MS);
     }
     call_message(s, (struct str){(const char *)message.at, message.len});
-    if (s->conn != NULL && ++s->messages_in_round >= MESSAGES_A_ROUND_MAX) {
-        session_pause(s, PAUSE_TURN);
-        if (list_is_empty(&s->turn))
-            list_add_last(&s->gateway->paused_turn, &s->turn);
-    }
+    if (s->conn != NULL && is_flooding(s))
+        rest(s);
 }
 
 const struct conn_handlers session_handlers = {.on_upgrade = on_upgrade, .on_message = on_message, .on_close = on_close};

@@ -53,7 +53,7 @@
 #define MESSAGE(name, title)                                                                                           \
     static const char name##_title[] = title;                                                                          \
     static const struct field name##_fields[] = {
-#define WIRE(literal)         {(literal), sizeof(literal) - 1}
+#define WIRE(literal)         {(literal), sizeof(literal) - 1}, {"\"" literal "\":", sizeof(literal) + 2}
 #define IS_NUMBER(kind)       (KIND_##kind == KIND_INTEGER || KIND_##kind == KIND_INT32)
 #define FIELD(m, kind, member, wire, presence, limit)                                                                  \
     {WIRE(wire), #member, KIND_##kind, presence, offsetof(struct m, member),                                           \
@@ -68,7 +68,7 @@
     {WIRE(wire), #member, KIND_PART, presence, offsetof(struct m, member), 0, 0, NULL, &part##_message, false},
 #define LIST(m, part, member, wire, presence, least)                                                                   \
     {WIRE(wire), #member, KIND_LIST, presence, offsetof(struct m, member), least, 0, NULL, &part##_message, false},
-#define END(name)             {{NULL, 0}, NULL, KIND_ANY, OPTIONAL, 0, 0, 0, NULL, NULL, false}};                      \
+#define END(name)             {{NULL, 0}, {NULL, 0}, NULL, KIND_ANY, OPTIONAL, 0, 0, 0, NULL, NULL, false}};           \
     const struct message name##_message = {name##_title, name##_fields, COUNT_OF(name##_fields) - 1,                   \
                                            sizeof(struct name)};
 #define EMPTY(name, title)    MESSAGE(name, title) END(name)

@@ -64,7 +64,7 @@ struct choice_list {
 };
 struct message;
 struct field {
-    struct str wire;
+    struct str wire, key; /* key: as it is written, "wire": with quotes and colon */
     const char *member;
     enum field_kind kind;
     enum presence presence;

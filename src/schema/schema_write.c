@@ -16,7 +16,7 @@ static void write_list(struct json_writer *w, const struct field *f, const void 
     memcpy(&list, slot, sizeof list);
     if (list.at == NULL)
         return;
-    jw_key(w, f->wire);
+    jw_quoted_key(w, f->key);
     jw_open_array(w);
     for (size_t i = 0; i < list.count; i++)
         write_object(w, f->part, list.at + i * f->part->size);
@@ -27,7 +27,7 @@ static void write_strs(struct json_writer *w, struct str key, const struct str_l
 {
     if (list->at == NULL)
         return;
-    jw_key(w, key);
+    jw_quoted_key(w, key);
     jw_open_array(w);
     for (size_t i = 0; i < list->count; i++)
         jw_str(w, list->at[i]);
@@ -40,7 +40,7 @@ static void write_part(struct json_writer *w, const struct field *f, const void 
     memcpy(&part, slot, sizeof part);
     if (part == NULL)
         return;
-    jw_key(w, f->wire);
+    jw_quoted_key(w, f->key);
     write_object(w, f->part, part);
 }
 
@@ -48,7 +48,7 @@ static void write_text(struct json_writer *w, struct str key, struct str text)
 {
     if (text.at == NULL)
         return;
-    jw_key(w, key);
+    jw_quoted_key(w, key);
     jw_str(w, text);
 }
 
@@ -56,7 +56,7 @@ static void write_raw(struct json_writer *w, struct str key, struct str json)
 {
     if (json.at == NULL)
         return;
-    jw_key(w, key);
+    jw_quoted_key(w, key);
     jw_raw(w, json);
 }
 
@@ -64,7 +64,7 @@ static void write_integer(struct json_writer *w, struct str key, const struct in
 {
     if (!n->is_set)
         return;
-    jw_key(w, key);
+    jw_quoted_key(w, key);
     jw_int(w, n->value);
 }
 
@@ -72,7 +72,7 @@ static void write_boolean(struct json_writer *w, struct str key, const struct bo
 {
     if (!b->is_set)
         return;
-    jw_key(w, key);
+    jw_quoted_key(w, key);
     jw_bool(w, b->value);
 }
 
@@ -80,24 +80,24 @@ static void write_field(struct json_writer *w, const struct field *f, const void
 {
     switch (f->kind) {
     case KIND_STR:
-        write_text(w, f->wire, *(const struct str *)slot);
+        write_text(w, f->key, *(const struct str *)slot);
         break;
     case KIND_INTEGER:
     case KIND_INT32:
-        write_integer(w, f->wire, slot);
+        write_integer(w, f->key, slot);
         break;
     case KIND_DECIMAL:
     case KIND_ANY:
-        write_raw(w, f->wire, *(const struct str *)slot);
+        write_raw(w, f->key, *(const struct str *)slot);
         break;
     case KIND_BOOLEAN:
-        write_boolean(w, f->wire, slot);
+        write_boolean(w, f->key, slot);
         break;
     case KIND_TIME:
-        write_text(w, f->wire, ((const struct stamp *)slot)->text);
+        write_text(w, f->key, ((const struct stamp *)slot)->text);
         break;
     case KIND_CHOICE:
-        write_text(w, f->wire, ((const struct word *)slot)->text);
+        write_text(w, f->key, ((const struct word *)slot)->text);
         break;
     case KIND_PART:
         write_part(w, f, slot);
@@ -106,7 +106,7 @@ static void write_field(struct json_writer *w, const struct field *f, const void
         write_list(w, f, slot);
         break;
     case KIND_STRS:
-        write_strs(w, f->wire, slot);
+        write_strs(w, f->key, slot);
         break;
     }
 }

@@ -1,5 +1,6 @@
-/* sim/commands.c - what the server asks of a station: a row an action, a function that fills the answer and does what it says.
- * The answer leaves before anything that follows from it, since the station speaks only when the input is handled. */
+/* sim/commands.c - what the server asks of a station: a row an action, a function that fills the answer and does what
+ * it says. The answer leaves before anything that follows from it, since the station speaks only when the input is
+ * handled. */
 #include "sim/station_private.h"
 
 #define KEYS_MAX      32 /* GetConfigurationMaxKeys in settings.def */
@@ -10,7 +11,8 @@ typedef void (*command)(struct step *t, const void *request, void *answer);
 
 static struct sim_connector *connector_at(struct sim_station *s, struct integer number)
 {
-    return number.is_set && number.value >= 1 && number.value <= s->connector_count ? &s->connectors[number.value - 1] : NULL;
+    return number.is_set && number.value >= 1 && number.value <= s->connector_count ? &s->connectors[number.value - 1]
+                                                                                    : NULL;
 }
 
 static struct sim_connector *find_free(struct sim_station *s, struct integer wanted)
@@ -96,7 +98,8 @@ static void on_change_configuration(struct step *t, const void *request, void *a
     enum setting_outcome o = settings_change(&t->s->settings, r->key, r->value);
     ((struct change_configuration_conf *)answer)->status = choice_word(&configuration_status_choices, statuses[o]);
     if (o == SETTING_ACCEPTED || o == SETTING_REBOOT)
-        tell(t, &(struct sim_event){SIM_SET, 0, arena_printf(&t->w->arena, "%.*s = %.*s", STR_ARG(r->key), STR_ARG(r->value)), 0, 0});
+        tell(t, &(struct sim_event){
+                    SIM_SET, 0, arena_printf(&t->w->arena, "%.*s = %.*s", STR_ARG(r->key), STR_ARG(r->value)), 0, 0});
 }
 
 static struct key_value key_value_of(struct step *t, enum setting_index i)
@@ -186,7 +189,8 @@ static void on_clear_cache(struct step *t, const void *request, void *answer)
 {
     (void)t;
     (void)request;
-    ((struct clear_cache_conf *)answer)->status = choice_word(&clear_cache_status_choices, OCPP_CLEAR_CACHE_STATUS_ACCEPTED);
+    ((struct clear_cache_conf *)answer)->status =
+        choice_word(&clear_cache_status_choices, OCPP_CLEAR_CACHE_STATUS_ACCEPTED);
 }
 
 static void on_data_transfer(struct step *t, const void *request, void *answer)
@@ -230,7 +234,8 @@ void command_take(struct step *t, const struct ocpp_frame *f)
         return;
     }
     void *request = arena_take(&t->w->arena, a->request->size), *answer = arena_take(&t->w->arena, a->response->size);
-    if (request == NULL || answer == NULL || schema_read(a->request, f->payload, NORMAL, &t->w->arena, request, &why) != OK) {
+    if (request == NULL || answer == NULL ||
+        schema_read(a->request, f->payload, NORMAL, &t->w->arena, request, &why) != OK) {
         refuse(t, f, STR("FormationViolation"), why.reason);
         return;
     }

@@ -1,15 +1,15 @@
-/* sim/connector.c - a connector and who charges there: rows of (phase, input) and what follows. Delays of people and of the
- * charging process are divided by the speed of the simulation; those of the protocol are not. */
+/* sim/connector.c - a connector and who charges there: rows of (phase, input) and what follows. Delays of people and of
+ * the charging process are divided by the speed of the simulation; those of the protocol are not. */
 #include "sim/station_private.h"
 #include <stdio.h>
 #include <string.h>
 
-#define HURRY_LEAST_MS  700  /* however fast time runs, a person watching can follow */
+#define HURRY_LEAST_MS  700 /* however fast time runs, a person watching can follow */
 #define SAMPLE_LEAST_MS 1000
-#define TICK_S          60   /* the battery is looked at also where no samples are sent */
+#define TICK_S          60 /* the battery is looked at also where no samples are sent */
 #define CARD_LEAST_MS   1500
 #define CARD_MOST_MS    4000
-#define PERCENT_TOLD    10   /* progress is told each time it has come so far */
+#define PERCENT_TOLD    10 /* progress is told each time it has come so far */
 
 typedef void (*effect)(struct step *t, struct sim_connector *c);
 
@@ -65,13 +65,15 @@ static void plug_in(struct step *t, struct sim_connector *c)
     now->target_soc = random_below(t->s, 3) == 0 ? SOC_FULL : (int32_t)pick(t, SOC_FULL * 7 / 10, SOC_FULL * 95 / 100);
     c->is_remote = false;
     c->transaction_id = 0;
-    tell(t, &(struct sim_event){SIM_PLUGGED, c->number, str_of(now->vehicle->name), now->start_soc / (SOC_FULL / 100), 0});
+    tell(t,
+         &(struct sim_event){SIM_PLUGGED, c->number, str_of(now->vehicle->name), now->start_soc / (SOC_FULL / 100), 0});
 }
 
 static void set_own_card(struct step *t, struct sim_connector *c)
 {
     uint32_t number = t->s->index * t->s->connector_count + c->number;
-    (void)snprintf(c->id_tag, sizeof c->id_tag, "SIM-TAG-%02u%s", (unsigned)number, has_quirk(t, QUIRK_long_tag) ? "\x10\x0e" : "");
+    (void)snprintf(c->id_tag, sizeof c->id_tag, "SIM-TAG-%02u%s", (unsigned)number,
+                   has_quirk(t, QUIRK_long_tag) ? "\x10\x0e" : "");
 }
 
 static void await_card(struct step *t, struct sim_connector *c)
@@ -110,9 +112,16 @@ static void give_up(struct step *t, struct sim_connector *c)
 
 static struct tx_message message_of(struct step *t, const struct sim_connector *c, enum tx_kind kind)
 {
-    struct tx_message m = {.kind = kind, .connector = c->number, .reason = c->reason, .session = c->session,
-                           .transaction_id = c->transaction_id, .at = station_clock(t), .due_ms = t->now.ms,
-                           .offered_w = charge_limit_w(&c->charge), .is_dc = t->s->is_dc, .reading = connector_reading(c)};
+    struct tx_message m = {.kind = kind,
+                           .connector = c->number,
+                           .reason = c->reason,
+                           .session = c->session,
+                           .transaction_id = c->transaction_id,
+                           .at = station_clock(t),
+                           .due_ms = t->now.ms,
+                           .offered_w = charge_limit_w(&c->charge),
+                           .is_dc = t->s->is_dc,
+                           .reading = connector_reading(c)};
     memcpy(m.id_tag, c->id_tag, sizeof m.id_tag);
     if (kind == TX_STOP && has_quirk(t, QUIRK_backwards))
         m.reading.energy_wh = c->register_wh - 1;
@@ -139,7 +148,8 @@ static void begin(struct step *t, struct sim_connector *c)
     c->transaction_id = 0;
     c->reason = OCPP_REASON_LOCAL;
     c->told_percent = (uint8_t)(charge_soc(&c->charge) / (SOC_FULL / 100));
-    if (!keep(t, c, TX_START)) { /* too much is waiting to be told: as a station that is full does, it lets nobody charge */
+    if (!keep(t, c,
+              TX_START)) { /* too much is waiting to be told: as a station that is full does, it lets nobody charge */
         (void)connector_apply(t, c, SIM_STOP);
         return;
     }
@@ -173,7 +183,8 @@ static void end(struct step *t, struct sim_connector *c)
             check(keep(t, c, TX_STOP));
         c->register_wh += energy_wh;
         t->w->totals.active--;
-        tell(t, &(struct sim_event){SIM_STOPPED, c->number, choice_word(&reason_choices, c->reason).text, energy_wh, 0});
+        tell(t,
+             &(struct sim_event){SIM_STOPPED, c->number, choice_word(&reason_choices, c->reason).text, energy_wh, 0});
     }
     c->sample_at_ms = SIM_NEVER;
     c->session = 0;
@@ -206,6 +217,7 @@ static void enable(struct step *t, struct sim_connector *c)
         wait_for(t, c, SIM_PLUG, DELAY_PAUSE);
 }
 
+/* clang-format off */
 static const struct row {
     uint8_t from, input, to;
     effect effect;
@@ -225,15 +237,13 @@ static const struct row {
     {SIM_LEAVING,     SIM_UNPLUG,   SIM_FREE,        leave       },
     {SIM_DISABLED,    SIM_ENABLE,   SIM_FREE,        enable      },
 };
+/* clang-format on */
 
 /* Waiting for the server's word looks the same from outside. */
 static const int8_t statuses[SIM_PHASE_COUNT] = {
-    [SIM_FREE] = OCPP_CHARGE_POINT_STATUS_AVAILABLE,
-    [SIM_PREPARING] = OCPP_CHARGE_POINT_STATUS_PREPARING,
-    [SIM_AUTHORIZING] = OCPP_CHARGE_POINT_STATUS_PREPARING,
-    [SIM_CHARGING] = OCPP_CHARGE_POINT_STATUS_CHARGING,
-    [SIM_RESTING] = OCPP_CHARGE_POINT_STATUS_SUSPENDED_EV,
-    [SIM_LEAVING] = OCPP_CHARGE_POINT_STATUS_FINISHING,
+    [SIM_FREE] = OCPP_CHARGE_POINT_STATUS_AVAILABLE,        [SIM_PREPARING] = OCPP_CHARGE_POINT_STATUS_PREPARING,
+    [SIM_AUTHORIZING] = OCPP_CHARGE_POINT_STATUS_PREPARING, [SIM_CHARGING] = OCPP_CHARGE_POINT_STATUS_CHARGING,
+    [SIM_RESTING] = OCPP_CHARGE_POINT_STATUS_SUSPENDED_EV,  [SIM_LEAVING] = OCPP_CHARGE_POINT_STATUS_FINISHING,
     [SIM_DISABLED] = OCPP_CHARGE_POINT_STATUS_UNAVAILABLE,
 };
 
@@ -244,7 +254,7 @@ int sim_phase_status(enum sim_phase p)
 
 void connector_want_status(struct step *t, struct sim_connector *c)
 {
-    if (t->s->registration == SIM_REGISTERED)
+    if (t->s->link == SIM_ONLINE && t->s->registration == SIM_REGISTERED)
         want(t, &c->status_order);
 }
 
@@ -331,7 +341,8 @@ struct sim_connector *connector_of_session(struct sim_station *s, uint32_t sessi
 struct meter_reading connector_reading(const struct sim_connector *c)
 {
     if (c->charge.vehicle == NULL)
-        return (struct meter_reading){.energy_wh = c->register_wh, .voltage_dv = 2315, .temperature_dc = 210, .phases = 3};
+        return (struct meter_reading){
+            .energy_wh = c->register_wh, .voltage_dv = 2315, .temperature_dc = 210, .phases = 3};
     struct meter_reading r = charge_reading(&c->charge, c->register_wh);
     if (c->phase != SIM_CHARGING)
         r.power_w = r.current_ca = 0;

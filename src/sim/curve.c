@@ -1,15 +1,15 @@
 /* sim/curve.c - ramp, plateau, taper; energy as the sum of short steps. */
 #include "sim/curve.h"
 
-#define STEP_MS          5000 /* power is taken as constant for so long */
-#define EFFICIENCY       920  /* thousandths of what the meter counts that reach the battery */
-#define MAINS_DV         2315
-#define SAG_W_A_DV       700  /* so many watts a phase lower its voltage by a tenth of a volt */
-#define DC_VOLTAGE_DV    3600 /* of an empty battery */
-#define DC_RISE_DV       600  /* and so much more when it is full */
-#define AMBIENT_DC       210
-#define HEAT_W_A_DC      120  /* so many watts, on a station for AC, warm it by a tenth of a degree */
-#define HEAT_DC_PART     8    /* one for DC has fans, and more to cool */
+#define STEP_MS       5000 /* power is taken as constant for so long */
+#define EFFICIENCY    920  /* thousandths of what the meter counts that reach the battery */
+#define MAINS_DV      2315
+#define SAG_W_A_DV    700  /* so many watts a phase lower its voltage by a tenth of a volt */
+#define DC_VOLTAGE_DV 3600 /* of an empty battery */
+#define DC_RISE_DV    600  /* and so much more when it is full */
+#define AMBIENT_DC    210
+#define HEAT_W_A_DC   120 /* so many watts, on a station for AC, warm it by a tenth of a degree */
+#define HEAT_DC_PART  8   /* one for DC has fans, and more to cool */
 
 const struct vehicle vehicles[] = {
 #define VEHICLE(id, name, battery_wh, ac_w, ac_phases, dc_w) {(name), (battery_wh), (ac_w), (dc_w), (ac_phases)},

@@ -1,14 +1,14 @@
-/* sim/curve.h - how a battery is charged: power over time, energy and state of charge. Pure and in integers, so that the same
- * seed gives the same session everywhere. */
+/* sim/curve.h - how a battery is charged: power over time, energy and state of charge. Pure and in integers, so that
+ * the same seed gives the same session everywhere. */
 #ifndef SIM_CURVE_H
 #define SIM_CURVE_H
 #include "base/base.h"
 
-#define SOC_FULL         1000000 /* state of charge is in millionths */
-#define TAPER_FROM       800000  /* above it the battery takes less and less */
-#define TAPER_LEAST      120     /* thousandths of the plateau that a full battery would still take */
-#define RAMP_MS          25000   /* from the contactor to the plateau */
-#define MILLIJOULE_A_WH  INT64_C(3600000)
+#define SOC_FULL        1000000 /* state of charge is in millionths */
+#define TAPER_FROM      800000  /* above it the battery takes less and less */
+#define TAPER_LEAST     120     /* thousandths of the plateau that a full battery would still take */
+#define RAMP_MS         25000   /* from the contactor to the plateau */
+#define MILLIJOULE_A_WH INT64_C(3600000)
 
 struct vehicle {
     const char *name;

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SUMMARY_MS       5000
-#define FINISH_LOOK_MS   100
-#define FINISH_MS        2000 /* for the ends of the sessions to be told */
-#define CLOSE_MS         2500 /* for the close frames of the server */
-#define FIRST_PLUG_MS    8000 /* in a demo something happens at once; else: */
+#define SUMMARY_MS         5000
+#define FINISH_LOOK_MS     100
+#define FINISH_MS          2000 /* for the ends of the sessions to be told */
+#define CLOSE_MS           2500 /* for the close frames of the server */
+#define FIRST_PLUG_MS      8000 /* in a demo something happens at once; else: */
 #define FIRST_PLUG_SLOW_MS 60000
-#define DESCRIPTORS_MORE 64   /* than there are stations */
-#define LINE_MAX         1024
+#define DESCRIPTORS_MORE   64 /* than there are stations */
+#define LINE_MAX           1024
 
 struct peer {
     struct sim_station *station; /* stations are found by it, so the link back is by index */
@@ -97,19 +97,21 @@ static void peer_on_close(struct conn *c, enum conn_end why, uint16_t code)
     set_timer(p);
 }
 
-static const struct conn_handlers handlers = {.on_open = peer_on_open, .on_message = peer_on_message, .on_close = peer_on_close};
+static const struct conn_handlers handlers = {
+    .on_open = peer_on_open, .on_message = peer_on_message, .on_close = peer_on_close};
 
 static struct peer *peer_of(const struct sim_station *s)
 {
     return &the_fleet->peers[s->index];
 }
 
-/* A connection that cannot even begin is one that failed: told when the timer fires, since a station handles one input at a
- * time. */
+/* A connection that cannot even begin is one that failed: told when the timer fires, since a station handles one input
+ * at a time. */
 static void station_connect(struct sim_station *s)
 {
     struct peer *p = peer_of(s);
-    if (sim_door_connect(the_fleet->door, the_fleet->loop, str_of(s->identity), &handlers, p, &p->conn) != OK)
+    struct sim_guest guest = {str_of(s->identity), s->index};
+    if (sim_door_connect(the_fleet->door, the_fleet->loop, &guest, &handlers, p, &p->conn) != OK)
         p->conn = NULL;
     else
         the_fleet->open_count++;
@@ -257,9 +259,12 @@ static void fleet_init(struct fleet *f, const struct sim_options *o)
     for (size_t i = 0; i < f->count; i++) {
         struct peer *p = &f->peers[i];
         p->fleet = f;
-        p->station = sim_station_new(w, &(struct sim_station_options){
-            .index = (uint32_t)i, .connectors = (unsigned)o->connectors, .seed = (uint64_t)o->seed, .prefix = o->prefix,
-            .connect_at_ms = start_ms + (int64_t)i * 1000 / o->connects});
+        p->station = sim_station_new(
+            w, &(struct sim_station_options){.index = (uint32_t)i,
+                                             .connectors = (unsigned)o->connectors,
+                                             .seed = (uint64_t)o->seed,
+                                             .prefix = o->prefix,
+                                             .connect_at_ms = start_ms + (int64_t)i * 1000 / o->connects});
         timer_init(&p->timer, on_due);
         set_timer(p);
     }

@@ -15,13 +15,18 @@ struct sim_door {
 };
 MUST_USE enum err sim_door_open(const struct sim_options *o, struct sim_door *out, struct fault *why);
 void sim_door_close(struct sim_door *d);
-/* Identity into the path, password into the header. */
-MUST_USE enum err sim_door_connect(const struct sim_door *d, struct loop *l, struct str identity,
+/* Identity into the path, password into the header. index: of the station, from 0. */
+struct sim_guest {
+    struct str identity;
+    size_t index;
+};
+MUST_USE enum err sim_door_connect(const struct sim_door *d, struct loop *l, const struct sim_guest *guest,
                                    const struct conn_handlers *handlers, void *data, struct conn **out);
 
 /* As far as the system lets us; the connections past it fail one by one. */
 void sim_raise_descriptor_limit(size_t wanted);
 
-/* Runs until the duration is over or a signal came; then ends sessions, closes with 1001 and returns the exit status. */
+/* Runs until the duration is over or a signal came; then ends sessions, closes with 1001 and returns the exit status.
+ */
 int fleet_run(const struct sim_options *o, const struct sim_door *door);
 #endif

@@ -1,5 +1,5 @@
-/* sim/load.c - the loop of the load generator. An answer is recognised by its first bytes; only what the server asks by itself,
- * which is rare, is read as a whole. */
+/* sim/load.c - the loop of the load generator. An answer is recognised by its first bytes; only what the server asks by
+ * itself, which is rare, is read as a whole. */
 #include "sim/load.h"
 #include "proto/ocpp16/frame.h"
 #include "sim/latency.h"
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLES_EACH     10   /* between start and stop */
-#define TICK_MS          10   /* the open loop gives out what fell due; the wheel's own grain */
+#define SAMPLES_EACH     10    /* between start and stop */
+#define TICK_MS          10    /* the open loop gives out what fell due; the wheel's own grain */
 #define READY_MS         60000 /* stations that are not in by then are not waited for */
 #define CALL_TIMEOUT_MS  30000
 #define COMEBACK_MS      1000
@@ -161,7 +161,8 @@ static bool is_answer(const struct caller *c, struct str text, bool *is_error)
     if (!c->is_waiting || text.len < want.len + 5 || text.at[0] != '[' || (text.at[1] != '3' && text.at[1] != '4'))
         return false;
     *is_error = text.at[1] == '4';
-    return memcmp(text.at + 2, ",\"", 2) == 0 && memcmp(text.at + 4, want.at, want.len) == 0 && text.at[4 + want.len] == '"';
+    return memcmp(text.at + 2, ",\"", 2) == 0 && memcmp(text.at + 4, want.at, want.len) == 0 &&
+           text.at[4 + want.len] == '"';
 }
 
 static void refuse_command(struct caller *c, struct str text)
@@ -187,22 +188,40 @@ static void on_ready(struct caller *c)
     go_on(c);
 }
 
+/* The measuring is over: what runs is stopped, so that the server has no open transaction of ours, then the connection
+ * ends. */
+static void take_leave(struct caller *c)
+{
+    timer_stop(&c->timer);
+    list_take(&c->idle);
+    if (c->conn == NULL || c->is_waiting)
+        return;
+    if (c->transaction_id != 0 && c->is_ready)
+        call(c, LOAD_STOP, clock_now_us());
+    else
+        conn_close(c->conn, CONN_END_SHUTDOWN, WS_CLOSE_GOING_AWAY, STR("load over"));
+}
+
 static void on_answer(struct caller *c, struct str text, bool is_error)
 {
     struct load *l = c->load;
     c->is_waiting = false;
     if (c->call == LOAD_BOOT) {
         on_ready(c);
+        if (l->is_closing)
+            take_leave(c);
         return;
     }
-    if (!l->is_measuring)
-        return;
-    latency_add(&l->latency, clock_now_us() - c->due_us);
-    l->errors += is_error;
     if (c->call == LOAD_START)
         c->transaction_id = find_transaction(text);
     else if (c->call == LOAD_STOP)
         c->transaction_id = 0;
+    if (l->is_closing) {
+        take_leave(c);
+        return;
+    }
+    latency_add(&l->latency, clock_now_us() - c->due_us);
+    l->errors += is_error;
     go_on(c);
 }
 
@@ -264,7 +283,8 @@ static void on_caller_due(struct timer *t)
         conn_close(old, CONN_END_OURS, WS_CLOSE_GOING_AWAY, STR("no answer"));
         return;
     }
-    if (sim_door_connect(l->door, l->loop, str_of(c->identity), &handlers, c, &c->conn) == OK)
+    struct sim_guest guest = {str_of(c->identity), c->index};
+    if (sim_door_connect(l->door, l->loop, &guest, &handlers, c, &c->conn) == OK)
         l->open_count++;
     else
         come_back(c);
@@ -306,11 +326,8 @@ static void end(struct load *l)
     l->is_closing = true;
     l->end_us = clock_now_us();
     l->give_up_ms = clock_monotonic_ms() + CLOSE_MS;
-    for (size_t i = 0; i < l->count; i++) {
-        timer_stop(&l->callers[i].timer);
-        if (l->callers[i].conn != NULL)
-            conn_close(l->callers[i].conn, CONN_END_SHUTDOWN, WS_CLOSE_GOING_AWAY, STR("load over"));
-    }
+    for (size_t i = 0; i < l->count; i++)
+        take_leave(&l->callers[i]);
     timer_start(l->loop, &l->phase, LOOK_MS);
 }
 
@@ -364,7 +381,7 @@ static void load_init(struct load *l)
         list_init(&c->idle);
         timer_init(&c->timer, on_caller_due);
         (void)snprintf(c->identity, sizeof c->identity, "%.*s-%02u", STR_ARG(o->prefix), (unsigned)i + 1);
-        (void)snprintf(c->tag, sizeof c->tag, "SIM-TAG-%02u", (unsigned)i + 1);
+        (void)snprintf(c->tag, sizeof c->tag, "LOAD-TAG-%02u", (unsigned)i + 1);
         timer_start(l->loop, &c->timer, (int64_t)i * 1000 / o->connects);
     }
     timer_init(&l->tick, on_tick);
@@ -382,10 +399,11 @@ static void print_figures(const struct load *l)
     int64_t p50 = latency_at(a, 500), p99 = latency_at(a, 990);
     (void)printf("calls=%llu calls_per_s=%llu p50_ms=%lld.%03lld p99_ms=%lld.%03lld max_ms=%lld.%03lld errors=%llu "
                  "stations=%zu of=%zu seconds=%lld.%03lld\n",
-                 (unsigned long long)a->count, over_us > 0 ? (unsigned long long)a->count * 1000000 / (uint64_t)over_us : 0,
-                 (long long)p50 / 1000, (long long)p50 % 1000, (long long)p99 / 1000, (long long)p99 % 1000,
-                 (long long)a->most_us / 1000, (long long)a->most_us % 1000, (unsigned long long)l->errors, l->came_count,
-                 l->count, (long long)over_us / 1000000, (long long)over_us / 1000 % 1000);
+                 (unsigned long long)a->count,
+                 over_us > 0 ? (unsigned long long)a->count * 1000000 / (uint64_t)over_us : 0, (long long)p50 / 1000,
+                 (long long)p50 % 1000, (long long)p99 / 1000, (long long)p99 % 1000, (long long)a->most_us / 1000,
+                 (long long)a->most_us % 1000, (unsigned long long)l->errors, l->came_count, l->count,
+                 (long long)over_us / 1000000, (long long)over_us / 1000 % 1000);
 }
 
 int load_run(const struct sim_options *o, const struct sim_door *door)

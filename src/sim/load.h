@@ -1,8 +1,8 @@
 /* sim/load.h - many stations that do one thing over and over, and figures about the answers.
  *
- * Closed: each sends its next call when the last one is answered. Open: calls fall due at an even rate whether or not the server
- * keeps up; each goes to a station that is free, and its latency counts from when it was due, so that a server that stands
- * still is not measured as if nobody had come meanwhile. */
+ * Closed: each sends its next call when the last one is answered. Open: calls fall due at an even rate whether or not
+ * the server keeps up; each goes to a station that is free, and its latency counts from when it was due, so that a
+ * server that stands still is not measured as if nobody had come meanwhile. */
 #ifndef SIM_LOAD_H
 #define SIM_LOAD_H
 #include "sim/fleet.h"

@@ -21,8 +21,9 @@ static const struct option {
     size_t offset;
     const char *sentence;
 } table[] = {
-#define OPTION(member, flag, kind, place, standard, least, most, sentence)                                             \
-    {{(flag), sizeof(flag) - 1}, (kind), (place), (standard), (least), (most), offsetof(struct sim_options, member), (sentence)},
+#define OPTION(member, flag, kind, place, standard, least, most, sentence)                  \
+    {{(flag), sizeof(flag) - 1},           (kind),    (place), (standard), (least), (most), \
+     offsetof(struct sim_options, member), (sentence)},
 #include "sim/options.def"
 };
 
@@ -194,22 +195,25 @@ enum err sim_options_parse(int argc, char **argv, struct sim_options *out, struc
 
 void sim_options_help(struct buf *out)
 {
-    buf_put_lit(out, "chargeline sim   Charging stations that behave, or not, for demonstrations, load and tests.\n\n"
-                     "  chargeline sim --demo                              a dozen stations, told in words\n"
-                     "  chargeline sim --stations 19000 --idle             boot and stay\n"
-                     "  chargeline sim --stations 200 --load closed        calls as fast as answers come; one line of figures\n"
-                     "  chargeline sim --load open --rate 5000 --duration 60\n"
-                     "  chargeline sim --quirk minus-one --quirk repeat    misbehaviour seen in the field\n\n");
+    buf_put_lit(
+        out, "chargeline sim   Charging stations that behave, or not, for demonstrations, load and tests.\n\n"
+             "  chargeline sim --demo                              a dozen stations, told in words\n"
+             "  chargeline sim --stations 19000 --idle             boot and stay\n"
+             "  chargeline sim --stations 200 --load closed        calls as fast as answers come; one line of figures\n"
+             "  chargeline sim --load open --rate 5000 --duration 60\n"
+             "  chargeline sim --quirk minus-one --quirk repeat    misbehaviour seen in the field\n\n");
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         const struct option *o = &table[i];
         int used = (int)(o->flag.len + 1 + strlen(o->place));
-        buf_printf(out, "  %.*s %s%*s%s", STR_ARG(o->flag), o->place, used < FLAG_WIDTH ? FLAG_WIDTH - used : 1, "", o->sentence);
+        buf_printf(out, "  %.*s %s%*s%s", STR_ARG(o->flag), o->place, used < FLAG_WIDTH ? FLAG_WIDTH - used : 1, "",
+                   o->sentence);
         if (o->standard[0] != 0 && strcmp(o->standard, "0") != 0)
             buf_printf(out, " [%s]", o->standard);
         buf_put_byte(out, '\n');
     }
-    buf_put_lit(out, "\nCards are SIM-TAG-01, SIM-TAG-02 and so on, one a connector: list them, or run the server with\n"
-                     "authorization.unknown_tag=accept. Ctrl-C ends the sessions first; a second one does not.\n");
+    buf_put_lit(out,
+                "\nCards are SIM-TAG-01, SIM-TAG-02 and so on, one a connector: list them, or run the server with\n"
+                "authorization.unknown_tag=accept. Ctrl-C ends the sessions first; a second one does not.\n");
 }
 
 void sim_quirks_help(struct buf *out)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SAMPLES_MAX   16 /* MEASURE_COUNT, current and voltage on three phases */
+#define SAMPLES_MAX 16 /* MEASURE_COUNT, current and voltage on three phases */
 
 static const struct str vendors[] = {{"Chargeline", 10}, {"Northwind", 9}, {"Voltaro", 7}};
 static const struct str models_ac[] = {{"Post 22", 7}, {"Wallbox 11", 10}};
@@ -24,7 +24,8 @@ static void write_boot(struct step *t, struct sim_connector *c, struct buf *out)
     const struct sim_station *s = t->s;
     struct boot_notification_req m = {
         .charge_point_vendor = vendors[s->index % COUNT_OF(vendors)],
-        .charge_point_model = s->is_dc ? models_dc[s->index % COUNT_OF(models_dc)] : models_ac[s->index % COUNT_OF(models_ac)],
+        .charge_point_model =
+            s->is_dc ? models_dc[s->index % COUNT_OF(models_dc)] : models_ac[s->index % COUNT_OF(models_ac)],
         .charge_point_serial_number = arena_printf(&t->w->arena, "CL%06u", (unsigned)s->index + 1),
         .firmware_version = STR("1.4.2"),
         .meter_type = STR("CL-M3"),
@@ -79,9 +80,10 @@ static struct sampled_value *add(struct samples *s, struct str value, int measur
 static void add_phases(struct step *t, struct samples *s, const struct meter_reading *r, enum sim_measurand m)
 {
     for (int i = 0; i < r->phases; i++) {
-        struct sampled_value *v = m == MEASURE_CURRENT
-                                      ? add(s, decimal_text(t, r->current_ca, 2), OCPP_MEASURAND_CURRENT_IMPORT, OCPP_UNIT_OF_MEASURE_A)
-                                      : add(s, decimal_text(t, r->voltage_dv, 1), OCPP_MEASURAND_VOLTAGE, OCPP_UNIT_OF_MEASURE_V);
+        struct sampled_value *v =
+            m == MEASURE_CURRENT
+                ? add(s, decimal_text(t, r->current_ca, 2), OCPP_MEASURAND_CURRENT_IMPORT, OCPP_UNIT_OF_MEASURE_A)
+                : add(s, decimal_text(t, r->voltage_dv, 1), OCPP_MEASURAND_VOLTAGE, OCPP_UNIT_OF_MEASURE_V);
         if (r->phases > 1 || !t->s->is_dc)
             v->phase = choice_word(&phase_choices, m == MEASURE_CURRENT ? OCPP_PHASE_L1 + i : OCPP_PHASE_L1_N + i);
     }
@@ -109,11 +111,12 @@ static void add_all(struct step *t, struct samples *s, const struct meter_readin
         add(s, decimal_text(t, r->soc_percent, 0), OCPP_MEASURAND_SOC, OCPP_UNIT_OF_MEASURE_PERCENT)->location =
             choice_word(&location_choices, OCPP_LOCATION_EV);
     if (settings_has(set, SET_sampled_measured, MEASURE_TEMPERATURE))
-        add(s, decimal_text(t, r->temperature_dc, 1), OCPP_MEASURAND_TEMPERATURE, OCPP_UNIT_OF_MEASURE_CELSIUS)->location =
-            choice_word(&location_choices, OCPP_LOCATION_BODY);
+        add(s, decimal_text(t, r->temperature_dc, 1), OCPP_MEASURAND_TEMPERATURE, OCPP_UNIT_OF_MEASURE_CELSIUS)
+            ->location = choice_word(&location_choices, OCPP_LOCATION_BODY);
 }
 
-static void write_samples(struct step *t, struct samples *s, struct instant at, struct meter_values_req *m, struct buf *out)
+static void write_samples(struct step *t, struct samples *s, struct instant at, struct meter_values_req *m,
+                          struct buf *out)
 {
     struct meter_value value = {.timestamp = stamp_of(&t->w->arena, at), .sampled_value = {s->at, s->count}};
     m->meter_value = (struct meter_value_list){&value, 1};
@@ -131,8 +134,10 @@ static void write_meter(struct step *t, struct sim_connector *c, struct buf *out
     const struct tx_message *q = tx_queue_first(&t->s->queue);
     struct samples s = {.context = OCPP_READING_CONTEXT_SAMPLE_PERIODIC};
     add_all(t, &s, &q->reading, q->offered_w);
-    write_samples(t, &s, q->at, &(struct meter_values_req){.connector_id = integer_of(q->connector),
-                  .transaction_id = integer_of(id_to_say(t, q->transaction_id))}, out);
+    write_samples(t, &s, q->at,
+                  &(struct meter_values_req){.connector_id = integer_of(q->connector),
+                                             .transaction_id = integer_of(id_to_say(t, q->transaction_id))},
+                  out);
 }
 
 static void write_meter_now(struct step *t, struct sim_connector *c, struct buf *out)
@@ -150,7 +155,8 @@ static void write_start(struct step *t, struct sim_connector *c, struct buf *out
 {
     (void)c;
     const struct tx_message *q = tx_queue_first(&t->s->queue);
-    struct start_transaction_req m = {.connector_id = integer_of(q->connector), .id_tag = str_of(q->id_tag),
+    struct start_transaction_req m = {.connector_id = integer_of(q->connector),
+                                      .id_tag = str_of(q->id_tag),
                                       .meter_start = integer_of(q->reading.energy_wh),
                                       .timestamp = stamp_of(&t->w->arena, q->at)};
     schema_write(&start_transaction_req_message, &m, out);
@@ -193,11 +199,9 @@ static void on_boot(struct step *t, struct sim_connector *c, const void *answer)
         s->settings.of[SET_heartbeat_s] = (int32_t)interval_s;
     s->was_registered = true;
     tell(t, &(struct sim_event){SIM_BOOTED, 0, {NULL, 0}, s->settings.of[SET_heartbeat_s], 0});
-    want(t, &s->status_order);
-    for (size_t i = 0; i < s->connector_count; i++) {
-        connector_want_status(t, &s->connectors[i]);
+    station_want_all(t);
+    for (size_t i = 0; i < s->connector_count; i++)
         connector_rouse(t, &s->connectors[i]);
-    }
     if (has_quirk(t, QUIRK_boot_loop))
         sim_station_boot(t, BOOT_LOOP_MS);
 }
@@ -281,7 +285,8 @@ void say(struct step *t, enum sim_say kind, struct sim_connector *c)
         w->send(t->s, buf_str(&w->frame));
     if (is_transaction && has_quirk(t, QUIRK_repeat)) { /* its answer is nobody's, and passed over */
         buf_clear(&w->frame);
-        ocpp_write_call(&w->frame, arena_printf(&w->arena, "%.*s-again", STR_ARG(id)), say_name(kind), buf_str(&w->payload));
+        ocpp_write_call(&w->frame, arena_printf(&w->arena, "%.*s-again", STR_ARG(id)), say_name(kind),
+                        buf_str(&w->payload));
         w->send(t->s, buf_str(&w->frame));
     }
 }

@@ -1,5 +1,5 @@
-/* sim/settings.c - every value is a number: switches are 0 or 1, a list of measurands is a set of bits. So nineteen thousand
- * stations have a whole table each, and only text that nobody can change is text. */
+/* sim/settings.c - every value is a number: switches are 0 or 1, a list of measurands is a set of bits. So nineteen
+ * thousand stations have a whole table each, and only text that nobody can change is text. */
 #include "sim/settings.h"
 
 #define LIST_TEXT_MAX 512
@@ -13,7 +13,7 @@ static const struct {
     enum setting_access access;
     int32_t standard, least, most;
 } table[SET_COUNT] = {
-#define SETTING(member, key, kind, access, standard, least, most)                                                      \
+#define SETTING(member, key, kind, access, standard, least, most) \
     {{(key), sizeof(key) - 1}, (kind), (access), (standard), (least), (most)},
 #include "sim/settings.def"
 };

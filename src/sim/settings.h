@@ -1,4 +1,5 @@
-/* sim/settings.h - the configuration table of a simulated station: what GetConfiguration tells and ChangeConfiguration sets. */
+/* sim/settings.h - the configuration table of a simulated station: what GetConfiguration tells and ChangeConfiguration
+ * sets. */
 #ifndef SIM_SETTINGS_H
 #define SIM_SETTINGS_H
 #include "base/memory.h"

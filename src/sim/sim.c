@@ -4,8 +4,8 @@
 #include "sim/load.h"
 #include <stdio.h>
 
-#define HELP_MAX      16384
-#define STATUS_WRONG  2
+#define HELP_MAX     16384
+#define STATUS_WRONG 2
 
 static int print_help(void (*put)(struct buf *out))
 {

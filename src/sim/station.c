@@ -4,15 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARENA_MAX       (256 * 1024)
-#define FRAME_MAX       (64 * 1024)
-#define CONNECT_AGAIN_MS 1000  /* doubled at each failure ... */
-#define CONNECT_DOUBLINGS 6    /* ... so often */
-#define FLAKY_MS        60000  /* of QUIRK_flaky: half to one and a half of it */
-#define EIGHT_HOURS_US  (INT64_C(8) * 3600 * 1000000)
-#define AC_SUPPLY_W     22000
-#define DC_SUPPLY_W     150000
-#define DC_EACH         4 /* one station in so many is for DC */
+#define ARENA_MAX         (256 * 1024)
+#define FRAME_MAX         (64 * 1024)
+#define CONNECT_AGAIN_MS  1000  /* doubled at each failure ... */
+#define CONNECT_DOUBLINGS 6     /* ... so often */
+#define FLAKY_MS          60000 /* of QUIRK_flaky: half to one and a half of it */
+#define EIGHT_HOURS_US    (INT64_C(8) * 3600 * 1000000)
+#define AC_SUPPLY_W       22000
+#define DC_SUPPLY_W       150000
+#define DC_EACH           4 /* one station in so many is for DC */
 
 const struct sim_quirk_name sim_quirks[QUIRK_COUNT] = {
 #define QUIRK(member, name, sentence) {{(name), sizeof(name) - 1}, (sentence)},
@@ -67,6 +67,14 @@ void station_set_clock(struct step *t, struct instant server)
 {
     if (instant_is_set(server) && !has_quirk(t, QUIRK_clock_1970))
         t->s->clock_offset_us = instant_since(server, t->now.wall).us;
+}
+
+/* After a boot, and after an absence: only the present status counts (ocpp16.md 10.5). */
+void station_want_all(struct step *t)
+{
+    want(t, &t->s->status_order);
+    for (size_t i = 0; i < t->s->connector_count; i++)
+        connector_want_status(t, &t->s->connectors[i]);
 }
 
 void sim_station_boot(struct step *t, int64_t after_ms)
@@ -200,7 +208,8 @@ static void on_failure(struct step *t, const struct sim_call *call)
     if (!is_transaction(call) ||
         tx_queue_retry(&s->queue, t->now.ms, s->settings.of[SET_attempts], s->settings.of[SET_retry_s]))
         return;
-    tell(t, &(struct sim_event){SIM_GIVEN_UP, 0, say_name((enum sim_say)call->kind), tx_queue_first(&s->queue)->sends, 0});
+    tell(t,
+         &(struct sim_event){SIM_GIVEN_UP, 0, say_name((enum sim_say)call->kind), tx_queue_first(&s->queue)->sends, 0});
     tx_queue_take(&s->queue);
 }
 
@@ -271,15 +280,18 @@ static void go_offline(struct step *t)
         t->w->totals.online--;
     s->link = SIM_OFFLINE;
     s->drop_at_ms = s->heartbeat_at_ms = SIM_NEVER;
-    s->heartbeat_order = 0;
+    s->heartbeat_order = s->status_order = 0;
     if (s->is_calling) {
         struct sim_call call = end_call(t);
         if (is_transaction(&call))
             tx_queue_first(&s->queue)->sends--;
     }
-    for (size_t i = 0; i < s->connector_count; i++)
+    enum sim_input verdict = s->settings.of[SET_offline_unknown] != 0 ? SIM_ACCEPTED : SIM_DENIED;
+    for (size_t i = 0; i < s->connector_count; i++) {
+        s->connectors[i].status_order = s->connectors[i].meter_order = 0;
         if (s->connectors[i].phase == SIM_AUTHORIZING)
-            (void)connector_apply(t, &s->connectors[i], s->settings.of[SET_offline_unknown] != 0 ? SIM_ACCEPTED : SIM_DENIED);
+            (void)connector_apply(t, &s->connectors[i], verdict);
+    }
 }
 
 void sim_station_cut(struct step *t, int64_t after_ms)
@@ -303,6 +315,8 @@ void sim_station_on_open(struct sim_station *s, struct sim_now now)
     if (!s->was_registered || !has_quirk(&t, QUIRK_no_reboot)) {
         s->registration = SIM_NEW;
         sim_station_boot(&t, 0);
+    } else {
+        station_want_all(&t);
     }
     finish(&t);
 }
@@ -372,8 +386,9 @@ int64_t sim_station_due_ms(const struct sim_station *s)
     if (s->is_calling)
         due = earlier(due, s->call.deadline_ms);
     else if (s->link == SIM_ONLINE)
-        due = earlier(due, s->is_boot_due ? s->boot_at_ms
-                           : s->queue.count > 0 && s->registration == SIM_REGISTERED ? s->queue.at[0].due_ms : SIM_NEVER);
+        due = earlier(due, s->is_boot_due                                            ? s->boot_at_ms
+                           : s->queue.count > 0 && s->registration == SIM_REGISTERED ? s->queue.at[0].due_ms
+                                                                                     : SIM_NEVER);
     for (size_t i = 0; i < s->connector_count; i++)
         due = earlier(due, earlier(s->connectors[i].next_at_ms, s->connectors[i].sample_at_ms));
     return due;

@@ -1,6 +1,7 @@
-/* sim/station.h - one simulated station: (state, now, input) -> (state, what it says). It sees no socket and no clock: the
- * owner tells it what happened and when, sends what it says, and calls sim_station_on_time() once sim_station_due_ms() is
- * reached. What a station wants to say is numbered; one call is under way at a time (ocpp16.md 2.5), the first wanted first. */
+/* sim/station.h - one simulated station: (state, now, input) -> (state, what it says). It sees no socket and no clock:
+ * the owner tells it what happened and when, sends what it says, and calls sim_station_on_time() once
+ * sim_station_due_ms() is reached. What a station wants to say is numbered; one call is under way at a time
+ * (ocpp16.md 2.5), the first wanted first. */
 #ifndef SIM_STATION_H
 #define SIM_STATION_H
 #include "sim/settings.h"
@@ -43,14 +44,14 @@ struct sim_totals {
 };
 
 struct sim_station;
-/* What all stations of a process share. The functions may be called while a station handles an input, and must not give it
- * another one meanwhile. */
+/* What all stations of a process share. The functions may be called while a station handles an input, and must not give
+ * it another one meanwhile. */
 struct sim_world {
-    int32_t speed_milli; /* of the charging process; 1000: as time goes */
-    uint32_t quirks;     /* bits: 1 << QUIRK_x */
-    bool is_driven;      /* vehicles come by themselves */
-    bool is_leaving;     /* the simulation ends: no new session */
-    uint32_t run;        /* differs from run to run, so that message ids do */
+    int32_t speed_milli;   /* of the charging process; 1000: as time goes */
+    uint32_t quirks;       /* bits: 1 << QUIRK_x */
+    bool is_driven;        /* vehicles come by themselves */
+    bool is_leaving;       /* the simulation ends: no new session */
+    uint32_t run;          /* differs from run to run, so that message ids do */
     int32_t first_plug_ms; /* at most so long after its boot the first vehicle comes */
     struct sim_totals totals;
     struct arena arena;
@@ -63,7 +64,16 @@ struct sim_world {
 void sim_world_init(struct sim_world *w);
 void sim_world_release(struct sim_world *w);
 
-enum sim_phase { SIM_FREE, SIM_PREPARING, SIM_AUTHORIZING, SIM_CHARGING, SIM_RESTING, SIM_LEAVING, SIM_DISABLED, SIM_PHASE_COUNT };
+enum sim_phase {
+    SIM_FREE,
+    SIM_PREPARING,
+    SIM_AUTHORIZING,
+    SIM_CHARGING,
+    SIM_RESTING,
+    SIM_LEAVING,
+    SIM_DISABLED,
+    SIM_PHASE_COUNT
+};
 enum sim_input {
     SIM_PLUG,     /* a vehicle is plugged in */
     SIM_CARD,     /* its driver shows a card */
@@ -82,10 +92,10 @@ struct sim_connector {
     uint8_t number; /* from 1 */
     uint8_t phase;  /* enum sim_phase; only connector.c writes it */
     uint8_t next_input;
-    int8_t reason;          /* of the coming stop */
-    bool will_be_disabled;  /* once its session is over */
-    bool is_remote;         /* the present session was started by the server */
-    uint8_t told_percent; /* last SIM_PROGRESS */
+    int8_t reason;                                       /* of the coming stop */
+    bool will_be_disabled;                               /* once its session is over */
+    bool is_remote;                                      /* the present session was started by the server */
+    uint8_t told_percent;                                /* last SIM_PROGRESS */
     uint32_t status_order, authorize_order, meter_order; /* 0: not wanted */
     uint32_t session;
     int32_t transaction_id; /* 0: not known */

@@ -1,5 +1,5 @@
-/* sim/station_private.h - what the files of a station share: its life (station.c), its connectors (connector.c), what it says
- * (say.c), what it is told to do (commands.c). */
+/* sim/station_private.h - what the files of a station share: its life (station.c), its connectors (connector.c), what
+ * it says (say.c), what it is told to do (commands.c). */
 #ifndef SIM_STATION_PRIVATE_H
 #define SIM_STATION_PRIVATE_H
 #include "proto/ocpp16/frame.h"
@@ -35,6 +35,7 @@ struct instant station_clock(const struct step *t);
 void station_set_clock(struct step *t, struct instant server);
 void want(struct step *t, uint32_t *order); /* keeps its place if it is wanted already */
 void tell(struct step *t, const struct sim_event *e);
+void station_want_all(struct step *t); /* StatusNotification of every connector, and of the station */
 void sim_station_boot(struct step *t, int64_t after_ms);
 void sim_station_cut(struct step *t, int64_t after_ms); /* drops the connection, comes back */
 

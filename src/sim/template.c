@@ -5,10 +5,8 @@
 #define TEMPLATE_MAX 65536
 
 const struct str hole_marks[HOLE_COUNT] = {
-    [HOLE_ID] = {"@id@", 4},
-    [HOLE_TRANSACTION] = {"2147483641", 10},
-    [HOLE_TIME] = {"@time@", 6},
-    [HOLE_ENERGY] = {"2147483643", 10},
+    [HOLE_ID] = {"@id@", 4},     [HOLE_TRANSACTION] = {"2147483641", 10},
+    [HOLE_TIME] = {"@time@", 6}, [HOLE_ENERGY] = {"2147483643", 10},
     [HOLE_TAG] = {"@tag@", 5},
 };
 

@@ -1,13 +1,13 @@
-/* sim/txqueue.h - the transaction messages that a station keeps until they are answered (ocpp16.md 2.6, 10.3): in order, over
- * reconnects, each sent at most TransactionMessageAttempts times. Only facts are kept, not texts: the transaction id may come
- * to be known while a message waits. */
+/* sim/txqueue.h - the transaction messages that a station keeps until they are answered (ocpp16.md 2.6, 10.3): in
+ * order, over reconnects, each sent at most TransactionMessageAttempts times. Only facts are kept, not texts: the
+ * transaction id may come to be known while a message waits. */
 #ifndef SIM_TXQUEUE_H
 #define SIM_TXQUEUE_H
 #include "base/time.h"
 #include "sim/curve.h"
 
-#define ID_TAG_SIZE     25  /* 20 characters, what a quirk appends, and a terminating 0 */
-#define QUEUE_START_MAX 128 /* no session begins, and no sample is kept, past it */
+#define ID_TAG_SIZE     25                    /* 20 characters, what a quirk appends, and a terminating 0 */
+#define QUEUE_START_MAX 128                   /* no session begins, and no sample is kept, past it */
 #define QUEUE_MAX       (QUEUE_START_MAX * 2) /* so each session that began has room for its end */
 
 enum tx_kind { TX_START, TX_METER, TX_STOP };

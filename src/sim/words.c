@@ -48,10 +48,11 @@ void words_put_event(struct buf *out, struct str clock, const struct sim_station
 void words_put_summary(struct buf *out, const struct sim_totals *t, size_t stations, int64_t calls_per_s)
 {
     int64_t energy_wh = t->energy_mj / MILLIJOULE_A_WH;
-    buf_printf(out,
-               "----  %lld of %zu stations online, %lld charging, %llu sessions, %lld.%lld kWh, %lld calls/s, %llu refused or "
-               "unanswered, %llu commands\n",
-               (long long)t->online, stations, (long long)t->active, (unsigned long long)t->sessions,
-               (long long)(energy_wh / 1000), (long long)(energy_wh % 1000 / 100), (long long)calls_per_s,
-               (unsigned long long)t->errors, (unsigned long long)t->commands);
+    buf_printf(
+        out,
+        "----  %lld of %zu stations online, %lld charging, %llu sessions, %lld.%lld kWh, %lld calls/s, %llu refused or "
+        "unanswered, %llu commands\n",
+        (long long)t->online, stations, (long long)t->active, (unsigned long long)t->sessions,
+        (long long)(energy_wh / 1000), (long long)(energy_wh % 1000 / 100), (long long)calls_per_s,
+        (unsigned long long)t->errors, (unsigned long long)t->commands);
 }

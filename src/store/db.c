@@ -7,6 +7,7 @@
  * own: so everything inside a transaction that is lost is refused until the owner has rolled it back. */
 #include "store/db.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,14 @@ static enum err setup(struct db *d)
     return run_text(d, sql);
 }
 
+static pthread_once_t configured = PTHREAD_ONCE_INIT;
+
+/* SQLite's count of its memory, which nobody reads, would be a lock around each allocation. */
+static void configure(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum err db_open(const char *path, enum db_mode mode, struct db **out, struct fault *why)
 {
     struct db *d = mem_new(1, sizeof *d);
@@ -120,6 +129,7 @@ enum err db_open(const char *path, enum db_mode mode, struct db **out, struct fa
     d->slots = mem_new(d->slot_count, sizeof *d->slots);
     int flags =
         (d->is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
+    (void)pthread_once(&configured, configure);
     int code = sqlite3_open_v2(path, &d->handle, flags, NULL);
     enum err e = OK;
     if (d->handle == NULL) {

@@ -2,6 +2,7 @@
  * states, since a connection is in one of them at a time. */
 #include "wire/conn_private.h"
 #include "base/log.h"
+#include "metrics/metrics.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #define CONTROL_COST_MILLI   1000
 #define LATE_MS              500 /* a timer that fires so late says that we stood still, not the peer */
 #define LATE_RETRY_MS        100
+#define SLOW_GRACE_MS        5000 /* a message that was begun; then it comes at least so fast, or is an attack */
+#define SLOW_BYTES_PER_S     500
 
 static _Atomic uint64_t last_number;
 
@@ -101,6 +104,19 @@ void conn_fail(struct conn *c, uint16_t code, struct str reason)
     conn_linger(c, CONN_END_PROTOCOL, code);
 }
 
+static bool is_message_slow(const struct conn *c, int64_t now_ms)
+{
+    int64_t late_ms = now_ms - c->begun_ms - SLOW_GRACE_MS;
+    return c->begun_ms != 0 && late_ms > 0 && (int64_t)c->reader.partial.len < late_ms * SLOW_BYTES_PER_S / 1000;
+}
+
+static void end_slow(struct conn *c, const char *what, size_t size)
+{
+    LOG_WARN("conn.slow", F_INT("conn", c->number), F_STR("remote", conn_remote(c)), F_CSTR("what", what), F_INT("bytes", size));
+    c->is_reset = true;
+    conn_end(c, CONN_END_SLOW, WS_CLOSE_ABNORMAL);
+}
+
 /* Silence is told from the last bytes; a ping goes out once in it. */
 static int64_t ping_after_ms(const struct conn *c)
 {
@@ -120,6 +136,10 @@ static void on_silence(struct conn *c)
         conn_end(c, CONN_END_PING, WS_CLOSE_ABNORMAL);
         return;
     }
+    if (is_message_slow(c, now_ms)) {
+        end_slow(c, "sends", c->reader.partial.len);
+        return;
+    }
     if (silent_ms >= ping_after_ms(c) && !c->is_pinged) {
         c->is_pinged = true;
         if (conn_queue(c, WS_PING, (struct bytes){NULL, 0}) != OK)
@@ -128,8 +148,18 @@ static void on_silence(struct conn *c)
     conn_wait(c, (c->is_pinged ? end_ms : ping_after_ms(c)) - silent_ms);
 }
 
+void conn_note_unfinished(struct conn *c, const char *why)
+{
+    metric_add_label(METRIC_CONN_UNFINISHED, str_of(why), 1);
+    if (wire_may_note(c->wire))
+        LOG_INFO("conn.unfinished", F_INT("conn", c->number), F_STR("remote", conn_remote(c)), F_CSTR("reason", why),
+                 F_INT("bytes", c->upgrade == NULL ? 0 : c->upgrade->head.len));
+}
+
 static void on_late(struct conn *c)
 {
+    if (!c->is_client)
+        conn_note_unfinished(c, "late");
     conn_end(c, CONN_END_IDLE, WS_CLOSE_ABNORMAL);
 }
 
@@ -171,6 +201,7 @@ struct conn *conn_new(struct wire *w, const struct conn_options *options, const 
     c->number = atomic_fetch_add(&last_number, 1) + 1;
     c->tcp.data = c;
     list_init(&c->mark);
+    list_init(&c->unopened);
     timer_init(&c->timer, on_timer);
     buf_init(&c->out, OUTPUT_SIZE_MAX);
     ws_reader_init(&c->reader, &options->limits, true);
@@ -182,6 +213,8 @@ struct conn *conn_new(struct wire *w, const struct conn_options *options, const 
 void conn_opened(struct conn *c)
 {
     upgrade_free(c);
+    conn_unopened_over(c);
+    c->begun_ms = 0;
     ws_reader_init(&c->reader, &c->options->limits, !c->is_client);
     c->state = CONN_OPEN;
     c->last_frame_ms = c->alive_ms = c->control_at_ms = wire_now_ms(c->wire);
@@ -239,9 +272,7 @@ enum err conn_queue(struct conn *c, enum ws_kind kind, struct bytes payload)
         ws_write(&c->out, kind, payload, c->is_client ? mask : NULL);
     }
     if (!fits || c->out.failed) {
-        LOG_WARN("conn.slow", F_INT("conn", c->number), F_STR("remote", conn_remote(c)), F_INT("queued", c->out.len));
-        c->is_reset = true;
-        conn_end(c, CONN_END_SLOW, WS_CLOSE_ABNORMAL);
+        end_slow(c, "reads", c->out.len);
         return ERR_LIMIT;
     }
     conn_mark(c);
@@ -254,6 +285,16 @@ void conn_handshake_over(struct conn *c)
         return;
     c->is_handshake = false;
     c->listener->handshake_count--;
+    listener_wake(c->listener);
+}
+
+void conn_unopened_over(struct conn *c)
+{
+    list_take(&c->unopened);
+    if (!c->is_unopened)
+        return;
+    c->is_unopened = false;
+    c->listener->unopened_count--;
     listener_wake(c->listener);
 }
 
@@ -278,6 +319,7 @@ void conn_destroy(struct conn *c)
     timer_stop(&c->timer);
     list_take(&c->mark);
     conn_handshake_over(c);
+    conn_unopened_over(c);
     if (c->listener != NULL) {
         c->listener->connection_count -= c->is_counted;
         c->listener->refusal_count -= c->is_refusal;
@@ -396,5 +438,7 @@ void conn_resume(struct conn *c)
     if (--c->pauses > 0)
         return;
     c->alive_ms = wire_now_ms(c->wire);
+    if (c->begun_ms != 0)
+        c->begun_ms = c->alive_ms; /* we did not read: that is not the peer's doing */
     conn_mark(c);
 }

@@ -3,7 +3,8 @@
  * Order of calls for a server connection: on_upgrade once, to which the owner answers now or later with conn_accept() or
  * conn_refuse(); then on_message for each text or binary message, in order; on_close exactly once, last, also when the upgrade
  * failed after on_upgrade was called. After on_close the connection is gone at the end of the round. Everything runs on
- * the loop's thread. Pings are answered here; any frame counts as life; silence for two ping periods closes.
+ * the loop's thread. Pings are answered here; any frame counts as life; silence for two ping periods closes, and so does a message
+ * that was begun and comes slower than 500 bytes a second (looked at when a ping would be due).
  *
  * No handler is called from inside a call to these functions: what a call sets off (an end, messages after conn_resume) comes
  * when the round ends, after the owner's own loop_on_round_end handlers; then whatever was sent is written. */
@@ -25,7 +26,7 @@ enum conn_end {           /* why a connection ended: words of gateway-contract.m
     CONN_END_PROTOCOL,    /* "protocol_error" */
     CONN_END_SHUTDOWN,    /* "server_shutdown" */
     CONN_END_IDLE,        /* "idle_timeout": head, handshake or upgrade not complete in time */
-    CONN_END_SLOW,        /* write queue over its limit: told as protocol_error with its own log line */
+    CONN_END_SLOW,        /* write queue over its limit, or a message that does not come on: protocol_error, with a log line of its own */
     CONN_END_OURS,        /* conn_close by the owner for another reason */
 };
 const char *conn_end_text(enum conn_end why);
@@ -51,7 +52,9 @@ struct conn_options conn_options_default(void);
 
 /* host:port, port 0 picks a free one; ERR_BUSY: taken (why says by what is known); ERR_FORMAT: no address. tls NULL: plain. A TLS
  * ClientHello on a plain port is logged as such and closed. At most accept_max handshakes under way at once (0: no limit).
- * connections_max: past it new ones get 503 with Retry-After. */
+ * connections_max: past it new ones get 503 with Retry-After.
+ * unopened_max (0: no limit): connections that are not open yet. Past it nobody is accepted, and who has waited for a complete head
+ * for a fifth of its time goes, the oldest first: so many that only open sockets keep nobody else out for long. */
 struct listener;
 struct listener_options {
     struct str address;              /* 1.2.3.4:8887 or [::1]:8887 */
@@ -62,6 +65,7 @@ struct listener_options {
     void *data;                      /* listener_data(conn_listener(c)) */
     unsigned connections_max;
     unsigned handshakes_max;
+    unsigned unopened_max;
 };
 MUST_USE enum err listener_open(struct loop *l, const struct listener_options *options, struct listener **out, struct fault *why);
 void listener_close(struct listener *l);            /* accepts no more; its connections live on */

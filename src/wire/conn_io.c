@@ -17,8 +17,13 @@ static void take_frame(struct conn *c, uint8_t **at, size_t *len)
     struct ws_message m;
     uint16_t code;
     enum err e = ws_read(&c->reader, at, len, &m, &code);
-    if (e == ERR_AGAIN)
+    if (e == ERR_AGAIN) {
+        if (c->begun_ms == 0)
+            c->begun_ms = wire_now_ms(c->wire);
         return;
+    }
+    if (c->reader.opcode == 0) /* a control frame ends no message */
+        c->begun_ms = 0;
     if (e != OK) {
         conn_fail(c, code, str_of(err_text(e)));
         return;

@@ -16,6 +16,7 @@
 #define CONTROL_BURST     32               /* control frames at once */
 #define REMOTE_SIZE       54               /* [IPv6]:port */
 #define NOTES_PER_S       10               /* lines a second about peers that never became connections */
+#define EVICT_DIVISOR     5                /* part of the time for a head after which a newer peer may take the place */
 
 enum conn_state {
     CONN_CONNECT,  /* client: name look-up and TCP */
@@ -47,6 +48,7 @@ struct conn {
     uv_tcp_t tcp;
     struct timer timer; /* one is enough: each state has its own limit */
     struct link mark;
+    struct link unopened;   /* of its listener, while its head is not complete */
     struct wire *wire;
     const struct conn_handlers *handlers;
     const struct conn_options *options;
@@ -63,6 +65,7 @@ struct conn {
     uint64_t number;
     int64_t last_frame_ms;
     int64_t alive_ms; /* last bytes of any kind: a long message over a slow line is no silence */
+    int64_t begun_ms; /* when the message that is half read was begun; 0: none is. Of an unopened one: when it was accepted */
     int64_t control_at_ms;
     uint32_t control_milli; /* control frames that may come now, in thousandths */
     uint32_t pauses;
@@ -76,6 +79,7 @@ struct conn {
     bool is_counted : 1;   /* in its listener's connections */
     bool is_handshake : 1; /* in its listener's handshakes */
     bool is_refusal : 1;   /* in its listener's refusals */
+    bool is_unopened : 1;  /* in its listener's count of those */
     bool is_reset : 1;     /* end it without waiting for what the peer does not read */
     char remote[REMOTE_SIZE];
 };
@@ -95,14 +99,16 @@ struct listener {
     struct wire *wire;
     struct listener_options options; /* address and tls: see address[], and kept open by sessions */
     uv_poll_t poll;
-    struct timer pause; /* accepting again after the descriptors ran out */
+    struct timer pause; /* accepting again */
     int fd;
     char address[REMOTE_SIZE];
     unsigned port;
-    size_t connection_count, handshake_count, refusal_count;
+    size_t connection_count, handshake_count, refusal_count, unopened_count;
+    struct link unopened; /* without a complete head, the oldest first */
     size_t users; /* itself while open, its handle, each connection */
     int64_t note_ms;
-    bool is_open, is_polling, is_paused;
+    bool is_open, is_polling;
+    bool is_paused, is_crowded; /* accepts nobody: no descriptors; too many unopened */
 };
 
 struct wire *wire_of(struct loop *l); /* made at the first call */
@@ -130,6 +136,8 @@ void conn_on_close_frame(struct conn *c, uint16_t code);
 bool conn_may_control(struct conn *c); /* one more ping or pong now? */
 void conn_destroy(struct conn *c); /* without a word to the owner */
 void conn_handshake_over(struct conn *c);
+void conn_unopened_over(struct conn *c); /* it is open, or gone */
+void conn_note_unfinished(struct conn *c, const char *why); /* it never said who it is */
 MUST_USE enum err conn_queue(struct conn *c, enum ws_kind kind, struct bytes payload);
 
 /* conn_io.c */

@@ -59,6 +59,7 @@ static void tell_owner(struct conn *c, const struct http_head *head)
     buf_init(&c->upgrade->head, text.max);
     c->state = CONN_UPGRADE;
     c->is_told = true;
+    list_take(&c->unopened);
     conn_wait(c, c->options->upgrade_timeout_ms);
     c->handlers->on_upgrade(c, head);
     buf_release(&text);

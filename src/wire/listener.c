@@ -15,6 +15,7 @@
 #define BACKLOG          65535 /* the kernel cuts it to somaxconn */
 #define ACCEPT_BUDGET    64    /* a turn: a storm of new ones does not starve those that are there */
 #define ACCEPT_PAUSE_MS  100   /* without descriptors; the queue of the kernel waits */
+#define CROWD_PAUSE_MS   20    /* with unopened_max reached, unless one comes in sooner */
 #define NOTE_INTERVAL_MS 1000
 #define REFUSALS_MAX     256   /* told 503 at once; beyond that only closed */
 #define USER_TIMEOUT_MS  60000 /* what we sent and nobody acknowledged */
@@ -24,7 +25,23 @@ static const struct str retry_after = {"Retry-After: 10\r\n", sizeof "Retry-Afte
 static bool may_accept(const struct listener *l)
 {
     unsigned most = l->options.handshakes_max;
-    return l->is_open && !l->is_paused && (l->options.tls == NULL || most == 0 || l->handshake_count < most);
+    return l->is_open && !l->is_paused && !l->is_crowded && (l->options.tls == NULL || most == 0 || l->handshake_count < most);
+}
+
+/* Room for one more that is not open yet? Who has been silent for long makes place. */
+static bool make_room(struct listener *l)
+{
+    if (l->options.unopened_max == 0 || l->unopened_count < l->options.unopened_max)
+        return true;
+    if (list_is_empty(&l->unopened))
+        return false;
+    struct conn *oldest = CONTAINER(l->unopened.next, struct conn, unopened);
+    if (wire_now_ms(l->wire) - oldest->begun_ms < l->options.conn.head_timeout_ms / EVICT_DIVISOR)
+        return false;
+    conn_note_unfinished(oldest, "crowded");
+    conn_unopened_over(oldest);
+    conn_end(oldest, CONN_END_IDLE, WS_CLOSE_ABNORMAL);
+    return true;
 }
 
 /* Undoes what conn_new did where no handle was opened. */
@@ -56,8 +73,13 @@ static void take_socket(struct listener *l, int fd, const struct sockaddr *remot
         l->handshake_count++;
     }
     c->is_refusal = is_full;
-    c->is_counted = !is_full;
+    c->is_counted = c->is_unopened = !is_full;
     *(is_full ? &l->refusal_count : &l->connection_count) += 1;
+    if (c->is_unopened) {
+        c->begun_ms = wire_now_ms(l->wire);
+        list_add_last(&l->unopened, &c->unopened);
+        l->unopened_count++;
+    }
     conn_wait(c, l->options.conn.head_timeout_ms);
     conn_start(c);
     if (is_full)
@@ -69,11 +91,18 @@ static void update_polling(struct listener *l);
 static void on_pause_over(struct timer *t)
 {
     struct listener *l = CONTAINER(t, struct listener, pause);
-    l->is_paused = false;
+    l->is_paused = l->is_crowded = false;
     update_polling(l);
 }
 
-static void pause_accepting(struct listener *l, int error)
+/* The kernel's queue waits until one of those that are coming in is in, or has been silent for too long. */
+static void pause_for_room(struct listener *l)
+{
+    l->is_crowded = true;
+    timer_start(l->wire->loop, &l->pause, CROWD_PAUSE_MS);
+}
+
+static void pause_for_shortage(struct listener *l, int error)
 {
     int64_t now_ms = wire_now_ms(l->wire);
     if (l->note_ms == 0 || now_ms - l->note_ms >= NOTE_INTERVAL_MS) {
@@ -98,13 +127,17 @@ static void on_ready(uv_poll_t *handle, int status, int events)
         return;
     loop_touch(l->wire->loop);
     for (unsigned i = 0; i < ACCEPT_BUDGET && may_accept(l); i++) {
+        if (!make_room(l)) {
+            pause_for_room(l);
+            break;
+        }
         struct sockaddr_storage remote = {0};
         socklen_t size = sizeof remote;
         int fd = accept4(l->fd, (struct sockaddr *)&remote, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             take_socket(l, fd, (const struct sockaddr *)&remote);
         else if (is_shortage(errno))
-            pause_accepting(l, errno);
+            pause_for_shortage(l, errno);
         else if (errno == EAGAIN)
             break;
     }
@@ -122,6 +155,10 @@ static void update_polling(struct listener *l)
 
 void listener_wake(struct listener *l)
 {
+    if (l->is_crowded) {
+        l->is_crowded = false;
+        timer_stop(&l->pause);
+    }
     update_polling(l);
 }
 
@@ -182,6 +219,7 @@ enum err listener_open(struct loop *loop, const struct listener_options *o, stru
     l->fd = fd;
     l->users = 1;
     l->is_open = true;
+    list_init(&l->unopened);
     timer_init(&l->pause, on_pause_over);
     check(uv_poll_init(loop_uv(loop), &l->poll, fd) == 0);
     l->poll.data = l;

@@ -1,7 +1,7 @@
 /* load.c - stations that ask as fast as they are answered: one epoll thread, frames rendered beforehand, nothing looked
  * at but what the next call needs. So the generator costs little beside the server, and what it costs is told.
  *
- *     load --port N --stations N [--seconds N] [--warmup N] [--pid N] [--tls] WORK
+ *     load --port N --stations N [--first N] [--seconds N] [--warmup N] [--pid N] [--tls] WORK
  *
  *     --transactions   each station: start, 10 MeterValues of 4 samples, stop, and again; a call waits for the answer
  * before it
@@ -49,7 +49,7 @@ struct station {
 };
 static struct {
     int port, pid;
-    size_t count;
+    size_t count, first;
     int64_t seconds, warmup;
     enum work work;
     bool is_tls;
@@ -196,7 +196,7 @@ static void upgrade(struct station *s)
                  "GET /ocpp/BENCH-%06zu HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
                  "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n",
-                 (size_t)(s - stations), options.port);
+                 options.first + (size_t)(s - stations), options.port);
     s->state = STATE_UPGRADING;
     give(s, head, (size_t)n);
 }
@@ -474,6 +474,8 @@ static void read_options(int argc, char **argv)
             options.pid = atoi(value);
         else if (strcmp(argv[i], "--stations") == 0)
             options.count = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--first") == 0)
+            options.first = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0)
             options.seconds = atoi(value);
         else if (strcmp(argv[i], "--warmup") == 0)
@@ -488,8 +490,9 @@ static void read_options(int argc, char **argv)
         i += took;
     }
     if (options.port == 0 || options.count == 0 || options.work == WORK_NONE) {
-        (void)fprintf(stderr, "usage: load --port N --stations N [--seconds N] [--warmup N] [--pid N] [--tls] "
-                              "--transactions | --heartbeats | --idle | --handshakes | --http PATH [--key K]\n");
+        (void)fprintf(stderr,
+                      "usage: load --port N --stations N [--first N] [--seconds N] [--warmup N] [--pid N] [--tls] "
+                      "--transactions | --heartbeats | --idle | --handshakes | --http PATH [--key K]\n");
         exit(2);
     }
 }

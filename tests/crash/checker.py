@@ -7,6 +7,7 @@ src/eventlog/log.c and record.c. TAIL is what `chargeline tail --format json` pr
 The journal is JSON lines, k says which: sent (s station, n its message's number: the same over repeats, id message id, a action,
 p payload, null for a repeat), answer (f 3 result, 4 error), open (the upgrade was answered), command.ask, command.told, command.in,
 command.out. Prints every promise with the number of things it was checked on, and 'N passed, N failed'."""
+import ctypes
 import json
 import os
 import shutil
@@ -97,6 +98,19 @@ def siphash(key, data):
 
 # ---- the log ----
 
+ZSTD = ctypes.CDLL("libzstd.so.1")
+ZSTD.ZSTD_decompress.restype = ctypes.c_size_t
+
+
+def unsqueeze(data, size):
+    """The records of a batch: stored as they are, or as one zstd frame where that is shorter."""
+    if len(data) == size:
+        return data
+    out = ctypes.create_string_buffer(size)
+    n = ZSTD.ZSTD_decompress(out, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)))
+    return out.raw if n == size else b""
+
+
 class Event:
     __slots__ = ("position", "type", "station", "received", "device_time", "sequence", "payload", "frame", "answer")
 
@@ -156,16 +170,18 @@ class Log:
             r.check("segments are numbered without a gap", i == 0 or number == self.number + 1, (name, number))
             self.number = number
             self.identify(log_id)
-            rows = db.execute("SELECT first, count, first_at, last_at, crc, data FROM batch ORDER BY first")
-            for n, (first, count, first_at, last_at, crc, data) in enumerate(rows):
+            rows = db.execute("SELECT first, count, first_at, last_at, crc, size, data FROM batch ORDER BY first")
+            for n, (first, count, first_at, last_at, crc, size, data) in enumerate(rows):
                 if bound is not None and first >= bound:
                     break
                 r.check("positions have no gap between batches", want is None or first == want, (name, first, want))
                 if n < 20 or (n % 97 == 0 and self.crc_left > 0):
                     self.crc_left -= len(data)
-                    head = log_id + struct.pack(">QIqq", first, count, first_at, last_at)
+                    head = log_id + struct.pack(">QIqqI", first, count, first_at, last_at, size)
                     r.check("a batch's checksum is right", crc32c(head + data) == crc, (name, first))
-                at = 0
+                data, at = unsqueeze(data, size), 0
+                if not r.check("a batch is as long as it says", len(data) == size, (name, first)):
+                    continue
                 for k in range(count):
                     e, at = read_record(data, at, first + k)
                     yield e
@@ -441,8 +457,9 @@ class Check:
             got = tuple(row[c] for c in ("charge_point_id", "connector_id", "meter_start_wh", "state", "meter_stop_wh", "energy_wh"))
             r.check("a transaction's row is what the log says", got == want, (id_, got, want))
             r.check("a transaction's readings are in the table once", readings[row["number"]] == t.meters, (id_, readings[row["number"]], t.meters))
-        for row in db.execute("SELECT charge_point_id, sequence, generation, online FROM charge_points"):
+        for row in db.execute("SELECT charge_point_id, sequence, generation, online, event_count FROM charge_points"):
             s = row["charge_point_id"]
+            r.check("every event is counted once", row["event_count"] == self.sequences[s], (s, row["event_count"], self.sequences[s]))
             r.check("a station's row has its last sequence and generation", (row["sequence"], row["generation"]) ==
                     (self.sequences[s], self.generations[s]), (s, tuple(row), self.sequences[s], self.generations[s]))
             r.check("after the end no station is online", row["online"] == 0, s)
@@ -475,12 +492,26 @@ class Check:
                 self.r.check("a session that was stopped is over", row["is_active"] == 0, t.id)
         for id_ in self.transactions:
             self.r.check("one session a transaction", seen[id_] == 1, (id_, seen[id_]))
+        self.statistics(db)
+        twice = db.execute("SELECT event_id, count(*) FROM charging_session_events WHERE event_id IS NOT NULL "
+                           "GROUP BY session_number, event_id, event_type HAVING count(*) > 1 LIMIT 3").fetchall()
+        self.r.check("an event is once in a session's history", not twice, [tuple(t) for t in twice])
         ids = {e[0] for e in self.published}
         unknown = [row[0] for row in db.execute("SELECT event_id FROM charging_session_events WHERE event_id IS NOT NULL")
                    if row[0] not in ids]
         self.r.check("a session's history names events of the log", not unknown, unknown[:3])
         for topic, count, last in db.execute("SELECT topic, count(*), max(position) FROM outbox GROUP BY topic"):
             self.r.check("positions of a topic have no gap", count == last, (topic, count, last))
+
+    def statistics(self, db):
+        """Counted in the transaction of the change: once each, whatever was killed."""
+        counted = dict(db.execute("SELECT name, value FROM charging_statistics").fetchall())
+        stopped = [t for t in self.transactions.values() if t.stop]
+        want = {"start_events": len(self.transactions), "stop_events": len(stopped), "sessions_created": len(self.transactions),
+                "sessions_completed": len(stopped), "active_sessions": len(self.transactions) - len(stopped),
+                "power_events": sum(t.meters for t in self.transactions.values()), "total_energy": sum(t.energy for t in stopped)}
+        got = {name: counted.get(name, 0) for name in want}
+        self.r.check("the statistics count everything once", got == want, (got, want))
 
     def tail(self, path):
         self.r.check("event ids are unique", len({e[0] for e in self.published}) == len(self.published))

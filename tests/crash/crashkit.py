@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from datetime import datetime, timezone
 
 BIN = os.environ.get("CHARGELINE_BIN", "build/release/chargeline")
@@ -218,6 +218,7 @@ class Link(asyncio.Protocol):
         elif opcode == 9:
             self.send(body, 10)
         elif opcode == 8:
+            self.station.world.closes[struct.unpack(">H", body[:2])[0] if len(body) > 1 else 1005] += 1
             self.transport.close()
         return True
 
@@ -461,6 +462,7 @@ class World:
         self.server, self.journal, self.rng, self.think_s = server, journal, rng, think_s
         self.sent = self.answered = self.refused = 0
         self.wrong = []
+        self.closes = Counter()     # by the code that the server gave
         self.first_boot = None
         self.boot_wait = None
         self.stations = [Station(self, i) for i in range(count)]

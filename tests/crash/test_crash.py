@@ -24,6 +24,7 @@ THINK_S = float(os.environ.get("CRASH_THINK_MS", "80")) / 1000
 LEG_ROUNDS = 250
 LIFE_S = (0.1, 1.9)          # of a server, from ready to the kill
 EARLY_KILLS = 0.15           # killed while it starts or recovers
+GRACEFUL = 0.08              # asked to stop instead, under the same load
 EARLY_S = 0.2
 SETTLE_S = 60
 COMMANDS_A_SECOND = 25
@@ -100,12 +101,14 @@ def p(values, q):
 
 
 class Leg:
-    def __init__(self, folder, rng, rounds):
+    bad_lines = BAD_LINES
+
+    def __init__(self, folder, rng, rounds, *sets, stations=STATIONS):
         self.folder, self.rng, self.rounds = folder, rng, rounds
         self.server = kit.Server(folder, rng, "authorization.unknown_tag=accept", "authorization.max_concurrent=0",
-                                 "log.segment_max_bytes=8388608", "commands.expires_in_s=5", "device.unauthenticated_max=10000")
+                                 "log.segment_max_bytes=524288", "commands.expires_in_s=5", *sets)
         self.journal = kit.Journal(os.path.join(folder, "journal"))
-        self.world = kit.World(self.server, self.journal, rng, STATIONS, THINK_S)
+        self.world = kit.World(self.server, self.journal, rng, stations, THINK_S)
         self.ready_s, self.boot_s, self.early = [], [], 0
 
     async def start(self):
@@ -130,6 +133,9 @@ class Leg:
                 await asyncio.sleep(min(left, 0.1))
                 left -= 0.1
                 self.world.disturb()
+            if self.rng.random() < GRACEFUL:
+                await self.stop_under_load()
+                return True
         check("the server lives until it is killed", self.server.process.poll() is None, (self.server.process.poll(), self.server.log()))
         self.journal.add("kill")
         self.server.kill()
@@ -141,7 +147,7 @@ class Leg:
 
     async def settle(self):
         """Everybody comes back and is answered; half of them end their transactions; what was answered is said once more."""
-        if not await self.start():
+        if not self.server.is_ready and not await self.start():
             return
         end = time.monotonic() + SETTLE_S
         for s in self.world.stations[::2]:
@@ -163,12 +169,24 @@ class Leg:
             code, took = await asyncio.get_running_loop().run_in_executor(None, self.server.stop)
             check("the server stops when asked", code == 0 and took < STOP_S, (code, took, self.server.log()))
 
+    async def stop_under_load(self):
+        self.world.closes.clear()
+        await self.stop()
+        await asyncio.sleep(0.05)
+        check("a server that stops closes its stations with 1001, those that were replaced with 4001",
+              self.world.closes[1001] > 0 and set(self.world.closes) <= {1001, 4001}, dict(self.world.closes))
+
+    async def kills(self):
+        """False: it cannot go on."""
+        for _ in range(self.rounds):
+            if not await self.one_round():
+                return False
+        return True
+
     async def run(self):
         commands = Commands(self.world)
         asking = asyncio.ensure_future(commands.run())
-        alive = True
-        for _ in range(self.rounds):
-            alive = alive and await self.one_round()
+        alive = await self.kills()
         if alive:
             await self.settle()
         asking.cancel()
@@ -181,8 +199,11 @@ class Leg:
         await asyncio.sleep(0.1)
         self.journal.close()
         check("no answer is out of order or unasked", not self.world.wrong, self.world.wrong[:3])
+        self.read_log()
+
+    def read_log(self):
         text = self.server.log(1 << 30)
-        for bad in BAD_LINES:
+        for bad in self.bad_lines:
             check(f"the server never says {bad}", bad not in text, [line for line in text.splitlines() if bad in line][:2])
 
     def tail(self):

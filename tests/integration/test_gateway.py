@@ -1,7 +1,7 @@
 """Who may connect, who takes whose place, and what becomes of commands: ocpp16.md 1, 2.5, 2.6, 10.1; gateway-contract.md 2."""
 import asyncio, base64, http.client, json, os, socket, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from harness import Server, Station, check, report, until
+from harness import Server, Station, check, report, until, until_async
 
 
 def upgrade(server, path, headers="", protocol="Sec-WebSocket-Protocol: ocpp1.6\r\n", connection="Connection: Upgrade\r\n"):
@@ -91,8 +91,7 @@ async def take_over(server):
     await old.boot()
     answered = threading.Event()
     waiting = asyncio.ensure_future(asyncio.to_thread(server.post, "/charge-points/TWIN/commands", {"action": "ClearCache", "payload": {}, "wait_s": 30}))
-    while not any(a == "ClearCache" for a, _ in old.calls):
-        await asyncio.sleep(0)
+    await until_async(lambda: any(a == "ClearCache" for a, _ in old.calls), "the command reaches the station")
     new = await Station(server, "TWIN").connect()
     await asyncio.wait_for(old.ws.wait_closed(), 20)
     check("1.6 the older connection is closed", old.ws.closed)
@@ -164,8 +163,7 @@ async def commands(server):
     gate = asyncio.Event()
     s.on_call["ClearCache"] = None
     results = [asyncio.ensure_future(asyncio.to_thread(server.post, "/charge-points/CMD/commands", {"action": "ClearCache", "payload": {}, "wait_s": 20}))]
-    while s.calls[-1][0] != "ClearCache":
-        await asyncio.sleep(0)
+    await until_async(lambda: s.calls[-1][0] == "ClearCache", "the command reaches the station")
     check("2.5 while one is out no other is sent", (await asyncio.to_thread(server.post, "/charge-points/CMD/commands", {"action": "Reset", "payload": {"type": "Soft"}, "wait_s": 0})).status == 202 and s.calls[-1][0] == "ClearCache")
     await s.close()
     r = await results[0]

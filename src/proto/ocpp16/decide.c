@@ -64,7 +64,7 @@ struct str ocpp_error_code(enum err e)
 
 uint64_t ocpp_meter_key(struct str payload)
 {
-    uint64_t key = siphash(CONTENT_KEY, (struct bytes){(const uint8_t *)payload.at, payload.len});
+    uint64_t key = content_hash(CONTENT_KEY, (struct bytes){(const uint8_t *)payload.at, payload.len});
     return key == 0 ? 1 : key;
 }
 
@@ -72,10 +72,16 @@ uint64_t ocpp_meter_key(struct str payload)
  * within one boot, since stations begin to count their ids anew, and "Available" said again later is news (ocpp16.md 2.2). */
 static uint64_t message_key(const struct ocpp_frame *f, const struct station *s, bool is_transaction)
 {
+#ifdef DEFECT_ID_FOR_EVER /* planted: an id means the same message after a boot, and on every connection */
+    is_transaction = true;
+#endif
     const uint64_t of_time[2] = {is_transaction ? 0 : s->generation, is_transaction ? 0 : s->boot_count};
-    const uint64_t of_id[2] = {siphash(of_time, (struct bytes){(const uint8_t *)f->id_json.at, f->id_json.len}),
-                               siphash(CONTENT_KEY, (struct bytes){(const uint8_t *)f->action.at, f->action.len})};
-    uint64_t key = siphash(of_id, (struct bytes){(const uint8_t *)f->payload.at, f->payload.len});
+    const uint64_t of_id[2] = {content_hash(of_time, (struct bytes){(const uint8_t *)f->id_json.at, f->id_json.len}),
+                               content_hash(CONTENT_KEY, (struct bytes){(const uint8_t *)f->action.at, f->action.len})};
+    uint64_t key = content_hash(of_id, (struct bytes){(const uint8_t *)f->payload.at, f->payload.len});
+#ifdef DEFECT_ID_ONLY /* planted: a message is known by its id alone */
+    key = of_id[0];
+#endif
     return key == 0 ? 1 : key;
 }
 
@@ -297,6 +303,9 @@ void step_event(struct step *s, enum event_type type, struct instant device_time
         .device_time = device_time,
         .sequence = event_kinds[type].is_published ? ++s->station->sequence : 0,
     };
+#ifdef DEFECT_SEQUENCE_REUSED /* planted: what waits in quarantine takes no number */
+    s->station->sequence -= type == EVENT_QUARANTINED;
+#endif
 }
 
 void step_answer(struct step *s, const struct message *m, const void *conf)
@@ -373,9 +382,18 @@ struct str transaction_text(struct step *s, uint32_t id)
 
 struct transaction *recall_transaction(struct step *s)
 {
-    if (!s->known->has_transaction || s->known->is_of_other_station)
+#ifdef DEFECT_FOREIGN_TAKEN /* planted: whose it is does not matter */
+    bool is_foreign = false;
+#else
+    bool is_foreign = s->known->is_of_other_station;
+#endif
+    if (!s->known->has_transaction || is_foreign)
         return NULL;
     struct transaction t = s->known->transaction;
+#ifdef DEFECT_OLD_REOPENED /* planted: what is looked up is open again */
+    t.state = TRANSACTION_OPEN;
+    return station_add_transaction(s->station, &t);
+#endif
     t.state = TRANSACTION_CLOSED; /* memory holds all that are open: a row that says so is behind what we did since */
     return station_add_transaction(s->station, &t);
 }
@@ -383,5 +401,11 @@ struct transaction *recall_transaction(struct step *s)
 uint32_t next_transaction_id(struct step *s, uint64_t *number)
 {
     *number = (*s->in->next_number)++;
+#ifdef DEFECT_ID_GUESSABLE /* planted: ids are the numbers */
+    return (uint32_t)*number;
+#endif
+#ifdef DEFECT_NUMBER_REUSED /* planted: a number is given to every other transaction */
+    *s->in->next_number -= *number % 2;
+#endif
     return permute31(s->in->id_key, (uint32_t)*number);
 }

@@ -127,6 +127,25 @@ enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *ou
     return e;
 }
 
+bool ocpp_frame_payload(struct str text, struct str *payload)
+{
+    struct json j;
+    struct str number;
+    int64_t kind;
+    json_init(&j, text);
+    if (!json_open_array(&j) || !json_next_item(&j) || !json_get_number(&j, &number) || json_number_int(number, &kind) != OK ||
+        kind != OCPP_CALL)
+        return false;
+    for (int i = 0; i < 2; i++) /* id and action */
+        if (!json_next_item(&j) || !json_skip(&j))
+            return false;
+    if (!json_next_item(&j))
+        return false;
+    if (json_peek(&j) == JSON_NULL)
+        *payload = STR("{}"); /* as ocpp_frame_read has it */
+    return json_peek(&j) == JSON_NULL || json_get_known(&j, payload);
+}
+
 void ocpp_write_call(struct buf *out, struct str id, struct str action, struct str payload)
 {
     struct json_writer w;

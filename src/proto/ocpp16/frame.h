@@ -20,6 +20,9 @@ struct ocpp_frame {
  * ignored. With a readable id, so that an answer can be given: ERR_MISSING: too short; ERR_TYPE: a part is of the wrong kind. */
 MUST_USE enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why);
 
+/* The payload of a CALL, of a frame that was read before. false: it is no CALL, or has none. */
+bool ocpp_frame_payload(struct str text, struct str *payload);
+
 void ocpp_write_call(struct buf *out, struct str id, struct str action, struct str payload);
 void ocpp_write_result(struct buf *out, struct str id_json, struct str payload);
 void ocpp_write_error(struct buf *out, struct str id_json, struct str code, struct str description);

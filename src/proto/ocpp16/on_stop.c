@@ -21,10 +21,12 @@ void emit_stopped(struct step *s, struct transaction *t, const struct stop *stop
     else
         step_flag(s, STR("stopped_after_superseded"));
     int64_t energy_wh = stop->meter_stop_wh - t->meter_start_wh;
+#ifndef DEFECT_ENERGY_BELOW_0 /* planted: a meter that ran backwards gives energy back */
     if (energy_wh < 0) {
         step_flag(s, STR("meter_backwards"));
         energy_wh = 0;
     }
+#endif
     t->meter_stop_wh = stop->meter_stop_wh;
     t->device_stopped = stop->timestamp;
     t->stop_key = stop->key;
@@ -49,6 +51,10 @@ static struct transaction *unconfirmed(struct step *s, const struct stop *stop)
     struct transaction *found = NULL;
     for (size_t i = 0; i < s->station->transaction_count; i++) {
         struct transaction *t = &s->station->transactions[i];
+#ifdef DEFECT_STOP_GUESSED /* planted: a stop without an id ends whatever is open */
+        if (t->state == TRANSACTION_OPEN)
+            return t;
+#endif
         if (t->state != TRANSACTION_OPEN || t->is_confirmed)
             continue;
         if (stop->meter_stop_wh < t->meter_start_wh || instant_before(stop->timestamp, t->device_started))
@@ -156,11 +162,26 @@ void on_stop_transaction(struct step *s)
         answer_stop(s, r);
         return;
     }
+#ifdef DEFECT_STOP_HIDDEN /* planted: a waiting stop with the same reading and time hides this one */
+    if (is_dealt_with(s, &stop)) {
+        s->out->is_repeat = true;
+        answer_stop(s, r);
+        return;
+    }
+#endif
     struct wanted w = find_stopped(s, r, &stop);
     if (w.is_repeat)
         s->out->is_repeat = true;
     else if (w.transaction == NULL)
         quarantine_stop(s, r, w.reason, w.waits_for_start ? &stop : NULL);
+#ifdef DEFECT_STOP_TWICE /* planted: a repeated stop ends it again */
+    else if (w.transaction->is_superseded || (w.transaction->state = TRANSACTION_OPEN) == TRANSACTION_OPEN)
+        end_transaction(s, r, w.transaction, &stop);
+#endif
+#ifdef DEFECT_SUPERSEDED_STOP /* planted: the late stop of a superseded one is acknowledged, and that is all */
+    else if (w.transaction->is_superseded)
+        s->out->is_repeat = true;
+#endif
     else if (w.transaction->state == TRANSACTION_OPEN || w.transaction->is_superseded)
         end_transaction(s, r, w.transaction, &stop);
     else if (w.transaction->stop_key == stop.key)

@@ -219,18 +219,29 @@ static enum err on_started(struct change *c)
 /* What a station repeats is known by its content: what memory remembers of it comes back from here after a restart. */
 static void note_content(struct change *c)
 {
-    struct ocpp_frame frame;
-    if (c->e->frame.at == NULL || ocpp_frame_read(c->e->frame, &c->s->arena, &frame, NULL) != OK || frame.kind != OCPP_CALL)
-        return;
-    c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] = ocpp_meter_key(frame.payload);
+    struct str payload;
+    if (c->e->frame.at != NULL && ocpp_frame_payload(c->e->frame, &payload))
+        c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] = ocpp_meter_key(payload);
+}
+
+/* Of ten events nine are of this kind, and only one member of it is wanted. */
+static struct str meter_transaction(const struct event *e)
+{
+    struct json j;
+    struct json_string key, text = {{NULL, 0}, false};
+    json_init(&j, e->payload);
+    if (json_open_object(&j))
+        while (json_next_key(&j, &key) && text.raw.at == NULL)
+            if (!json_string_is(key, STR("transactionId")) || !json_get_string(&j, &text))
+                (void)json_skip(&j);
+    return text.raw; /* a number of ours as text: never escaped */
 }
 
 static enum err on_meter(struct change *c)
 {
-    const struct ev_meter_values *p = c->payload;
     note_content(c);
     return DB_RUN(c->db, "INSERT INTO transaction_readings (number, position) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                  db_int((int64_t)number_of(c->s, p->transaction_id)), db_int((int64_t)c->e->position));
+                  db_int((int64_t)number_of(c->s, meter_transaction(c->e))), db_int((int64_t)c->e->position));
 }
 
 static enum err on_content(struct change *c)
@@ -360,10 +371,11 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     c.seen->event_count += event_kinds[e->type].is_published;
     if (handlers[e->type] == NULL)
         return OK;
-    void *payload = arena_take(&s->arena, event_kinds[e->type].payload->size + 1);
-    if (payload == NULL)
+    bool is_wanted = handlers[e->type] != on_meter && handlers[e->type] != on_content;
+    void *payload = is_wanted ? arena_take(&s->arena, event_kinds[e->type].payload->size + 1) : NULL;
+    if (is_wanted && payload == NULL)
         return ERR_MEMORY;
-    enum err err = event_read_payload(e, &s->arena, payload, why);
+    enum err err = is_wanted ? event_read_payload(e, &s->arena, payload, why) : OK;
     c.payload = payload;
     if (err == OK)
         err = handlers[e->type](&c);

@@ -1,5 +1,6 @@
-/* A request without sockets: first line "METHOD target", then the body; the router, the tables of queries and bodies, percent-decoding,
- * traces. Whatever comes: an answer that is JSON, or structs whose text is UTF-8 and whose numbers are within their limits. */
+/* A request without sockets: first line "METHOD target", then the body; the router, the tables of queries and bodies,
+ * percent-decoding, traces. Whatever comes: an answer that is JSON, or structs whose text is UTF-8 and whose numbers
+ * are within their limits. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_struct(c.route->query, c.query);
         check_struct(c.route->body, c.body);
         for (size_t i = 0; i < CALL_PARAMS_MAX; i++)
-            check(c.params[i].at == NULL || utf8_is_valid((struct bytes){(const uint8_t *)c.params[i].at, c.params[i].len}));
+            check(c.params[i].at == NULL ||
+                  utf8_is_valid((struct bytes){(const uint8_t *)c.params[i].at, c.params[i].len}));
     } else if (x.target.len > 0) {
         check(x.answer.status >= 400 && x.answer.status < 500);
         check(json_check(buf_str(&x.answer.body), NULL) == OK);

@@ -74,10 +74,10 @@ static void make_right(uint8_t *file, size_t len)
         const size_t data = be32(p + 32);
         if (data > len - at - BATCH_HEAD_SIZE)
             break;
-        if (be32(p + 40) == 0)
-            put32(p + 40, crc32c(0, (struct bytes){p + BATCH_HEAD_SIZE, data}));
         if (be32(p + 44) == 0)
-            put32(p + 44, crc32c(crc32c(0, (struct bytes){salted, sizeof salted}), (struct bytes){p, BATCH_HEAD_SIZE - 4}));
+            put32(p + 44, crc32c(0, (struct bytes){p + BATCH_HEAD_SIZE, data}));
+        if (be32(p + 48) == 0)
+            put32(p + 48, crc32c(crc32c(0, (struct bytes){salted, sizeof salted}), (struct bytes){p, BATCH_HEAD_SIZE - 4}));
         at += (BATCH_HEAD_SIZE + data + 7) & ~(size_t)7;
     }
 }

@@ -1,4 +1,5 @@
-/* The log as a list, as raw frames and as a stream: what comes, in which order, from where on, and what becomes of a slow reader. */
+/* The log as a list, as raw frames and as a stream: what comes, in which order, from where on, and what becomes of a
+ * slow reader. */
 #include <inttypes.h>
 
 #include "apikit.h"
@@ -9,10 +10,17 @@
 static struct kit k;
 
 /* Appends one event and waits until it is durable; returns its position. */
-static uint64_t append(const char *station, enum event_type type, const char *payload, const char *frame, const char *answer)
+static uint64_t append(const char *station, enum event_type type, const char *payload, const char *frame,
+                       const char *answer)
 {
-    struct event e = {.type = type, .station = str_of(station), .received = clock_now(), .device_time = INSTANT_NONE, .sequence = 1,
-                      .payload = str_of(payload), .frame = str_of(frame), .answer = str_of(answer)};
+    struct event e = {.type = type,
+                      .station = str_of(station),
+                      .received = clock_now(),
+                      .device_time = INSTANT_NONE,
+                      .sequence = 1,
+                      .payload = str_of(payload),
+                      .frame = str_of(frame),
+                      .answer = str_of(answer)};
     e.trace[15] = type == EVENT_HEARTBEAT ? 9 : 1;
     check(eventlog_append(k.log, &e) == OK);
     eventlog_commit(k.log);
@@ -24,27 +32,45 @@ static uint64_t append(const char *station, enum event_type type, const char *pa
 
 static void test_list(void)
 {
-    kit_sql(&k, "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at) VALUES ('CP1', 'accepted', 1, 1)");
+    kit_sql(&k, "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at) VALUES ('CP1', "
+                "'accepted', 1, 1)");
     CHECK("positions", append("CP1", EVENT_CONNECTION_OPENED, "{}", NULL, NULL) == 1);
     (void)append("CP1", EVENT_HEARTBEAT, "{}", "[2,\"m1\",\"Heartbeat\",{}]", "[3,\"m1\",{\"currentTime\":\"x\"}]");
-    (void)append("CP2", EVENT_STATUS_CHANGED, "{\"connectorId\":1,\"status\":\"Available\",\"errorCode\":\"NoError\"}", "[2,\"m2\",\"StatusNotification\",{}]", "[3,\"m2\",{}]");
-    (void)append("CP1", EVENT_PROTOCOL_ERROR, "{\"code\":\"FormationViolation\",\"detail\":\"x\"}", "rubbish", "[4,\"-1\",\"FormationViolation\",\"\",{}]");
-    (void)append("CP1", EVENT_COMMAND_SENT, "{\"commandId\":\"c1\",\"messageId\":\"s1\"}", "[2,\"s1\",\"Reset\",{\"type\":\"Soft\"}]", NULL);
-    (void)append("CP1", EVENT_COMMAND_RESPONSE, "{\"commandId\":\"c1\",\"commandName\":\"Reset\",\"status\":\"Accepted\",\"details\":{}}", "[3,\"s1\",{\"status\":\"Accepted\"}]", NULL);
-    kit_expect(&k, "the oldest first, none of the inner ones", KIT_KEY, "GET", "/api/v1/events", NULL, NULL, 200, "{\"list\":[{\"position\":2,\"eventId\":");
-    kit_expect(&k, "the newest first", KIT_KEY, "GET", "/api/v1/events?sort=-position", NULL, NULL, 200, "{\"list\":[{\"position\":6,\"eventId\":");
+    (void)append("CP2", EVENT_STATUS_CHANGED, "{\"connectorId\":1,\"status\":\"Available\",\"errorCode\":\"NoError\"}",
+                 "[2,\"m2\",\"StatusNotification\",{}]", "[3,\"m2\",{}]");
+    (void)append("CP1", EVENT_PROTOCOL_ERROR, "{\"code\":\"FormationViolation\",\"detail\":\"x\"}", "rubbish",
+                 "[4,\"-1\",\"FormationViolation\",\"\",{}]");
+    (void)append("CP1", EVENT_COMMAND_SENT, "{\"commandId\":\"c1\",\"messageId\":\"s1\"}",
+                 "[2,\"s1\",\"Reset\",{\"type\":\"Soft\"}]", NULL);
+    (void)append("CP1", EVENT_COMMAND_RESPONSE,
+                 "{\"commandId\":\"c1\",\"commandName\":\"Reset\",\"status\":\"Accepted\",\"details\":{}}",
+                 "[3,\"s1\",{\"status\":\"Accepted\"}]", NULL);
+    kit_expect(&k, "the oldest first, none of the inner ones", KIT_KEY, "GET", "/api/v1/events", NULL, NULL, 200,
+               "{\"list\":[{\"position\":2,\"eventId\":");
+    kit_expect(&k, "the newest first", KIT_KEY, "GET", "/api/v1/events?sort=-position", NULL, NULL, 200,
+               "{\"list\":[{\"position\":6,\"eventId\":");
     kit_expect(&k, "a page of two", KIT_KEY, "GET", "/api/v1/events?limit=2", NULL, NULL, 200, "\"next_cursor\":\"3\"");
-    kit_expect(&k, "what follows it", KIT_KEY, "GET", "/api/v1/events?limit=2&cursor=3", NULL, NULL, 200, "{\"list\":[{\"position\":4,");
-    kit_expect(&k, "the last page", KIT_KEY, "GET", "/api/v1/events?limit=10&cursor=3", NULL, NULL, 200, "\"next_cursor\":null");
-    kit_expect(&k, "what follows, turned", KIT_KEY, "GET", "/api/v1/events?limit=1&cursor=3&sort=-position", NULL, NULL, 200, "{\"list\":[{\"position\":2,");
-    kit_expect(&k, "nothing before the first", KIT_KEY, "GET", "/api/v1/events?cursor=1&sort=-position", NULL, NULL, 200, "{\"list\":[],\"next_cursor\":null}");
+    kit_expect(&k, "what follows it", KIT_KEY, "GET", "/api/v1/events?limit=2&cursor=3", NULL, NULL, 200,
+               "{\"list\":[{\"position\":4,");
+    kit_expect(&k, "the last page", KIT_KEY, "GET", "/api/v1/events?limit=10&cursor=3", NULL, NULL, 200,
+               "\"next_cursor\":null");
+    kit_expect(&k, "what follows, turned", KIT_KEY, "GET", "/api/v1/events?limit=1&cursor=3&sort=-position", NULL, NULL,
+               200, "{\"list\":[{\"position\":2,");
+    kit_expect(&k, "nothing before the first", KIT_KEY, "GET", "/api/v1/events?cursor=1&sort=-position", NULL, NULL,
+               200, "{\"list\":[],\"next_cursor\":null}");
     kit_expect(&k, "no cursor", KIT_KEY, "GET", "/api/v1/events?cursor=x", NULL, NULL, 422, "CURSOR_INVALID");
-    kit_expect(&k, "of one station", KIT_KEY, "GET", "/api/v1/events?charge_point_id=CP2", NULL, NULL, 200, "{\"list\":[{\"position\":3,");
-    kit_expect(&k, "of one type", KIT_KEY, "GET", "/api/v1/events?type=command.response", NULL, NULL, 200, "{\"list\":[{\"position\":6,");
-    kit_expect(&k, "of one trace", KIT_KEY, "GET", "/api/v1/events?trace_id=00000000000000000000000000000009", NULL, NULL, 200, "{\"list\":[{\"position\":2,");
-    kit_expect(&k, "before any", KIT_KEY, "GET", "/api/v1/events?until=2020-01-01T00:00:00Z", NULL, NULL, 200, "{\"list\":[],\"next_cursor\":null}");
-    kit_expect(&k, "after all", KIT_KEY, "GET", "/api/v1/events?since=2100-01-01T00:00:00Z", NULL, NULL, 200, "{\"list\":[],\"next_cursor\":null}");
-    kit_expect(&k, "since long, turned", KIT_KEY, "GET", "/api/v1/events?since=2020-01-01T00:00:00Z&sort=-position", NULL, NULL, 200, "\"next_cursor\":null");
+    kit_expect(&k, "of one station", KIT_KEY, "GET", "/api/v1/events?charge_point_id=CP2", NULL, NULL, 200,
+               "{\"list\":[{\"position\":3,");
+    kit_expect(&k, "of one type", KIT_KEY, "GET", "/api/v1/events?type=command.response", NULL, NULL, 200,
+               "{\"list\":[{\"position\":6,");
+    kit_expect(&k, "of one trace", KIT_KEY, "GET", "/api/v1/events?trace_id=00000000000000000000000000000009", NULL,
+               NULL, 200, "{\"list\":[{\"position\":2,");
+    kit_expect(&k, "before any", KIT_KEY, "GET", "/api/v1/events?until=2020-01-01T00:00:00Z", NULL, NULL, 200,
+               "{\"list\":[],\"next_cursor\":null}");
+    kit_expect(&k, "after all", KIT_KEY, "GET", "/api/v1/events?since=2100-01-01T00:00:00Z", NULL, NULL, 200,
+               "{\"list\":[],\"next_cursor\":null}");
+    kit_expect(&k, "since long, turned", KIT_KEY, "GET", "/api/v1/events?since=2020-01-01T00:00:00Z&sort=-position",
+               NULL, NULL, 200, "\"next_cursor\":null");
     kit_expect(&k, "not by pages", KIT_KEY, "GET", "/api/v1/events?page=1", NULL, NULL, 400, "\"field\":\"page\"");
 }
 
@@ -52,20 +78,25 @@ static void test_frames(void)
 {
     static const char base[] = "/api/v1/charge-points/CP1/messages";
     char target[160];
-    kit_sql(&k, "INSERT INTO commands (command_id, charge_point_id, action, payload, origin, state, outcome, queued_at, sent_at, expires_at, trace_id, position) "
+    kit_sql(&k, "INSERT INTO commands (command_id, charge_point_id, action, payload, origin, state, outcome, "
+                "queued_at, sent_at, expires_at, trace_id, position) "
                 "VALUES ('c1', 'CP1', 'Reset', '{}', 'api', 'done', 'answered', 1, 2, 3, '0', 5)");
     kit_expect(&k, "the newest first", KIT_KEY, "GET", base, NULL, NULL, 200, "{\"list\":[{\"position\":6,");
     kit_expect(&k, "the answer of a station to a command", KIT_KEY, "GET", base, NULL, NULL, 200,
-               "\"direction\":\"in\",\"message_type\":\"result\",\"message_id\":\"s1\",\"action\":\"Reset\",\"text\":\"[3,\\\"s1\\\"");
-    kit_expect(&k, "a command on its way", KIT_KEY, "GET", base, NULL, NULL, 200, "\"direction\":\"out\",\"message_type\":\"call\",\"message_id\":\"s1\",\"action\":\"Reset\"");
+               "\"direction\":\"in\",\"message_type\":\"result\",\"message_id\":\"s1\",\"action\":\"Reset\",\"text\":"
+               "\"[3,\\\"s1\\\"");
+    kit_expect(&k, "a command on its way", KIT_KEY, "GET", base, NULL, NULL, 200,
+               "\"direction\":\"out\",\"message_type\":\"call\",\"message_id\":\"s1\",\"action\":\"Reset\"");
     kit_expect(&k, "what was no message", KIT_KEY, "GET", base, NULL, NULL, 200,
-               "\"direction\":\"in\",\"message_type\":null,\"message_id\":null,\"action\":null,\"text\":\"rubbish\",\"latency_ms\":null,\"outcome\":\"error\"");
+               "\"direction\":\"in\",\"message_type\":null,\"message_id\":null,\"action\":null,\"text\":\"rubbish\","
+               "\"latency_ms\":null,\"outcome\":\"error\"");
     kit_expect(&k, "an answer of ours has the action of its call", KIT_KEY, "GET", base, NULL, NULL, 200,
                "\"direction\":\"out\",\"message_type\":\"result\",\"message_id\":\"m1\",\"action\":\"Heartbeat\"");
     (void)snprintf(target, sizeof target, "%s?action=Heartbeat&direction=in", base);
     kit_expect(&k, "filters", KIT_KEY, "GET", target, NULL, NULL, 200, "{\"list\":[{\"position\":2,");
     (void)snprintf(target, sizeof target, "%s?limit=3", base);
-    kit_expect(&k, "a page may end within an event", KIT_KEY, "GET", target, NULL, NULL, 200, "\"next_cursor\":\"4.0\"");
+    kit_expect(&k, "a page may end within an event", KIT_KEY, "GET", target, NULL, NULL, 200,
+               "\"next_cursor\":\"4.0\"");
     (void)snprintf(target, sizeof target, "%s?limit=1&cursor=4.0", base);
     kit_expect(&k, "and the next goes on there", KIT_KEY, "GET", target, NULL, NULL, 200, "\"text\":\"rubbish\"");
     (void)snprintf(target, sizeof target, "%s?cursor=1", base);
@@ -81,24 +112,30 @@ static void test_readings(void)
     char sql[600], target[96];
     uint64_t at[3];
     for (size_t i = 0; i < COUNT_OF(at); i++)
-        at[i] = append("CP1", EVENT_TRANSACTION_METER, "{\"connectorId\":1,\"transactionId\":\"1\",\"meterValues\":[{\"timestamp\":\"2026-01-01T00:00:00Z\",\"sampledValue\":{\"value\":\"1\",\"measurand\":\"x\"}}]}", NULL, NULL);
+        at[i] = append("CP1", EVENT_TRANSACTION_METER,
+                       "{\"connectorId\":1,\"transactionId\":\"1\",\"meterValues\":[{\"timestamp\":\"2026-01-01T00:00:"
+                       "00Z\",\"sampledValue\":{\"value\":\"1\",\"measurand\":\"x\"}}]}",
+                       NULL, NULL);
     (void)snprintf(sql, sizeof sql,
-                   "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, state, started_at, meter_start_wh, received_at, "
+                   "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, state, "
+                   "started_at, meter_start_wh, received_at, "
                    "position) VALUES (1, '%u', 'CP1', 1, 'T', 'open', 1, 5, 7, 1)",
                    permute31(k.id_key, 1));
     kit_sql(&k, sql);
     for (size_t i = 0; i < COUNT_OF(at); i++) {
-        (void)snprintf(sql, sizeof sql, "INSERT INTO transaction_readings (number, position) VALUES (1, %" PRIu64 ")", at[i]);
+        (void)snprintf(sql, sizeof sql, "INSERT INTO transaction_readings (number, position) VALUES (1, %" PRIu64 ")",
+                       at[i]);
         kit_sql(&k, sql);
     }
     (void)snprintf(target, sizeof target, "/api/v1/transactions/%u/meter-values?limit=2", permute31(k.id_key, 1));
-    kit_expect(&k, "readings as they came", KIT_KEY, "GET", target, NULL, NULL, 200, "\"connector_id\":1,\"meter_values\":[{\"timestamp\":\"2026-01-01T00:00:00Z\"");
+    kit_expect(&k, "readings as they came", KIT_KEY, "GET", target, NULL, NULL, 200,
+               "\"connector_id\":1,\"meter_values\":[{\"timestamp\":\"2026-01-01T00:00:00Z\"");
     struct kit_answer a;
     kit_call(&k, KIT_KEY, "GET", target, NULL, NULL, &a);
     const char *next = strstr(a.body, "\"next_cursor\":\"");
     CHECK("there is more", next != NULL);
-    (void)snprintf(target, sizeof target, "/api/v1/transactions/%u/meter-values?cursor=%.*s", permute31(k.id_key, 1), next == NULL ? 0 : (int)strcspn(next + 15, "\""),
-                   next == NULL ? "" : next + 15);
+    (void)snprintf(target, sizeof target, "/api/v1/transactions/%u/meter-values?cursor=%.*s", permute31(k.id_key, 1),
+                   next == NULL ? 0 : (int)strcspn(next + 15, "\""), next == NULL ? "" : next + 15);
     buf_release(&a.all);
     kit_expect(&k, "the last of them", KIT_KEY, "GET", target, NULL, NULL, 200, "\"next_cursor\":null");
     (void)snprintf(target, sizeof target, "/api/v1/transactions/%u/meter-values?every_s=3600", permute31(k.id_key, 1));
@@ -114,7 +151,9 @@ static int stream_open(const char *query, const char *headers, struct buf *b)
 {
     char text[512];
     int fd = kit_connect(&k);
-    int n = snprintf(text, sizeof text, "GET /api/v1/events/stream%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " KIT_KEY "\r\n%s\r\n", query, headers);
+    int n = snprintf(text, sizeof text,
+                     "GET /api/v1/events/stream%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " KIT_KEY "\r\n%s\r\n",
+                     query, headers);
     kit_send(fd, text, (size_t)n);
     buf_init(b, KIT_READ_MAX);
     return fd;
@@ -158,12 +197,15 @@ static void test_stream(void)
     CHECK("a stream from a time on", kit_await(fd, &b, "id: 2\nevent: heartbeat.received"));
     (void)close(fd);
     buf_release(&b);
-    kit_expect(&k, "no position", KIT_KEY, "GET", "/api/v1/events/stream", "Last-Event-ID: x\r\n", NULL, 422, "Last-Event-ID");
-    kit_expect(&k, "a position that is not yet", KIT_KEY, "GET", "/api/v1/events/stream", "Last-Event-ID: 999999\r\n", NULL, 422, "Last-Event-ID");
+    kit_expect(&k, "no position", KIT_KEY, "GET", "/api/v1/events/stream", "Last-Event-ID: x\r\n", NULL, 422,
+               "Last-Event-ID");
+    kit_expect(&k, "a position that is not yet", KIT_KEY, "GET", "/api/v1/events/stream", "Last-Event-ID: 999999\r\n",
+               NULL, 422, "Last-Event-ID");
     kit_expect(&k, "a filter that is none", KIT_KEY, "GET", "/api/v1/events/stream?type=x", NULL, NULL, 422, "type");
 }
 
-/* The reader that stands still is cut off when its buffer is full; what it then reads is whole and ends with the reason. */
+/* The reader that stands still is cut off when its buffer is full; what it then reads is whole and ends with the
+ * reason. */
 static void test_slow_reader(void)
 {
     struct buf b;
@@ -193,7 +235,8 @@ static void test_streams_max(void)
         fd[i] = stream_open("", "", &b[i]);
         CHECK("up to the limit a stream begins", kit_await(fd[i], &b[i], i < 2 ? ": begin\n\n" : "TOO_MANY_STREAMS"));
     }
-    CHECK("past it 429", strstr((const char *)b[2].at, "HTTP/1.1 429") != NULL && strstr((const char *)b[2].at, "Retry-After: ") != NULL);
+    CHECK("past it 429", strstr((const char *)b[2].at, "HTTP/1.1 429") != NULL &&
+                             strstr((const char *)b[2].at, "Retry-After: ") != NULL);
     api_stop(k.api);
     CHECK("the end of the server is said", kit_await(fd[0], &b[0], "event: stream.end\n"));
     for (int i = 0; i < 3; i++) {

@@ -1,4 +1,5 @@
-/* Paths, queries and bodies: what a stranger writes is well-formed when a handler sees it, or refused with its place. */
+/* Paths, queries and bodies: what a stranger writes is well-formed when a handler sees it, or refused with its place.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@ static const struct {
     {"a blank within an id", "/api/v1/id-tags/a%20b", "/api/v1/id-tags/{id_tag}", "a b"},
     {"a plus is a plus in a path", "/api/v1/id-tags/a+b", "/api/v1/id-tags/{id_tag}", "a+b"},
     {"UTF-8 within an id", "/api/v1/id-tags/%C3%A9", "/api/v1/id-tags/{id_tag}", "\xc3\xa9"},
-    {"a path below an item", "/api/v1/charge-points/CP1/commands", "/api/v1/charge-points/{charge_point_id}/commands", "CP1"},
+    {"a path below an item", "/api/v1/charge-points/CP1/commands", "/api/v1/charge-points/{charge_point_id}/commands",
+     "CP1"},
     {"a word is no id", "/api/v1/events/stream", "/api/v1/events/stream", NULL},
     {"a slash at the end", "/api/v1/charge-points/", NULL, NULL},
     {"a slash behind an item", "/api/v1/charge-points/CP1/", NULL, NULL},
@@ -42,7 +44,8 @@ static void test_paths(void)
         CHECK(paths[i].row, (r == NULL) == (paths[i].template == NULL));
         if (r != NULL && paths[i].template != NULL) {
             CHECK(paths[i].row, str_eq(r->path, str_of(paths[i].template)));
-            CHECK(paths[i].row, str_eq(params[0], str_of(paths[i].param)) && (params[0].at == NULL) == (paths[i].param == NULL));
+            CHECK(paths[i].row,
+                  str_eq(params[0], str_of(paths[i].param)) && (params[0].at == NULL) == (paths[i].param == NULL));
         }
         arena_release(&a);
     }
@@ -123,21 +126,23 @@ static void test_queries(void)
     struct arena a;
     struct charge_point_query q;
     arena_init(&a, 1 << 20);
-    CHECK("values arrive", query_read(&charge_point_query_message, STR("vendor=A+%26&online=false&page=7"), &a, &q, NULL) == OK &&
-                               str_eq(q.vendor, STR("A &")) && q.online.is_set && !q.online.value && q.page.value == 7);
+    CHECK("values arrive",
+          query_read(&charge_point_query_message, STR("vendor=A+%26&online=false&page=7"), &a, &q, NULL) == OK &&
+              str_eq(q.vendor, STR("A &")) && q.online.is_set && !q.online.value && q.page.value == 7);
     arena_release(&a);
 }
 
 static const struct {
     const char *row, *type, *body;
     bool has_body;
-    int want; /* status; 0: taken */
+    int want;         /* status; 0: taken */
     const char *text; /* that the answer has */
 } bodies[] = {
     {"a body", "application/json", "{\"name\":\"a\",\"role\":\"viewer\"}", true, 0, ""},
     {"its charset", "application/json; charset=UTF-8", "{\"name\":\"a\",\"role\":\"viewer\"}", true, 0, ""},
     {"other case", "Application/JSON ;charset=\"utf-8\"", "{\"name\":\"a\",\"role\":\"viewer\"}", true, 0, ""},
-    {"another charset", "application/json; charset=latin1", "{\"name\":\"a\",\"role\":\"viewer\"}", true, 415, "UNSUPPORTED_MEDIA_TYPE"},
+    {"another charset", "application/json; charset=latin1", "{\"name\":\"a\",\"role\":\"viewer\"}", true, 415,
+     "UNSUPPORTED_MEDIA_TYPE"},
     {"no type", NULL, "{\"name\":\"a\",\"role\":\"viewer\"}", true, 415, "application/json"},
     {"another type", "text/plain", "{\"name\":\"a\",\"role\":\"viewer\"}", true, 415, ""},
     {"a type that begins alike", "application/jsonx", "{}", true, 415, ""},
@@ -150,7 +155,8 @@ static const struct {
     {"a field twice", "application/json", "{\"name\":\"a\",\"name\":\"b\",\"role\":\"viewer\"}", true, 400, ""},
     {"a missing field", "application/json", "{\"name\":\"a\"}", true, 400, "role"},
     {"a wrong type", "application/json", "{\"name\":1,\"role\":\"viewer\"}", true, 400, "WRONG_TYPE"},
-    {"a word that is not in the list", "application/json", "{\"name\":\"a\",\"role\":\"king\"}", true, 422, "NOT_ALLOWED"},
+    {"a word that is not in the list", "application/json", "{\"name\":\"a\",\"role\":\"king\"}", true, 422,
+     "NOT_ALLOWED"},
 };
 
 static const struct route *route_of(const char *name)
@@ -161,7 +167,8 @@ static const struct route *route_of(const char *name)
     return NULL;
 }
 
-static int read_body(const struct route *r, const char *type, const char *body, bool has_body, const char *text, bool *has_text)
+static int read_body(const struct route *r, const char *type, const char *body, bool has_body, const char *text,
+                     bool *has_text)
 {
     struct http_exchange x = {.method = r->method, .target = r->path, .body = str_of(body), .has_body = has_body};
     struct call c = {.x = &x, .route = r};
@@ -180,14 +187,21 @@ static void test_bodies(void)
 {
     bool has_text;
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
-        CHECK(bodies[i].row, read_body(route_of("api_key_post"), bodies[i].type, bodies[i].body, bodies[i].has_body, bodies[i].text, &has_text) == bodies[i].want);
+        CHECK(bodies[i].row, read_body(route_of("api_key_post"), bodies[i].type, bodies[i].body, bodies[i].has_body,
+                                       bodies[i].text, &has_text) == bodies[i].want);
         CHECK(bodies[i].row, has_text);
     }
-    CHECK("a GET takes no body", read_body(route_of("charge_point_list"), "application/json", "{}", true, "", &has_text) == 400);
-    CHECK("an optional body may be missing", read_body(route_of("quarantine_apply"), NULL, "", false, "", &has_text) == 0);
-    CHECK("an empty body may be {}", read_body(route_of("transaction_close"), "application/json", "{}", true, "", &has_text) == 0);
-    CHECK("an empty body has no field", read_body(route_of("transaction_close"), "application/json", "{\"a\":1}", true, "\"a\"", &has_text) == 400);
-    CHECK("a number above its greatest", read_body(route_of("command_post"), "application/json", "{\"action\":\"Reset\",\"wait_s\":61}", true, "wait_s", &has_text) == 422);
+    CHECK("a GET takes no body",
+          read_body(route_of("charge_point_list"), "application/json", "{}", true, "", &has_text) == 400);
+    CHECK("an optional body may be missing",
+          read_body(route_of("quarantine_apply"), NULL, "", false, "", &has_text) == 0);
+    CHECK("an empty body may be {}",
+          read_body(route_of("transaction_close"), "application/json", "{}", true, "", &has_text) == 0);
+    CHECK("an empty body has no field",
+          read_body(route_of("transaction_close"), "application/json", "{\"a\":1}", true, "\"a\"", &has_text) == 400);
+    CHECK("a number above its greatest",
+          read_body(route_of("command_post"), "application/json", "{\"action\":\"Reset\",\"wait_s\":61}", true,
+                    "wait_s", &has_text) == 422);
 }
 
 static void test_methods(void)

@@ -39,6 +39,31 @@ static void test_siphash(void)
     CHECK("another key, another hash", siphash((uint64_t[]){1, 2}, (struct bytes){message, 8}) != rows[3].want);
 }
 
+static void test_content_hash(void)
+{
+    const uint64_t key[2] = {1, 2}, other[2] = {2, 1};
+    uint8_t text[80] = {0}, copy[81];
+    uint64_t seen[sizeof text * 9 + 1];
+    size_t count = 0;
+
+    for (size_t len = 0; len <= sizeof text; len++)
+        seen[count++] = content_hash(key, (struct bytes){text, len});
+    for (size_t bit = 0; bit < sizeof text * 8; bit++) {
+        text[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        seen[count++] = content_hash(key, (struct bytes){text, sizeof text});
+        text[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    size_t same = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < i; k++)
+            same += seen[i] == seen[k];
+    CHECK("each length of zeros, and each bit that is set: another hash", count == COUNT_OF(seen) && same == 0);
+    CHECK("another key, another hash", content_hash(key, (struct bytes){text, 16}) != content_hash(other, (struct bytes){text, 16}));
+    memcpy(copy + 1, text, sizeof text);
+    CHECK("wherever the bytes stand", content_hash(key, (struct bytes){copy + 1, 77}) == content_hash(key, (struct bytes){text, 77}));
+    CHECK("nothing", content_hash(key, (struct bytes){NULL, 0}) == content_hash(key, (struct bytes){text, 0}));
+}
+
 /* A bit at a time, as the polynomial is written. */
 static uint32_t crc_by_bits(struct bytes b)
 {
@@ -232,6 +257,7 @@ int main(void)
 {
     test_fnv();
     test_siphash();
+    test_content_hash();
     test_crc();
     test_uuid();
     test_hex();

@@ -144,6 +144,10 @@ static void check_repeats(void)
         station_add_orphan(&s, &(struct orphan){.meter_stop_wh = i});
     CHECK("the oldest orphan makes room", s.orphans[0].meter_stop_wh == 1 && s.orphans[0].is_set &&
                                               s.orphans[STATION_ORPHANS_MAX - 1].meter_stop_wh == STATION_ORPHANS_MAX);
+    s.orphans[1].is_set = false;
+    station_add_orphan(&s, &(struct orphan){.meter_stop_wh = 9});
+    CHECK("one that is dealt with makes room before one that waits", s.orphans[0].meter_stop_wh == 1 && s.orphans[1].meter_stop_wh == 3 &&
+                                                                         s.orphans[STATION_ORPHANS_MAX - 1].meter_stop_wh == 9);
     station_release(&s);
 }
 

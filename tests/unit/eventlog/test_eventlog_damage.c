@@ -337,7 +337,7 @@ static void test_index(void)
     kit_begin();
     struct eventlog_options o = kit_options();
     o.sync = false;
-    o.segment_max = 8000;
+    o.segment_max = 4900;
     struct eventlog *l = kit_open(&o);
     for (unsigned i = 0; i < 5; i++)
         CHECK("a batch", kit_batch(l, EACH));
@@ -387,7 +387,7 @@ static void test_flipped_file(void)
     struct eventlog_options o = kit_options();
     struct segment_list all = {0};
     o.sync = false;
-    o.segment_max = 8000;
+    o.segment_max = 4900;
     struct eventlog *l = kit_open(&o);
     for (unsigned i = 0; i < 10; i++)
         CHECK("a batch", kit_batch(l, EACH));
@@ -433,7 +433,7 @@ static void test_files(void)
     struct eventlog *l = NULL, *other = NULL;
     char from[KIT_PATH_MAX], to[KIT_PATH_MAX], name[SEGMENT_NAME_MAX];
     o.sync = false;
-    o.segment_max = 7000;
+    o.segment_max = 4700;
     l = kit_open(&o);
     for (unsigned i = 0; i < 10; i++)
         CHECK("a batch", kit_batch(l, EACH));

@@ -63,7 +63,10 @@ static bool disk_ask(void)
 
 static bool disk_is_short(void)
 {
-    return disk.mode == SHORT_WRITES && disk.count >= disk.first && disk.count <= disk.last;
+    (void)pthread_mutex_lock(&disk.lock);
+    bool is_short = disk.mode == SHORT_WRITES && disk.count >= disk.first && disk.count <= disk.last;
+    (void)pthread_mutex_unlock(&disk.lock);
+    return is_short;
 }
 
 static void note(int fd, bool is_write)
@@ -192,7 +195,7 @@ static struct eventlog_options failing_options(void)
 {
     struct eventlog_options o = kit_options();
     o.files = &failing;
-    o.segment_max = 30000;
+    o.segment_max = 5500;
     o.on_durable = on_durable;
     o.on_state = on_state;
     return o;

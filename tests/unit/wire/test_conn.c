@@ -671,6 +671,73 @@ static void test_exhausted(void)
     free(r);
 }
 
+/* Two that only open sockets, and one that has something to say: it waits until the first two are late enough to go. */
+static void test_crowded(void)
+{
+    struct listener_options o = options_default();
+    o.unopened_max = 2;
+    o.conn.head_timeout_ms = 500;
+    begin(&o);
+    int idle[] = {dial(listener_port(listener)), dial(listener_port(listener))};
+    struct raw *r = raw_start(STREAM(HEAD("/x") CLOSE_1000));
+    want_closes = 1;
+    run("who has something to say comes in past the silent");
+    raw_join(r);
+    CHECK("and is served", contains(r, "HTTP/1.1 101 "));
+    CHECK("a silent one went for it", log_has("event=conn.unfinished") && log_has("reason=crowded"));
+    for (size_t i = 0; i < COUNT_OF(idle); i++)
+        (void)close(idle[i]);
+    end();
+    free(r);
+}
+
+/* More at once than may be unopened: they come in after each other, and none goes for another. */
+static void test_crowd_with_manners(void)
+{
+    enum { CROWD = 20 };
+    struct listener_options o = options_default();
+    struct raw *raws[CROWD];
+    o.unopened_max = 2;
+    begin(&o);
+    for (size_t i = 0; i < CROWD; i++)
+        raws[i] = raw_start(STREAM(HEAD("/x") CLOSE_1000));
+    want_closes = CROWD;
+    run("a crowd comes in");
+    for (size_t i = 0; i < CROWD; i++) {
+        raw_join(raws[i]);
+        CHECK("each of it", contains(raws[i], "HTTP/1.1 101 "));
+        free(raws[i]);
+    }
+    CHECK("and nobody is sent away", !log_has("conn.unfinished"));
+    end();
+}
+
+/* Past the grace a message has to come on at some speed, whatever keeps the connection from being silent. */
+static struct timer drip_timer;
+static int drip_fd;
+
+static void on_drip_due(struct timer *t)
+{
+    if (send(drip_fd, "a", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+        timer_start(loop, t, 100);
+}
+
+static void test_dripping_message(void)
+{
+    struct listener_options o = options_default();
+    o.conn.ping_ms = 400;
+    begin(&o);
+    drip_fd = dial(listener_port(listener));
+    CHECK("a frame of 1,000 bytes is begun", send(drip_fd, STREAM(HEAD("/x") FRAME("\x81", "\xfe\x03\xe8")), MSG_NOSIGNAL) > 0);
+    timer_init(&drip_timer, on_drip_due);
+    timer_start(loop, &drip_timer, 100);
+    want_closes = 1;
+    run("a message that drips ends the connection");
+    CHECK("as too slow", seen.why == CONN_END_SLOW && seen.messages == 0 && log_has("event=conn.slow") && log_has("what=sends"));
+    (void)close(drip_fd);
+    end();
+}
+
 /* Far more than one turn accepts. */
 #define STORM 300
 
@@ -735,6 +802,9 @@ int main(void)
     test_addresses();
     test_taken();
     test_exhausted();
+    test_crowded();
+    test_crowd_with_manners();
+    test_dripping_message();
     test_storm();
     test_free_with_all_open();
     return CHECK_REPORT();
