@@ -30,6 +30,8 @@
 #define PARKED_MAX     100000
 #define CATCH_UP_WAIT_MS 100
 #define CATCH_UP_TRIES 100
+#define LAST_COMMIT_TRIES 20
+#define LAST_EVENTS_MAX 100000
 
 enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_HELD };
 
@@ -303,6 +305,33 @@ static void tell_ready(struct server *s)
 
 /* --- the end --- */
 
+#define LAST_COMMIT_TRIES 20
+
+static uint64_t consumers_position(struct server *s)
+{
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < bus_consumer_count(s->bus); i++) {
+        struct consumer_status c;
+        bus_status(s->bus, i, &c);
+        least = c.position < least ? c.position : least;
+    }
+    return least;
+}
+
+/* The tables shall say what the stop itself caused: who is offline. The log is the truth without it, so a disk that refuses
+ * keeps nobody from stopping. */
+static void see_the_end(struct server *s)
+{
+    struct fault why;
+    eventlog_commit(s->log);
+    for (int i = 0; i < LAST_COMMIT_TRIES && eventlog_durable(s->log) < eventlog_position(s->log); i++)
+        eventlog_wait(s->log, eventlog_position(s->log) - 1, CATCH_UP_WAIT_MS);
+    if (eventlog_durable(s->log) - consumers_position(s) > LAST_EVENTS_MAX)
+        return; /* they are far behind: that is for the next start, a stop does not wait for it */
+    if (bus_catch_up(s->bus, &why) != OK)
+        LOG_WARN("tables.behind", F_CSTR("err", why.reason));
+}
+
 static void on_drained(void *data)
 {
     loop_stop(((struct server *)data)->loop);
@@ -338,6 +367,8 @@ static void tear_down(struct server *s)
         api_close(s->api);
     if (s->bus != NULL) {
         bus_stop(s->bus);
+        if (s->is_stopping)
+            see_the_end(s);
         bus_close(s->bus);
     }
     if (s->log != NULL)

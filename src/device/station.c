@@ -35,14 +35,15 @@ enum registration registration_find(struct str text)
 
 void station_init(struct station *s, struct str id)
 {
-    *s = (struct station){.id = mem_new(1, id.len + 1)};
+    *s = (struct station){.id = mem_new(1, id.len + 1), .newest_start = INSTANT_NONE};
     memcpy(s->id, id.at, id.len);
 }
 
 void station_release(struct station *s)
 {
-    for (size_t i = 0; i < STATION_RECENT_MAX; i++)
-        free(s->recent[i].answer);
+    for (size_t i = 0; s->said != NULL && i < STATION_RECENT_MAX; i++)
+        free(s->said->recent[i].answer);
+    free(s->said);
     free(s->connectors);
     free(s->transactions);
     free(s->orphans);
@@ -143,6 +144,8 @@ struct transaction *station_add_transaction(struct station *s, const struct tran
     if (t->state == TRANSACTION_OPEN && station_open_count(s) >= STATION_OPEN_MAX)
         return NULL;
     forget_oldest_closed(s);
+    if (instant_before(s->newest_start, t->device_started))
+        s->newest_start = t->device_started;
     s->transactions = mem_grow(s->transactions, s->transaction_count + 1u, sizeof *s->transactions);
     s->transactions[s->transaction_count] = *t;
     return &s->transactions[s->transaction_count++];
@@ -169,16 +172,24 @@ const struct recent *station_recent(const struct station *s, uint64_t message_ke
 #ifdef DEFECT_NO_DEDUP
     return NULL;
 #endif
-    for (size_t i = 0; i < STATION_RECENT_MAX; i++)
-        if (s->recent[i].message_key == message_key && s->recent[i].answer != NULL)
-            return &s->recent[i];
+    for (size_t i = 0; s->said != NULL && i < STATION_RECENT_MAX; i++)
+        if (s->said->recent[i].message_key == message_key && s->said->recent[i].answer != NULL)
+            return &s->said->recent[i];
     return NULL;
+}
+
+static struct said *said_of(struct station *s)
+{
+    if (s->said == NULL)
+        s->said = mem_new(1, sizeof *s->said);
+    return s->said;
 }
 
 void station_remember(struct station *s, uint64_t message_key, struct str answer)
 {
-    struct recent *r = &s->recent[s->recent_next];
-    s->recent_next = (uint16_t)((s->recent_next + 1) % STATION_RECENT_MAX);
+    struct said *said = said_of(s);
+    struct recent *r = &said->recent[said->recent_next];
+    said->recent_next = (uint16_t)((said->recent_next + 1) % STATION_RECENT_MAX);
     if (r->answer == NULL || r->answer_len < answer.len) {
         free(r->answer);
         r->answer = mem_new(1, answer.len + 1);
@@ -193,16 +204,17 @@ bool station_meter_is_repeat(const struct station *s, uint64_t content_key)
 #if defined DEFECT_NO_DEDUP || defined DEFECT_READING_REPEATED
     return false;
 #endif
-    for (size_t i = 0; i < STATION_METERS_MAX; i++)
-        if (s->meters[i] == content_key)
+    for (size_t i = 0; s->said != NULL && i < STATION_METERS_MAX; i++)
+        if (s->said->meters[i] == content_key)
             return true;
     return false;
 }
 
 void station_remember_meter(struct station *s, uint64_t content_key)
 {
-    s->meters[s->meter_next] = content_key;
-    s->meter_next = (uint16_t)((s->meter_next + 1) % STATION_METERS_MAX);
+    struct said *said = said_of(s);
+    said->meters[said->meter_next] = content_key;
+    said->meter_next = (uint16_t)((said->meter_next + 1) % STATION_METERS_MAX);
 }
 
 void station_add_orphan(struct station *s, const struct orphan *o)

@@ -54,6 +54,11 @@ struct recent {
     char *answer;              /* whole frame; owned */
     uint32_t answer_len;
 };
+struct said {                  /* what a station said lately, by which its repeats are known */
+    struct recent recent[STATION_RECENT_MAX];
+    uint64_t meters[STATION_METERS_MAX];
+    uint16_t recent_next, meter_next;
+};
 struct orphan {                /* a stop that waits for its start */
     struct uuid quarantine_id;
     int64_t meter_stop_wh;
@@ -76,11 +81,10 @@ struct station {
     struct connector *connectors;
     struct transaction *transactions; /* open ones and the last closed ones, oldest first */
     uint16_t connector_count, transaction_count;
-    uint16_t recent_next, meter_next;
-    struct recent recent[STATION_RECENT_MAX];
-    uint64_t meters[STATION_METERS_MAX];
+    struct said *said;         /* NULL: nothing yet that could be repeated */
     struct orphan *orphans;    /* STATION_ORPHANS_MAX of them, or NULL */
     struct span clock_skew;    /* device minus ours, of the last believable time */
+    struct instant newest_start; /* latest device time of a start, of all transactions there ever were; not set: none */
 };
 
 void station_init(struct station *s, struct str id);

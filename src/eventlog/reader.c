@@ -5,7 +5,9 @@
  * one where it reads, one for looking at ends and times.
  *
  * Positions have no gap: whatever is missing between two batches, or between a segment's last batch and the next segment, is damage
- * and is said, once, before going on behind it. What is missing before the oldest segment was dropped. */
+ * and is said, once, before going on behind it. What is missing before the oldest segment was dropped.
+ *
+ * One file although it is long: forwards and backwards are the same walk, and differ in what they do at its ends. */
 #include "eventlog/reader.h"
 #include "eventlog/record.h"
 #include "eventlog/segment.h"

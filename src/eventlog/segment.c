@@ -2,7 +2,9 @@
  *
  * What lies in a file before `end` is known to be there and does not change any more; the bytes behind it may be of a batch that is being
  * written at this moment, and are believed only as far as segment_look finds them durable. Heads are walked through a window, for
- * there may be thousands of small batches between two marks. */
+ * there may be thousands of small batches between two marks.
+ *
+ * One file although it is long: what is written, and what of it is believed and when, are to be read together. */
 #include "eventlog/segment.h"
 #include "eventlog/put.h"
 

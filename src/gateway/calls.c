@@ -94,8 +94,6 @@ static void send_answer(struct session *s, const struct ocpp_decision *d, struct
     h->session = s;
     h->received = now;
     uint64_t position = d->event_count > 0 || d->is_repeat ? s->slot->station.position : g->flushed;
-    if (g->held_last != NULL && g->held_last->position > position)
-        position = g->held_last->position;
     if (d->event_count == 0)
         append_frame(g, s->slot, text, d->answer, now);
     held_add(g, h, position);
@@ -283,19 +281,27 @@ static void on_garbage(struct session *s, enum err e, struct str text, const str
         session_close(s, CONN_END_PROTOCOL, WS_CLOSE_POLICY, STR("too much that is no OCPP message"));
 }
 
+/* Nothing in it can be answered. */
+static bool is_garbage(enum err e, const struct ocpp_frame *frame)
+{
+    return e == ERR_FORMAT || e == ERR_UNSUPPORTED || (e != OK && frame->kind != OCPP_CALL);
+}
+
 static void read_and_decide(struct session *s, struct str text, const struct ocpp_known *found)
 {
     struct gateway *g = s->gateway;
     struct ocpp_frame frame = {0};
     struct fault why = {0};
     arena_reset(&g->arena);
-    enum err e = ocpp_frame_read(text, &g->arena, &frame, &why);
-    if (e == ERR_FORMAT || e == ERR_UNSUPPORTED || (e != OK && frame.kind != OCPP_CALL)) {
+    enum err e = ocpp_frame_find(text, &g->arena, &frame, &why), sure = e;
+    if (e != OK)
+        sure = e = ocpp_frame_read(text, &g->arena, &frame, &why);
+    if (is_garbage(e, &frame)) {
         on_garbage(s, e, text, &why);
         return;
     }
-    s->garbage = 0;
     if (frame.kind != OCPP_CALL) {
+        s->garbage = 0;
         commands_on_answer(s, &frame, text);
         return;
     }
@@ -305,6 +311,13 @@ static void read_and_decide(struct session *s, struct str text, const struct ocp
     in.text = text;
     in.answers_trigger = clock_monotonic_ms() < s->trigger_until_ms;
     ocpp_call_read(&in, &frame, e, &why, &g->arena, &call);
+    if (call.error != OK && sure == OK) /* its payload may be no JSON at all */
+        sure = ocpp_frame_read(text, &g->arena, &frame, &why);
+    if (is_garbage(sure, &frame)) {
+        on_garbage(s, sure, text, &why);
+        return;
+    }
+    s->garbage = 0;
     if (found != NULL)
         decide(s, &in, &call, found);
     else if (needs_lookup(g, &call, &known))

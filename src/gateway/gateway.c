@@ -1,8 +1,9 @@
 /* gateway/gateway.c - opening and draining, the round, and what is held until it is durable.
  *
  * Answers, accepted upgrades, commands about to leave and results for the API all wait in one queue, in the order of the log
- * positions that they depend on. The log's thread says how far the disk is; everything up to there leaves, in order. So the
- * order in which a station was answered is the order in which it asked, and nothing overtakes the disk. */
+ * positions that they depend on; what depends on nothing that is not yet there, and has nothing of its own station before it,
+ * goes past it. The log's thread says how far the disk is; everything up to there leaves, in order. So the order in which a
+ * station was answered is the order in which it asked, and nothing overtakes the disk. */
 #include "gateway/parts.h"
 
 #include <sys/random.h>
@@ -129,12 +130,13 @@ void held_add(struct gateway *g, struct held *h, uint64_t position)
 #ifdef DEFECT_NO_SYNC /* planted: told before it is on the disk */
     position = 0;
 #endif
-    h->position = position;
+    bool is_first = h->session != NULL ? h->session->held == 0 : g->held_first == NULL;
+    h->position = g->held_last != NULL && g->held_last->position > position ? g->held_last->position : position;
     if (h->session != NULL)
         h->session->held++;
     if (h->command != NULL)
         h->command->held++;
-    if (g->held_first == NULL && position <= g->flushed) {
+    if (is_first && position <= g->flushed) { /* nobody waits for what another station has to wait for */
         leave(g, h, h->received);
         return;
     }

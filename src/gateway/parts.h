@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define MESSAGES_A_ROUND_MAX 16      /* of one station: who sends more than that unanswered rests, and the others have their turn */
-#define FLOOD_REST_MS        10      /* so one station gets 1,600 messages a second and a small part of a core at most */
+#define FLOOD_REST_MS        50      /* so one that does not wait gets 320 a second, and costs a hundredth of a core */
 #define HELD_A_STATION_MAX   64      /* answers on their way to the disk; past it the station is not read */
 #define GARBAGE_MAX          32      /* in a row, then 1008 */
 #define TAGS_CACHED_MAX      65536
@@ -192,7 +192,7 @@ void gateway_random(struct gateway *g, uint8_t *out, size_t len);        /* not 
 /* Appends with a trace (NULL: a new one), counts it. The log's pending bytes are checked by gateway_has_room before. */
 void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const uint8_t *trace);
 struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes);
-void held_add(struct gateway *g, struct held *h, uint64_t position);  /* goes at once if that is durable and nothing is before it */
+void held_add(struct gateway *g, struct held *h, uint64_t position);  /* goes at once if that is durable and nothing of its session is before it */
 bool gateway_has_room(struct gateway *g);
 
 /* slots.c */

@@ -19,6 +19,7 @@
 #define NOTE_INTERVAL_MS 1000
 #define REFUSALS_MAX     256   /* told 503 at once; beyond that only closed */
 #define USER_TIMEOUT_MS  60000 /* what we sent and nobody acknowledged */
+#define KERNEL_BUFFER    65536 /* each way, and as much again for its book-keeping: left to itself the kernel gives one peer megabytes */
 
 static const struct str retry_after = {"Retry-After: 10\r\n", sizeof "Retry-After: 10\r\n" - 1};
 
@@ -176,6 +177,7 @@ static int open_socket(const struct sockaddr *a, bool is_shared)
     socklen_t size = a->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && (!is_shared || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
         set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) && set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS) &&
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, KERNEL_BUFFER) && set_option(fd, SOL_SOCKET, SO_RCVBUF, KERNEL_BUFFER) &&
         bind(fd, a, size) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
     int error = errno;

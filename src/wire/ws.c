@@ -3,6 +3,7 @@
  * cut. */
 #include "wire/ws.h"
 
+#include <stdlib.h>
 #include <string.h>
 #define ERR_STATE OPENSSL_ERR_STATE /* it has a type of that name, hidden from us here */
 #include <openssl/evp.h>
@@ -256,6 +257,8 @@ static enum err control_take(struct ws_reader *r, uint8_t **at, size_t *len, str
     uint64_t seen;
     struct bytes payload = piece_take(r, at, len, &seen);
     if (r->left > 0 || r->control_len > 0) {
+        if (r->control == NULL)
+            r->control = mem_new(1, WS_CONTROL_PAYLOAD_MAX);
         if (payload.len > 0)
             memcpy(r->control + r->control_len, payload.at, payload.len);
         r->control_len = (uint8_t)(r->control_len + payload.len);
@@ -323,6 +326,8 @@ void ws_reader_init(struct ws_reader *r, const struct ws_limits *limits, bool is
 void ws_reader_release(struct ws_reader *r)
 {
     buf_release(&r->partial);
+    free(r->control);
+    r->control = NULL;
 }
 
 enum err ws_read(struct ws_reader *r, uint8_t **at, size_t *len, struct ws_message *out, uint16_t *code)

@@ -52,7 +52,7 @@ struct ws_reader {
     uint32_t utf8;  /* state of the incremental check of text */
     unsigned fragments;
     uint64_t left; /* payload bytes of the present frame still to come */
-    uint8_t control[WS_CONTROL_PAYLOAD_MAX];
+    uint8_t *control; /* of a control frame that comes in pieces, which few do: NULL until then */
 };
 
 /* A server expects masked frames, a client unmasked ones. limits is borrowed. */

@@ -336,6 +336,9 @@ static void blast(const char *what, bool deaf)
 {
     blasting = what;
     is_deaf = deaf;
+    int small = 4096; /* what the kernel still takes for it */
+    for (size_t i = 0; deaf && i < peer_count; i++)
+        (void)setsockopt(peers[i].fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     for (size_t i = 0; i < peer_count; i++)
         if (peers[i].fd >= 0)
             watch(&peers[i], (blasting != NULL ? EPOLLOUT : 0u) | (is_deaf ? 0u : EPOLLIN));

@@ -1,6 +1,6 @@
 """A stop with 10,000 stations: no answer lost, all closed with 1001, the log sealed behind its last event, under 5 seconds. Ten
 of them are ours, to see what a station sees; the rest is the simulator's. SKIPPED where so many descriptors cannot be had."""
-import asyncio, os, resource, signal, subprocess, sys, time
+import asyncio, contextlib, os, resource, signal, sqlite3, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from harness import BIN, Server, Station, check, report, until, until_async
 
@@ -67,6 +67,9 @@ def main():
         kept = {(e["chargePointId"], e["payload"]["vendorId"]) for e in events if e["eventType"] == "data_transfer.received"}
         lost = [a for a in answered if (a[0], "v" + a[1].rsplit("-", 1)[1]) not in kept]
         check("no answer was lost", not lost, lost[:5])
+        with contextlib.closing(sqlite3.connect(os.path.join(server.data, "store.db"))) as store:
+            online = store.execute("SELECT count(*) FROM charge_points WHERE online = 1").fetchone()[0]
+        check("the tables say that nobody is online", online == 0, online)
         doctor = subprocess.run([BIN, "doctor", "--data", server.data], capture_output=True, text=True)
         check("doctor finds nothing bad", doctor.returncode == 0, doctor.stdout)
     report()

@@ -1,5 +1,5 @@
-/* A charger: sessions at its connectors, a queue of what it has to tell, one call at a time, sent again until it is answered. Its
- * traits are what chargers in the field do. */
+/* A charger: sessions at its connectors, a queue of what it has to tell, one call at a time, sent again until it is
+ * answered. Its traits are what chargers in the field do. */
 #ifndef SIMULATION_CHARGER_H
 #define SIMULATION_CHARGER_H
 #include "simulation/oracle.h"
@@ -10,7 +10,8 @@ static struct instant charger_time(struct world *w, struct charger *c)
 {
     struct instant t = instant_add(w->now, c->skew);
     if ((c->traits & HAS_NO_CLOCK) != 0 && !c->is_accepted)
-        t = instant_add((struct instant){(int64_t)c->power_cycles * INT64_C(86400000000)}, instant_since(w->now, c->powered_at));
+        t = instant_add((struct instant){(int64_t)c->power_cycles * INT64_C(86400000000)},
+                        instant_since(w->now, c->powered_at));
     return (struct instant){t.us / 1000 * 1000};
 }
 
@@ -33,7 +34,9 @@ static void charger_forget(struct charger *c, size_t at)
 
 static void queue_status(struct charger *c, int connector, const char *status)
 {
-    if (charger_queue(c, (struct saying){.kind = STATUS, .session = SESSIONS_MAX, .connector = connector, .status = status}, false) != NULL)
+    if (charger_queue(
+            c, (struct saying){.kind = STATUS, .session = SESSIONS_MAX, .connector = connector, .status = status},
+            false) != NULL)
         c->status[connector] = NULL;
 }
 
@@ -58,7 +61,8 @@ static void charger_stop(struct world *w, size_t station, size_t session, struct
 static void queue_stop(struct charger *c, size_t session)
 {
     const struct session *s = &c->sessions[session];
-    struct saying stop = {.kind = STOP, .session = session, .connector = s->connector, .wh = s->stop_wh, .at = s->stopped};
+    struct saying stop = {
+        .kind = STOP, .session = session, .connector = s->connector, .wh = s->stop_wh, .at = s->stopped};
     check(charger_queue(c, stop, false) != NULL);
 }
 
@@ -67,15 +71,27 @@ static void charger_start(struct world *w, size_t station, int connector)
     struct charger *c = &w->chargers[station];
     size_t n = c->session_count++;
     c->meter_wh[connector] += (int64_t)dice_below(&w->dice, 3);
-    c->sessions[n] = (struct session){.connector = connector, .started = charger_time(w, c),
+    c->sessions[n] = (struct session){.connector = connector,
+                                      .started = charger_time(w, c),
                                       .start_wh = (c->traits & HAS_NO_METER) != 0 ? 0 : c->meter_wh[connector]};
     c->active[connector] = n;
-    say(w, "charger %zu begins session %zu on connector %d at %lld Wh", station, n, connector, (long long)c->sessions[n].start_wh);
-    (void)charger_queue(c, (struct saying){.kind = START, .session = n, .connector = connector, .wh = c->sessions[n].start_wh,
-                                            .at = c->sessions[n].started}, false);
+    say(w, "charger %zu begins session %zu on connector %d at %lld Wh", station, n, connector,
+        (long long)c->sessions[n].start_wh);
+    (void)charger_queue(c,
+                        (struct saying){.kind = START,
+                                        .session = n,
+                                        .connector = connector,
+                                        .wh = c->sessions[n].start_wh,
+                                        .at = c->sessions[n].started},
+                        false);
     if (c->late != SESSIONS_MAX && dice_chance(&w->dice, 500))
-        (void)charger_queue(c, (struct saying){.kind = METER, .session = c->late, .connector = c->sessions[c->late].connector,
-                                               .wh = c->sessions[c->late].stop_wh, .at = c->sessions[c->late].stopped}, false);
+        (void)charger_queue(c,
+                            (struct saying){.kind = METER,
+                                            .session = c->late,
+                                            .connector = c->sessions[c->late].connector,
+                                            .wh = c->sessions[c->late].stop_wh,
+                                            .at = c->sessions[c->late].stopped},
+                            false);
     if (c->late != SESSIONS_MAX)
         queue_stop(c, c->late);
     c->late = SESSIONS_MAX;
@@ -90,8 +106,14 @@ static void charger_intrude(struct world *w, size_t station)
         return;
     uint32_t tx = v->sessions[dice_below(&w->dice, (unsigned)v->session_count)].tx;
     if (tx != 0)
-        (void)charger_queue(&w->chargers[station], (struct saying){.kind = dice_chance(&w->dice, 500) ? STOP : METER, .session = SESSIONS_MAX,
-                                .connector = 1, .wh = 1000000, .at = charger_time(w, &w->chargers[station]), .named = tx}, false);
+        (void)charger_queue(&w->chargers[station],
+                            (struct saying){.kind = dice_chance(&w->dice, 500) ? STOP : METER,
+                                            .session = SESSIONS_MAX,
+                                            .connector = 1,
+                                            .wh = 1000000,
+                                            .at = charger_time(w, &w->chargers[station]),
+                                            .named = tx},
+                            false);
 }
 
 /* Something happens at a charger that has power. */
@@ -112,8 +134,13 @@ static void charger_live(struct world *w, size_t station)
             queue_status(c, connector, "Charging");
     } else if (dice_chance(&w->dice, 600)) {
         c->meter_wh[connector] += 1 + (int64_t)dice_below(&w->dice, 50);
-        (void)charger_queue(c, (struct saying){.kind = METER, .session = n, .connector = connector, .wh = c->meter_wh[connector],
-                                                .at = charger_time(w, c)}, false);
+        (void)charger_queue(c,
+                            (struct saying){.kind = METER,
+                                            .session = n,
+                                            .connector = connector,
+                                            .wh = c->meter_wh[connector],
+                                            .at = charger_time(w, c)},
+                            false);
     } else {
         struct instant at = charger_time(w, c);
         bool is_all = (c->traits & HAS_NO_METER) != 0; /* as by an emergency button */
@@ -217,16 +244,19 @@ static void build(const struct charger *c, struct saying *m)
         (void)snprintf(payload, sizeof payload, "{\"chargePointVendor\":\"V\",\"chargePointModel\":\"M\"}");
         break;
     case STATUS:
-        (void)snprintf(payload, sizeof payload, "{\"connectorId\":%d,\"errorCode\":\"NoError\",\"status\":\"%s\"}", m->connector, m->status);
+        (void)snprintf(payload, sizeof payload, "{\"connectorId\":%d,\"errorCode\":\"NoError\",\"status\":\"%s\"}",
+                       m->connector, m->status);
         break;
     case START:
-        (void)snprintf(payload, sizeof payload, "{\"connectorId\":%d,\"idTag\":\"%s\",\"meterStart\":%lld,\"timestamp\":\"%s\"}",
-                       m->connector, c->tag, wh, at);
+        (void)snprintf(payload, sizeof payload,
+                       "{\"connectorId\":%d,\"idTag\":\"%s\",\"meterStart\":%lld,\"timestamp\":\"%s\"}", m->connector,
+                       c->tag, wh, at);
         break;
     case METER:
-        (void)snprintf(payload, sizeof payload,
-                       "{\"connectorId\":%d,%s\"meterValue\":[{\"timestamp\":\"%s\",\"sampledValue\":[{\"value\":\"%lld\"}]}]}", m->connector,
-                       tx, at, wh);
+        (void)snprintf(
+            payload, sizeof payload,
+            "{\"connectorId\":%d,%s\"meterValue\":[{\"timestamp\":\"%s\",\"sampledValue\":[{\"value\":\"%lld\"}]}]}",
+            m->connector, tx, at, wh);
         break;
     case STOP:
         (void)snprintf(payload, sizeof payload, "{%s\"meterStop\":%lld,\"timestamp\":\"%s\"}", tx, wh, at);
@@ -240,15 +270,16 @@ static void build(const struct charger *c, struct saying *m)
 
 static void charger_send(struct world *w, size_t station)
 {
-    static const char *const actions[] = {"BootNotification", "StatusNotification", "StartTransaction", "MeterValues", "StopTransaction",
-                                          "Heartbeat"};
+    static const char *const actions[] = {"BootNotification", "StatusNotification", "StartTransaction",
+                                          "MeterValues",      "StopTransaction",    "Heartbeat"};
     struct charger *c = &w->chargers[station];
     struct saying *m = &c->queue[0];
     char text[TEXT_MAX];
     if (!m->is_built)
         build(c, m);
     if (m->id[0] == 0)
-        (void)snprintf(m->id, sizeof m->id, "%s%llu", (c->traits & COUNTS_IDS) != 0 ? "" : "u", (unsigned long long)c->next_id++);
+        (void)snprintf(m->id, sizeof m->id, "%s%llu", (c->traits & COUNTS_IDS) != 0 ? "" : "u",
+                       (unsigned long long)c->next_id++);
     int len = snprintf(text, sizeof text, "[2,\"%s\",\"%s\",%s]", m->id, actions[m->kind], m->payload);
     check(len > 0 && (size_t)len < sizeof text);
     if (fifo_put(&w->connections[station][0].to_server, (struct str){text, (size_t)len})) {

@@ -1,5 +1,5 @@
-/* Chance, and a model of the durable log: what is appended is on the disk only after a commit; a crash drops the rest; the disk may
- * refuse for a while. Everything of a run follows from its seed. */
+/* Chance, and a model of the durable log: what is appended is on the disk only after a commit; a crash drops the rest;
+ * the disk may refuse for a while. Everything of a run follows from its seed. */
 #ifndef SIMULATION_DISK_H
 #define SIMULATION_DISK_H
 #include "eventlog/event.h"

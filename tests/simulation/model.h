@@ -1,4 +1,5 @@
-/* The parts of the simulated world: chargers with what truly happened at them, connections, the server around the real core. */
+/* The parts of the simulated world: chargers with what truly happened at them, connections, the server around the real
+ * core. */
 #ifndef SIMULATION_MODEL_H
 #define SIMULATION_MODEL_H
 #include "simulation/tables.h"
@@ -38,12 +39,12 @@ struct session {
 enum kind { BOOT, STATUS, START, METER, STOP, BEAT };
 struct saying {
     enum kind kind;
-    size_t session;            /* SESSIONS_MAX: none */
+    size_t session; /* SESSIONS_MAX: none */
     int connector;
     const char *status;
     int64_t wh;
     struct instant at;
-    uint32_t named;            /* transaction id of another charger to be named; 0: its own */
+    uint32_t named;                    /* transaction id of another charger to be named; 0: its own */
     bool is_built, is_again, is_named; /* again: its answer was had already; named: with the right id */
     unsigned tries;
     char id[24], payload[TEXT_MAX - 64];
@@ -52,12 +53,13 @@ struct saying {
 struct charger {
     unsigned traits;
     int connectors;
-    char tag[8];
+    char tag[24];
     bool is_powered, is_accepted, is_waiting; /* a boot was accepted since power-on; a call is not answered */
     struct span skew;
     struct instant powered_at;
     int64_t meter_wh[CONNECTORS_MAX];
-    size_t active[CONNECTORS_MAX], late; /* sessions, SESSIONS_MAX: none; late: over, its stop comes after the next start */
+    size_t active[CONNECTORS_MAX],
+        late; /* sessions, SESSIONS_MAX: none; late: over, its stop comes after the next start */
     const char *status[CONNECTORS_MAX]; /* acknowledged last, while nothing newer was sent; NULL: none */
     struct session sessions[SESSIONS_MAX];
     size_t session_count, queue_count;
@@ -91,13 +93,16 @@ struct fact {
 };
 
 /* What must come about now and then, or the seeds show nothing: counted over all of them. */
-#define REACHED(X)                                                                                                     \
-    X(KILLED_UNWRITTEN, "killed with events that were not on the disk") X(REFUSED, "the disk refused with answers held")          \
-    X(REPEATED, "a repeat was answered") X(FROM_OLD_CONNECTION, "something came by a superseded connection")                     \
-    X(DROPPED, "a station was dropped from memory") X(STOP_CAME_FIRST, "a stop waited for its start")                            \
-    X(INFERRED, "a stop without an id was matched") X(SUPERSEDED_STOPPED, "a superseded transaction was stopped")               \
-    X(LATE_READING, "a reading came after the end") X(FOREIGN, "another's transaction was named")                                \
-    X(CLOCK_CORRECTED, "a clock was not believed") X(RAN_BACK, "a meter ran backwards") X(BY_OPERATOR, "an operator ended one")
+#define REACHED(X)                                                                                                    \
+    X(KILLED_UNWRITTEN, "killed with events that were not on the disk")                                               \
+    X(REFUSED, "the disk refused with answers held") X(REPEATED, "a repeat was answered")                             \
+        X(FROM_OLD_CONNECTION, "something came by a superseded connection")                                           \
+            X(DROPPED, "a station was dropped from memory") X(STOP_CAME_FIRST, "a stop waited for its start")         \
+                X(INFERRED, "a stop without an id was matched")                                                       \
+                    X(SUPERSEDED_STOPPED, "a superseded transaction was stopped")                                     \
+                        X(LATE_READING, "a reading came after the end") X(FOREIGN, "another's transaction was named") \
+                            X(CLOCK_CORRECTED, "a clock was not believed") X(RAN_BACK, "a meter ran backwards")       \
+                                X(BY_OPERATOR, "an operator ended one")
 enum reached {
 #define AS_CONSTANT(name, words) REACHED_##name,
     REACHED(AS_CONSTANT) REACHED_COUNT
@@ -108,7 +113,7 @@ struct world {
     uint64_t seed;
     struct dice dice;
     struct instant now;
-    struct span server_skew; /* the server's clock may jump; its chargers' have skews of their own */
+    struct span server_skew;   /* the server's clock may jump; its chargers' have skews of their own */
     bool tells_story, is_calm; /* calm: no more faults */
     char failure[256];         /* what was broken; "" nothing */
     unsigned *reached;         /* REACHED_COUNT of them */

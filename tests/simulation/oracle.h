@@ -1,10 +1,12 @@
-/* What must hold, whatever happens. It reads the committed log and what chargers are told, and knows the truth of each charger.
+/* What must hold, whatever happens. It reads the committed log and what chargers are told, and knows the truth of each
+ * charger.
  *
- *  1 what a charger was told is in the committed log                     5 a station's sequence has no gap and no repeat
- *  2 no transaction begins, ends, or gets a reading twice                6 nothing comes by a connection that was superseded
- *  3 a transaction's id is unique, told the same each time, and          7 energy is stop less start, and never below 0
- *    not to be guessed from the one before                              8 in the end all is drained, memory is what the log says, and
- *  4 a stop ends the transaction that it belongs to, no other's            every session that ended is ended */
+ *  1 what a charger was told is in the committed log                     5 a station's sequence has no gap and no
+ * repeat 2 no transaction begins, ends, or gets a reading twice                6 nothing comes by a connection that was
+ * superseded 3 a transaction's id is unique, told the same each time, and          7 energy is stop less start, and
+ * never below 0 not to be guessed from the one before                              8 in the end all is drained, memory
+ * is what the log says, and 4 a stop ends the transaction that it belongs to, no other's            every session that
+ * ended is ended */
 #ifndef SIMULATION_ORACLE_H
 #define SIMULATION_ORACLE_H
 #include "simulation/model.h"
@@ -23,10 +25,12 @@ static void oracle_add(struct world *w, enum kind kind, size_t station, uint64_t
     w->facts[w->fact_count++] = (struct fact){kind, station, key};
 }
 
-/* Chargers whose stops name nothing, and whose clock or meter does not say either which session is meant: a guess may be wrong. */
+/* Chargers whose stops name nothing, and whose clock or meter does not say either which session is meant: a guess may
+ * be wrong. */
 static bool is_ambiguous(const struct charger *c)
 {
-    return (c->traits & GIVES_UP) != 0 || ((c->traits & TURNS_ROUND) != 0 && (c->traits & (HAS_NO_CLOCK | CLOCK_JUMPS | RUNS_BACK)) != 0);
+    return (c->traits & GIVES_UP) != 0 ||
+           ((c->traits & TURNS_ROUND) != 0 && (c->traits & (HAS_NO_CLOCK | CLOCK_JUMPS | RUNS_BACK)) != 0);
 }
 
 static uint64_t frame_key(struct world *w, struct str frame)
@@ -46,13 +50,15 @@ static struct session *session_of_id(struct world *w, uint32_t id, size_t *owner
     return NULL;
 }
 
-static void oracle_started(struct world *w, size_t station, const struct event *e, const struct ev_transaction_started *p)
+static void oracle_started(struct world *w, size_t station, const struct event *e,
+                           const struct ev_transaction_started *p)
 {
     struct charger *c = &w->chargers[station];
     uint32_t id = id_of(p->transaction_id);
     size_t owner, i = 0;
-    while (i < c->session_count && (c->sessions[i].connector != p->connector_id.value || c->sessions[i].started.us != e->device_time.us ||
-                                    c->sessions[i].start_wh != p->meter_start_wh.value))
+    while (i < c->session_count &&
+           (c->sessions[i].connector != p->connector_id.value || c->sessions[i].started.us != e->device_time.us ||
+            c->sessions[i].start_wh != p->meter_start_wh.value))
         i++;
     if (i == c->session_count) {
         broken(w, "charger %zu: transaction %u began that it never had", station, id);
@@ -97,10 +103,12 @@ static void oracle_reading(struct world *w, size_t station, const struct event *
     size_t owner = STATIONS_MAX;
     if (e->frame.at == NULL)
         return;
-    if (e->type == EVENT_TRANSACTION_METER && (session_of_id(w, id_of(p->transaction_id), &owner) == NULL || owner != station))
-        broken(w, "charger %zu: a reading of transaction %.*s, which is charger %zu's (4)", station, STR_ARG(p->transaction_id), owner);
-    if (e->type == EVENT_TRANSACTION_METER && oracle_has(w, METER, station, key))
-        broken(w, "charger %zu: a reading of transaction %.*s twice (2)", station, STR_ARG(p->transaction_id));
+    if (e->type == EVENT_TRANSACTION_METER &&
+        (session_of_id(w, id_of(p->transaction_id), &owner) == NULL || owner != station))
+        broken(w, "charger %zu: a reading of transaction %.*s, which is charger %zu's (4)", station,
+               STR_ARG(p->transaction_id), owner);
+    if (oracle_has(w, METER, station, key))
+        broken(w, "charger %zu: a reading of transaction '%.*s' twice (2)", station, STR_ARG(p->transaction_id));
     oracle_add(w, METER, station, key);
 }
 
@@ -152,8 +160,8 @@ static void oracle_record(struct world *w, const struct record *r)
     if (e->type == EVENT_CONNECTION_OPENED)
         w->generations[station] = (uint64_t)((const struct ev_connection_opened *)p)->generation.value;
     else if (r->generation != 0 && r->generation != w->generations[station])
-        broken(w, "charger %zu: something came by connection %llu after %llu was there (6)", station, (unsigned long long)r->generation,
-               (unsigned long long)w->generations[station]);
+        broken(w, "charger %zu: something came by connection %llu after %llu was there (6)", station,
+               (unsigned long long)r->generation, (unsigned long long)w->generations[station]);
     const struct ev_status_changed *status = p;
     if (e->type == EVENT_TRANSACTION_STARTED)
         oracle_started(w, station, e, p);
@@ -179,7 +187,8 @@ static void oracle_start_answered(struct world *w, size_t station, struct sessio
     if (schema_read(&start_transaction_conf_message, payload, STRICT, &w->oracle_arena, &conf, NULL) != OK)
         broken(w, "charger %zu: an answer to a start that says no id", station);
     else if (s->in_log == 0 || conf.transaction_id.value != s->in_log)
-        broken(w, "charger %zu: told id %lld, the log has %u (1)", station, (long long)conf.transaction_id.value, s->in_log);
+        broken(w, "charger %zu: told id %lld, the log has %u (1)", station, (long long)conf.transaction_id.value,
+               s->in_log);
     else if (s->tx != 0 && s->tx != s->in_log)
         broken(w, "charger %zu: told id %u, then %u (3)", station, s->tx, s->in_log);
     else
@@ -203,7 +212,8 @@ static void oracle_answered(struct world *w, size_t station, const struct saying
     if (m->kind == METER && !oracle_has(w, METER, station, ocpp_meter_key(str_of(m->payload))))
         broken(w, "charger %zu: a reading was acknowledged that the log does not have (1)", station);
     if (m->kind == STATUS && strcmp(w->status_in_log[station][m->connector], m->status) != 0)
-        broken(w, "charger %zu: told that %s is known, the log has %s (1)", station, m->status, w->status_in_log[station][m->connector]);
+        broken(w, "charger %zu: told that %s is known, the log has %s (1)", station, m->status,
+               w->status_in_log[station][m->connector]);
     if (m->kind != STOP || m->named != 0)
         return;
     if (!oracle_has(w, STOP, station, ocpp_stop_key(m->wh, m->at)))
@@ -226,14 +236,17 @@ static void oracle_memory(struct world *w, size_t station)
     size_t waiting[2] = {0, 0};
     station_init(&from_log, str_of(m->id));
     tables_load(&w->tables, station, &from_log);
-    if (m->sequence != from_log.sequence || m->generation != from_log.generation || m->registration != from_log.registration)
+    if (m->sequence != from_log.sequence || m->generation != from_log.generation ||
+        m->registration != from_log.registration)
         broken(w, "charger %zu: memory is not what the log says (8)", station);
     if (station_open_count(m) != station_open_count(&from_log))
-        broken(w, "charger %zu: memory has %zu open transactions, the log %zu (8)", station, station_open_count(m), station_open_count(&from_log));
+        broken(w, "charger %zu: memory has %zu open transactions, the log %zu (8)", station, station_open_count(m),
+               station_open_count(&from_log));
     for (size_t i = 0; i < m->transaction_count; i++) {
         const struct transaction *t = &m->transactions[i];
         const struct table_transaction *o = open_in_tables(w, t->id);
-        if (t->state == TRANSACTION_OPEN && (o == NULL || o->t.start_key != t->start_key || o->t.is_confirmed != t->is_confirmed))
+        if (t->state == TRANSACTION_OPEN &&
+            (o == NULL || o->t.start_key != t->start_key || o->t.is_confirmed != t->is_confirmed))
             broken(w, "charger %zu: transaction %u is not in memory as in the log (8)", station, t->id);
     }
     for (size_t i = 0; i < STATION_ORPHANS_MAX; i++) {
@@ -246,7 +259,8 @@ static void oracle_memory(struct world *w, size_t station)
         const char *told = w->chargers[station].status[i];
         const struct connector *c = station_connector_find(&w->stations[station], i);
         if (told != NULL && (c == NULL || strcmp(c->status, told) != 0))
-            broken(w, "charger %zu: connector %d is %s, memory has %s (8)", station, i, told, c == NULL ? "none" : c->status);
+            broken(w, "charger %zu: connector %d is %s, memory has %s (8)", station, i, told,
+                   c == NULL ? "none" : c->status);
     }
     station_release(&from_log);
 }
@@ -261,7 +275,8 @@ static void oracle_end(struct world *w)
         for (size_t n = 0; n < w->tables.transaction_count; n++)
             open += w->tables.transactions[n].t.state == TRANSACTION_OPEN && w->tables.transactions[n].station == i;
         if (tag_book_count(w->tags, str_of(c->tag)) != open)
-            broken(w, "charger %zu: its tag counts %d, %d are open (8)", i, tag_book_count(w->tags, str_of(c->tag)), open);
+            broken(w, "charger %zu: its tag counts %d, %d are open (8)", i, tag_book_count(w->tags, str_of(c->tag)),
+                   open);
         for (size_t n = 0; n < c->session_count && !is_ambiguous(c); n++)
             if (c->sessions[n].is_over && !c->sessions[n].is_stopped_in_log)
                 broken(w, "charger %zu: session %zu (%u) is over, and not ended (8)", i, n, c->sessions[n].in_log);

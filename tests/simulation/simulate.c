@@ -1,5 +1,6 @@
-/* simulate --seeds N --from S [--story]: runs the seeds S .. S+N-1. A seed that breaks something is printed with what it broke, and the
- * run ends with 1; the same seed breaks it in the same way again, and --story tells how it came to it. */
+/* simulate --seeds N --from S [--story]: runs the seeds S .. S+N-1. A seed that breaks something is printed with what
+ * it broke, and the run ends with 1; the same seed breaks it in the same way again, and --story tells how it came to
+ * it. */
 #include "simulation/world.h"
 
 static bool take_number(const char *text, uint64_t *out)

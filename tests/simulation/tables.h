@@ -1,12 +1,13 @@
-/* What the tables of stations must come to, made from committed events: written apart from services/stations, as the header of
- * device/station.h and ocpp16.md have it. From it the memory of a station is made again after a crash, and what is looked up. */
+/* What the tables of stations must come to, made from committed events: written apart from services/stations, as the
+ * header of device/station.h and ocpp16.md have it. From it the memory of a station is made again after a crash, and
+ * what is looked up. */
 #ifndef SIMULATION_TABLES_H
 #define SIMULATION_TABLES_H
 #include "proto/ocpp16/decide.h"
 #include "simulation/disk.h"
 
 #define STATIONS_MAX   4
-#define READINGS_KEPT  STATION_METERS_MAX
+#define CONTENTS_KEPT  STATION_METERS_MAX
 #define CONNECTORS_MAX 4
 #define WAITING_MAX    64
 
@@ -21,8 +22,8 @@ struct table_station {
     bool has_row, has_booted;
     struct connector connectors[CONNECTORS_MAX];
     size_t connector_count;
-    uint64_t readings[READINGS_KEPT]; /* the newest, a ring */
-    size_t reading_count;
+    uint64_t contents[CONTENTS_KEPT]; /* of readings and of what is in quarantine: the newest, a ring */
+    size_t content_count;
     struct orphan waiting[WAITING_MAX];
     size_t waiting_count, waiting_most; /* most at a time */
 };
@@ -44,7 +45,9 @@ static size_t station_number(struct str id)
 static uint32_t id_of(struct str transaction_id)
 {
     int64_t id = 0;
-    return transaction_id.at != NULL && str_to_int(transaction_id, &id) == OK && id > 0 && id <= INT32_MAX ? (uint32_t)id : 0;
+    return transaction_id.at != NULL && str_to_int(transaction_id, &id) == OK && id > 0 && id <= INT32_MAX
+               ? (uint32_t)id
+               : 0;
 }
 
 static struct table_transaction *tables_find(struct tables *t, uint32_t id)
@@ -70,19 +73,22 @@ static void table_status(struct table_station *s, const struct ev_status_changed
         i++;
     if (i == s->connector_count) {
         check(s->connector_count < CONNECTORS_MAX);
-        s->connectors[s->connector_count++] = (struct connector){.id = (int32_t)p->connector_id.value, .since = INSTANT_NONE};
+        s->connectors[s->connector_count++] =
+            (struct connector){.id = (int32_t)p->connector_id.value, .since = INSTANT_NONE};
     }
     connector_set_status(&s->connectors[i], p->status, p->error_code, at);
 }
 
-static void table_started(struct tables *t, size_t station, const struct event *e, const struct ev_transaction_started *p)
+static void table_started(struct tables *t, size_t station, const struct event *e,
+                          const struct ev_transaction_started *p)
 {
     struct table_transaction *old = tables_find(t, id_of(p->supersedes));
     if (old != NULL && old->t.state == TRANSACTION_OPEN) {
         old->t.state = TRANSACTION_CLOSED;
         old->t.is_superseded = true;
     }
-    struct transaction_start start = {(int32_t)p->connector_id.value, p->id_tag, e->device_time, p->meter_start_wh.value};
+    struct transaction_start start = {(int32_t)p->connector_id.value, p->id_tag, e->device_time,
+                                      p->meter_start_wh.value};
     struct transaction new = {
         .id = id_of(p->transaction_id),
         .connector_id = start.connector_id,
@@ -102,12 +108,16 @@ static void table_started(struct tables *t, size_t station, const struct event *
         t->last_number = new.number;
 }
 
-static void table_reading(struct tables *t, struct table_station *s, const struct event *e, const struct ev_meter_values *p)
+static void table_content(struct tables *t, struct table_station *s, const struct event *e)
 {
     struct ocpp_frame frame;
-    struct table_transaction *of = tables_find(t, id_of(p->transaction_id));
     if (e->frame.at != NULL && ocpp_frame_read(e->frame, &t->arena, &frame, NULL) == OK)
-        s->readings[s->reading_count++ % READINGS_KEPT] = ocpp_meter_key(frame.payload);
+        s->contents[s->content_count++ % CONTENTS_KEPT] = ocpp_meter_key(frame.payload);
+}
+
+static void table_reading(struct tables *t, const struct ev_meter_values *p)
+{
+    struct table_transaction *of = tables_find(t, id_of(p->transaction_id));
     if (of != NULL && !has_flag(p->flags, STR("inferred")))
         of->t.is_confirmed = true;
 }
@@ -124,7 +134,8 @@ static void table_stopped(struct tables *t, const struct ev_transaction_stopped 
     of->t.stop_key = ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at);
 }
 
-static void table_quarantined(struct tables *t, struct table_station *s, const struct event *e, const struct ev_quarantined *p)
+static void table_quarantined(struct tables *t, struct table_station *s, const struct event *e,
+                              const struct ev_quarantined *p)
 {
     struct orphan o = {.is_set = false};
     uint64_t number = permute31_back(t->id_key, id_of(p->transaction_id));
@@ -176,13 +187,18 @@ static void tables_apply(struct tables *t, const struct event *e)
     case EVENT_TRANSACTION_STARTED:
         table_started(t, station, e, p);
         break;
+    case EVENT_METER_VALUES:
+        table_content(t, s, e);
+        break;
     case EVENT_TRANSACTION_METER:
-        table_reading(t, s, e, p);
+        table_content(t, s, e);
+        table_reading(t, p);
         break;
     case EVENT_TRANSACTION_STOPPED:
         table_stopped(t, p);
         break;
     case EVENT_QUARANTINED:
+        table_content(t, s, e);
         table_quarantined(t, s, e, p);
         break;
     case EVENT_QUARANTINE_RESOLVED:
@@ -203,7 +219,7 @@ static void tables_catch_up(struct tables *t, const struct disk *d)
 static void tables_load(const struct tables *t, size_t station, struct station *out)
 {
     const struct table_station *s = &t->stations[station];
-    size_t closed = 0, first_reading = s->reading_count > READINGS_KEPT ? s->reading_count - READINGS_KEPT : 0;
+    size_t closed = 0, first_content = s->content_count > CONTENTS_KEPT ? s->content_count - CONTENTS_KEPT : 0;
     out->registration = s->registration;
     out->generation = s->generation;
     out->sequence = s->sequence;
@@ -219,8 +235,8 @@ static void tables_load(const struct tables *t, size_t station, struct station *
         if (t->transactions[i].t.state == TRANSACTION_OPEN || closed-- <= STATION_CLOSED_MAX)
             check(station_add_transaction(out, &t->transactions[i].t) != NULL);
     }
-    for (size_t i = first_reading; i < s->reading_count; i++)
-        station_remember_meter(out, s->readings[i % READINGS_KEPT]);
+    for (size_t i = first_content; i < s->content_count; i++)
+        station_remember_meter(out, s->contents[i % CONTENTS_KEPT]);
     for (size_t i = 0; i < s->waiting_count; i++)
         if (s->waiting[i].is_set)
             station_add_orphan(out, &s->waiting[i]);

@@ -1,5 +1,6 @@
-/* Ten thousand seeds of the simulated world: what must hold holds in each (simulation/oracle.h), all that is rare comes about often enough,
- * and a seed is the same story each time. A seed that fails is told by  simulate --from SEED --story  . */
+/* Ten thousand seeds of the simulated world: what must hold holds in each (simulation/oracle.h), all that is rare comes
+ * about often enough, and a seed is the same story each time. A seed that fails is told by  simulate --from SEED
+ * --story  . */
 #include "check.h"
 #include "simulation/world.h"
 
@@ -20,8 +21,7 @@ int main(void)
 {
     static const char *const words[] = {
 #define AS_WORDS(name, text) text,
-        REACHED(AS_WORDS)
-    };
+        REACHED(AS_WORDS)};
     static struct outcome all, again;
     for (uint64_t seed = 1; seed <= SEEDS && failed < FAILURES_MOST; seed++) {
         char row[64];

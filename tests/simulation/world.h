@@ -1,5 +1,6 @@
-/* A seeded world: the server around the real core (proto/ocpp16, device) as the gateway does it, a model of its log and tables, and
- * the order in which everything happens. No clock, no socket, no thread: a seed is a story, always the same. */
+/* A seeded world: the server around the real core (proto/ocpp16, device) as the gateway does it, a model of its log and
+ * tables, and the order in which everything happens. No clock, no socket, no thread: a seed is a story, always the
+ * same. */
 #ifndef SIMULATION_WORLD_H
 #define SIMULATION_WORLD_H
 #include "simulation/charger.h"
@@ -15,7 +16,10 @@ static struct instant server_time(const struct world *w)
 static void server_hold(struct world *w, size_t station, uint64_t generation, uint64_t position, struct str text)
 {
     struct held *h = &w->held[w->held_count++];
-    *h = (struct held){.position = position, .connection = &w->connections[station][0], .generation = generation, .is_accept = text.at == NULL};
+    *h = (struct held){.position = position,
+                       .connection = &w->connections[station][0],
+                       .generation = generation,
+                       .is_accept = text.at == NULL};
     if (text.at != NULL) {
         check(text.len < TEXT_MAX);
         memcpy(h->text, text.at, text.len);
@@ -53,9 +57,13 @@ static void server_commit(struct world *w)
 }
 
 /* An event that is the gateway's own. */
-static void server_event(struct world *w, size_t station, enum event_type type, const void *payload, uint64_t generation)
+static void server_event(struct world *w, size_t station, enum event_type type, const void *payload,
+                         uint64_t generation)
 {
-    struct event e = {.type = type, .station = str_of(w->stations[station].id), .received = server_time(w), .device_time = INSTANT_NONE};
+    struct event e = {.type = type,
+                      .station = str_of(w->stations[station].id),
+                      .received = server_time(w),
+                      .device_time = INSTANT_NONE};
     buf_clear(&w->text);
     schema_write(event_kinds[type].payload, payload, &w->text);
     e.payload = buf_str(&w->text);
@@ -100,8 +108,10 @@ static void server_connect(struct world *w, size_t station)
     else if (old->is_used)
         server_lose(w, old, STR("replaced"));
     *c = (struct connection){.is_used = true, .is_known = true, .station = station, .generation = ++s->generation};
-    struct ev_connection_opened p = {.generation = integer_of((int64_t)c->generation), .protocol = STR("ocpp1.6"),
-                                     .remote_address = STR("192.0.2.1:1"), .security_profile = integer_of(0)};
+    struct ev_connection_opened p = {.generation = integer_of((int64_t)c->generation),
+                                     .protocol = STR("ocpp1.6"),
+                                     .remote_address = STR("192.0.2.1:1"),
+                                     .security_profile = integer_of(0)};
     server_event(w, station, EVENT_CONNECTION_OPENED, &p, 0);
     server_hold(w, station, c->generation, s->position, (struct str){NULL, 0});
     say(w, "charger %zu connects, generation %llu", station, (unsigned long long)c->generation);
@@ -114,7 +124,8 @@ static void look_up(struct world *w, size_t station, const struct ocpp_call *cal
     if (call->wants_transaction != 0)
         found = tables_find(&w->tables, call->wants_transaction);
     for (size_t i = 0; call->wants_start && i < w->tables.transaction_count; i++)
-        if (w->tables.transactions[i].station == station && w->tables.transactions[i].t.start_key == transaction_start_key(&call->start))
+        if (w->tables.transactions[i].station == station &&
+            w->tables.transactions[i].t.start_key == transaction_start_key(&call->start))
             found = &w->tables.transactions[i];
     known->has_transaction = found != NULL;
     if (found == NULL)
@@ -125,8 +136,14 @@ static void look_up(struct world *w, size_t station, const struct ocpp_call *cal
 
 static struct ocpp_input server_input(struct world *w, size_t station, struct str text)
 {
-    struct ocpp_input in = {.policy = &w->policy, .now = server_time(w), .station = &w->stations[station], .tags = w->tags,
-                            .next_number = &w->next_number, .id_key = w->id_key, .remote_address = STR("192.0.2.1:1"), .text = text};
+    struct ocpp_input in = {.policy = &w->policy,
+                            .now = server_time(w),
+                            .station = &w->stations[station],
+                            .tags = w->tags,
+                            .next_number = &w->next_number,
+                            .id_key = w->id_key,
+                            .remote_address = STR("192.0.2.1:1"),
+                            .text = text};
     for (size_t i = 0; i < sizeof in.random; i++)
         in.random[i] = (uint8_t)dice_next(&w->dice);
     return in;
@@ -155,7 +172,8 @@ static void server_decide(struct world *w, struct connection *c, struct str text
     enum err e = ocpp_frame_read(text, &w->arena, &frame, &why);
     struct ocpp_input in = server_input(w, station, text);
     ocpp_call_read(&in, &frame, e, &why, &w->arena, &call);
-    if (call.wants_transaction != 0 || call.wants_start) { /* what the tables do not have yet cannot be looked up: it waits */
+    if (call.wants_transaction != 0 ||
+        call.wants_start) { /* what the tables do not have yet cannot be looked up: it waits */
         if (w->disk.committed < w->disk.count)
             return;
         tables_catch_up(&w->tables, &w->disk);
@@ -309,8 +327,8 @@ static bool world_is_drained(const struct world *w)
 {
     bool is_drained = w->is_up && w->held_count == 0 && w->disk.committed == w->disk.count;
     for (size_t i = 0; i < w->station_count; i++)
-        is_drained = is_drained && w->chargers[i].is_accepted && w->chargers[i].queue_count == 0 && !w->chargers[i].is_waiting &&
-                     !w->connections[i][1].is_used;
+        is_drained = is_drained && w->chargers[i].is_accepted && w->chargers[i].queue_count == 0 &&
+                     !w->chargers[i].is_waiting && !w->connections[i][1].is_used;
     return is_drained;
 }
 
@@ -327,7 +345,8 @@ static unsigned traits_of(struct dice *d)
 
 static void world_init(struct world *w, uint64_t seed, bool tells_story)
 {
-    *w = (struct world){.seed = seed, .dice = {seed}, .tells_story = tells_story, .now = {INT64_C(1772355600) * 1000000}};
+    *w = (struct world){
+        .seed = seed, .dice = {seed}, .tells_story = tells_story, .now = {INT64_C(1772355600) * 1000000}};
     w->station_count = 1 + dice_below(&w->dice, STATIONS_MAX - 1);
     w->id_key[0] = dice_next(&w->dice);
     w->id_key[1] = dice_next(&w->dice);
@@ -338,13 +357,20 @@ static void world_init(struct world *w, uint64_t seed, bool tells_story)
     buf_init(&w->text, (size_t)1 << 20);
     for (size_t i = 0; i < w->station_count; i++) {
         struct charger *c = &w->chargers[i];
-        *c = (struct charger){.traits = traits_of(&w->dice), .late = SESSIONS_MAX, .last = {.kind = BEAT}, .old_stop = {.kind = BEAT}, .next_id = 1};
-        c->connectors = (c->traits & TURNS_ROUND) != 0 && (c->traits & HAS_NO_METER) != 0 ? 1 : 1 + (int)dice_below(&w->dice, CONNECTORS_MAX - 2);
+        *c = (struct charger){.traits = traits_of(&w->dice),
+                              .late = SESSIONS_MAX,
+                              .last = {.kind = BEAT},
+                              .old_stop = {.kind = BEAT},
+                              .next_id = 1};
+        c->connectors = (c->traits & TURNS_ROUND) != 0 && (c->traits & HAS_NO_METER) != 0
+                            ? 1
+                            : 1 + (int)dice_below(&w->dice, CONNECTORS_MAX - 2);
         (void)snprintf(c->tag, sizeof c->tag, "TAG%zu", i);
         c->skew = SPAN_MS((int64_t)dice_below(&w->dice, 60000) - 30000);
         for (int n = 0; n < CONNECTORS_MAX; n++) {
             c->active[n] = SESSIONS_MAX;
-            c->meter_wh[n] = (int64_t)dice_below(&w->dice, 1000) + 1000000 * (n > 1); /* so that a reading tells the connector */
+            c->meter_wh[n] =
+                (int64_t)dice_below(&w->dice, 1000) + 1000000 * (n > 1); /* so that a reading tells the connector */
         }
         w->connections[i][0].station = w->connections[i][1].station = i;
         say(w, "charger %zu: traits %#x, %d connectors", i, c->traits, c->connectors);
@@ -380,6 +406,7 @@ struct outcome {
     char failure[sizeof((struct world *)NULL)->failure];
     uint64_t hash;
     unsigned reached[REACHED_COUNT];
+    void (*on_end)(struct world *w); /* may be NULL: sees the world of a good seed before it goes */
 };
 
 static bool world_run(uint64_t seed, bool tells_story, struct outcome *o)
@@ -402,6 +429,8 @@ static bool world_run(uint64_t seed, bool tells_story, struct outcome *o)
         broken(&w, "not drained after %u steps (8)", w.steps);
     if (w.failure[0] == 0)
         oracle_end(&w);
+    if (w.failure[0] == 0 && o->on_end != NULL)
+        o->on_end(&w);
     o->hash = w.disk.hash;
     memcpy(o->failure, w.failure, sizeof w.failure);
     world_release(&w);

@@ -151,9 +151,9 @@ static void find_wants(const struct ocpp_input *in, struct ocpp_call *c)
             break;
         c->start = (struct transaction_start){(int32_t)r->connector_id.value, r->id_tag, r->timestamp.at,
                                               r->meter_start.value};
-        /* A start about now cannot be the repeat of one that memory has dropped: only old ones are looked up. */
+        /* A start later than all there ever were cannot be the repeat of one that memory has dropped: only others are looked up. */
         c->wants_start = station_started_by(in->station, transaction_start_key(&c->start)) == NULL &&
-                         in->station->has_booted && instant_since(in->now, r->timestamp.at).us > SPAN_S(30).us;
+                         !instant_before(in->station->newest_start, r->timestamp.at);
         break;
     }
     case ACTION_stop_transaction: {

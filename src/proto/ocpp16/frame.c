@@ -31,7 +31,7 @@ static bool read_text(struct json *j, struct arena *a, struct str *out)
     return json_peek(j) == JSON_STRING && json_get_string(j, &s) && json_string_text(s, a, out) == OK;
 }
 
-static enum err read_payload(struct json *j, bool *is_closed, struct ocpp_frame *f, struct fault *why)
+static enum err read_payload(struct json *j, bool *is_closed, bool is_found_only, struct ocpp_frame *f, struct fault *why)
 {
     if (!next_item(j, is_closed)) {
         fault_set(why, STR("payload"), "the message ends before its payload");
@@ -42,7 +42,7 @@ static enum err read_payload(struct json *j, bool *is_closed, struct ocpp_frame 
         f->payload = STR("{}");
         return json_get_null(j) ? OK : ERR_FORMAT;
     }
-    if (!json_get_raw(j, &f->payload))
+    if (!(is_found_only ? json_get_known(j, &f->payload) : json_get_raw(j, &f->payload)))
         return ERR_FORMAT;
     if (kind == JSON_OBJECT)
         return OK;
@@ -50,7 +50,8 @@ static enum err read_payload(struct json *j, bool *is_closed, struct ocpp_frame 
     return ERR_TYPE;
 }
 
-static enum err read_call(struct json *j, bool *is_closed, struct arena *a, struct ocpp_frame *f, struct fault *why)
+static enum err read_call(struct json *j, bool *is_closed, bool is_found_only, struct arena *a, struct ocpp_frame *f,
+                          struct fault *why)
 {
     if (!next_item(j, is_closed)) {
         fault_set(why, STR("action"), "the message ends before its action");
@@ -60,7 +61,7 @@ static enum err read_call(struct json *j, bool *is_closed, struct arena *a, stru
         fault_set(why, STR("action"), "the action is not text");
         return json_skip(j) ? ERR_TYPE : ERR_FORMAT;
     }
-    return read_payload(j, is_closed, f, why);
+    return read_payload(j, is_closed, is_found_only, f, why);
 }
 
 /* Code, description and details are always sent, but their absence, or null, is tolerated when reading (ocpp16.md 2.1): that it is
@@ -87,7 +88,7 @@ static enum err read_result(struct json *j, bool *is_closed, struct ocpp_frame *
     return json_peek(j) == JSON_NULL ? (json_get_null(j) ? OK : ERR_FORMAT) : (json_get_raw(j, &f->payload) ? OK : ERR_FORMAT);
 }
 
-enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why)
+static enum err read_frame(struct str text, bool is_found_only, struct arena *a, struct ocpp_frame *out, struct fault *why)
 {
     struct ocpp_frame f = {0};
     struct json j;
@@ -113,7 +114,7 @@ enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *ou
         fault_set(why, STR("id"), "no usable unique id");
         return ERR_FORMAT;
     }
-    enum err e = kind == OCPP_CALL ? read_call(&j, &is_closed, a, &f, why)
+    enum err e = kind == OCPP_CALL ? read_call(&j, &is_closed, is_found_only, a, &f, why)
                                    : (kind == OCPP_RESULT ? read_result(&j, &is_closed, &f) : read_error(&j, &is_closed, a, &f));
     while (next_item(&j, &is_closed)) /* further items are passed over, but must be JSON */
         if (!json_skip(&j))
@@ -125,6 +126,16 @@ enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *ou
     if (e == OK || e == ERR_MISSING || e == ERR_TYPE)
         *out = f;
     return e;
+}
+
+enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why)
+{
+    return read_frame(text, false, a, out, why);
+}
+
+enum err ocpp_frame_find(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why)
+{
+    return read_frame(text, true, a, out, why);
 }
 
 bool ocpp_frame_payload(struct str text, struct str *payload)

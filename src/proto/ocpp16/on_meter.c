@@ -4,6 +4,7 @@
 
 /* A sample is many times as long in its event as in its frame: past this the rest is in the frame alone, and a flag says so. */
 #define SAMPLES_SIZE_MAX ((size_t)4 << 20)
+#define SAMPLES_MAX      ((OCPP_EVENTS_MAX - 2) * SCHEMA_ITEMS_MAX) /* a long session's are more than one event's reader takes */
 #define SAMPLE_SIZE      192 /* of a sample's own words, about */
 #define TIME_TEXT_MAX    64  /* a fraction may have any number of digits, and the time stands with each sample */
 
@@ -69,7 +70,7 @@ static struct ev_sample_list flatten(struct step *s, const struct meter_value_li
         struct stamp taken = sample_time(s, m->timestamp);
         for (size_t k = 0; taken.text.at != NULL && k < m->sampled_value.count; k++) {
             size += SAMPLE_SIZE + m->sampled_value.at[k].value.len;
-            bool has_room = size <= SAMPLES_SIZE_MAX && list.count < SCHEMA_ITEMS_MAX; /* the event is read by a table too */
+            bool has_room = size <= SAMPLES_SIZE_MAX && list.count < SAMPLES_MAX;
             struct ev_sampled_value *v = has_room ? sampled(s, &m->sampled_value.at[k]) : NULL;
             if (v != NULL)
                 list.at[list.count++] = (struct ev_sample){taken, v};
@@ -83,13 +84,18 @@ static struct ev_sample_list flatten(struct step *s, const struct meter_value_li
 void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id, struct transaction *t)
 {
     struct instant first = INSTANT_NONE;
-    struct ev_meter_values payload = {.connector_id = connector_id, .meter_values = flatten(s, values)};
+    struct ev_sample_list all = flatten(s, values);
+    struct ev_meter_values payload = {.connector_id = connector_id, .flags = step_flags(s)};
     for (size_t i = 0; i < values->count && !instant_is_set(first); i++)
         first = values->at[i].timestamp.at;
     if (t != NULL)
         payload.transaction_id = transaction_text(s, t->id);
-    payload.flags = step_flags(s);
-    step_event(s, t == NULL ? EVENT_METER_VALUES : EVENT_TRANSACTION_METER, first, &payload);
+    size_t at = 0;
+    do {
+        payload.meter_values = (struct ev_sample_list){all.at + at, all.count - at < SCHEMA_ITEMS_MAX ? all.count - at : SCHEMA_ITEMS_MAX};
+        step_event(s, t == NULL ? EVENT_METER_VALUES : EVENT_TRANSACTION_METER, at == 0 ? first : all.at[at].timestamp.at, &payload);
+        at += payload.meter_values.count;
+    } while (at < all.count);
 }
 
 /* The one open transaction of that connector, if it was open when the sample was taken. */

@@ -140,6 +140,12 @@ static enum err load_transactions(struct db *d, struct str station, struct stati
         (void)station_add_transaction(s, &t);
     }
     enum err e = db_rows_end(r);
+    if (e != OK)
+        return e;
+    r = DB_ROWS(d, "SELECT max(device_started_at) FROM transactions WHERE charge_point_id = ?1", db_text(station));
+    if (db_next(r) && !db_col_is_null(r, 0))
+        s->newest_start = db_col_time(r, 0);
+    e = db_rows_end(r);
     return e == OK ? load_confirmed(d, s) : e;
 }
 

@@ -1,7 +1,7 @@
-/* Any lines as frames from a station that has a little history, read leniently and strictly. The first byte says how (lenient or
- * strict, what is known of the station). Of each: one answer for a call and none for what is no call; the answer is one of the
- * frames, with the id of the call; every event is read back by its own table and numbered without a gap; the station's memory holds
- * what its header promises. */
+/* Any lines as frames from a station that has a little history, read leniently and strictly. The first byte says how
+ * (lenient or strict, what is known of the station). Of each: one answer for a call and none for what is no call; the
+ * answer is one of the frames, with the id of the call; every event is read back by its own table and numbered without
+ * a gap; the station's memory holds what its header promises. */
 #include "unit/proto_ocpp16/corekit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -62,7 +62,8 @@ static void check_station(const struct station *s)
         for (size_t n = 0; n < i; n++) {
             const struct transaction *o = &s->transactions[n];
             check(o->id != t->id && o->start_key != t->start_key);
-            check(o->state == TRANSACTION_CLOSED || t->state == TRANSACTION_CLOSED || o->connector_id != t->connector_id);
+            check(o->state == TRANSACTION_CLOSED || t->state == TRANSACTION_CLOSED ||
+                  o->connector_id != t->connector_id);
         }
     }
     check(closed <= STATION_CLOSED_MAX + 1); /* one more where the last open one ended after a drop */
@@ -80,8 +81,10 @@ static void say(struct kit *k, struct str text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const history[] = {
-        "[2,'a','StartTransaction',{'connectorId':1,'idTag':'TAG','meterStart':100,'timestamp':'2026-03-01T08:00:00Z'}]",
-        "[2,'b','StartTransaction',{'connectorId':2,'idTag':'TAG2','meterStart':100,'timestamp':'2026-03-01T08:00:00Z'}]",
+        "[2,'a','StartTransaction',{'connectorId':1,'idTag':'TAG','meterStart':100,'timestamp':'2026-03-01T08:00:00Z'}"
+        "]",
+        "[2,'b','StartTransaction',{'connectorId':2,'idTag':'TAG2','meterStart':100,'timestamp':'2026-03-01T08:00:00Z'}"
+        "]",
         "[2,'c','StopTransaction',{'transactionId':$2,'meterStop':200,'timestamp':'2026-03-01T08:10:00Z'}]",
         "[2,'d','StopTransaction',{'transactionId':-1,'meterStop':50,'timestamp':'2026-03-01T08:20:00Z'}]",
         "[2,'e','StatusNotification',{'connectorId':1,'errorCode':'NoError','status':'Charging'}]",

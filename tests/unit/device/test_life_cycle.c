@@ -1,5 +1,5 @@
-/* Connectors: all pairs against ocpp16.md 10.5, written down here a second time as the standard has them. Transactions: all
- * pairs of state and input against ocpp16.md 5.5, 5.6, 5.8. */
+/* Connectors: all pairs against ocpp16.md 10.5, written down here a second time as the standard has them. Transactions:
+ * all pairs of state and input against ocpp16.md 5.5, 5.6, 5.8. */
 #include "check.h"
 #include "device/station.h"
 
@@ -15,7 +15,8 @@ static const struct {
     {"Finishing", {"Available", "Preparing", "Unavailable", "Faulted"}},
     {"Reserved", {"Available", "Preparing", "Unavailable", "Faulted"}},
     {"Unavailable", {"Available", "Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Faulted"}},
-    {"Faulted", {"Available", "Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing", "Reserved", "Unavailable"}},
+    {"Faulted",
+     {"Available", "Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing", "Reserved", "Unavailable"}},
 };
 
 static bool is_listed(size_t from, struct str to)
@@ -54,20 +55,22 @@ static const struct {
 } steps[] = {
     {"a reading of an open one (5.5)", TRANSACTION_OPEN, false, TRANSACTION_METER, OK, TRANSACTION_OPEN, false},
     {"its stop (5.8)", TRANSACTION_OPEN, false, TRANSACTION_STOP, OK, TRANSACTION_CLOSED, false},
-    {"another start on its connector (5.6)", TRANSACTION_OPEN, false, TRANSACTION_SUPERSEDE, OK, TRANSACTION_CLOSED, true},
+    {"another start on its connector (5.6)", TRANSACTION_OPEN, false, TRANSACTION_SUPERSEDE, OK, TRANSACTION_CLOSED,
+     true},
     {"a person ends it", TRANSACTION_OPEN, false, TRANSACTION_OPERATOR_CLOSE, OK, TRANSACTION_CLOSED, false},
     {"a late reading is legal (5.5)", TRANSACTION_CLOSED, false, TRANSACTION_METER, OK, TRANSACTION_CLOSED, false},
     {"the first stop stands (5.8)", TRANSACTION_CLOSED, false, TRANSACTION_STOP, ERR_STATE, TRANSACTION_CLOSED, false},
-    {"what is over cannot be superseded", TRANSACTION_CLOSED, false, TRANSACTION_SUPERSEDE, ERR_STATE, TRANSACTION_CLOSED, false},
+    {"what is over cannot be superseded", TRANSACTION_CLOSED, false, TRANSACTION_SUPERSEDE, ERR_STATE,
+     TRANSACTION_CLOSED, false},
     {"what is over cannot be ended by a person", TRANSACTION_CLOSED, false, TRANSACTION_OPERATOR_CLOSE, ERR_STATE,
      TRANSACTION_CLOSED, false},
-    {"a late reading leaves a superseded one waiting for its stop (5.6)", TRANSACTION_CLOSED, true, TRANSACTION_METER, OK,
-     TRANSACTION_CLOSED, true},
+    {"a late reading leaves a superseded one waiting for its stop (5.6)", TRANSACTION_CLOSED, true, TRANSACTION_METER,
+     OK, TRANSACTION_CLOSED, true},
     {"the stop of a superseded one may still arrive, once (5.6)", TRANSACTION_CLOSED, true, TRANSACTION_STOP, OK,
      TRANSACTION_CLOSED, false},
     {"superseded twice", TRANSACTION_CLOSED, true, TRANSACTION_SUPERSEDE, ERR_STATE, TRANSACTION_CLOSED, true},
-    {"a superseded one ended by a person", TRANSACTION_CLOSED, true, TRANSACTION_OPERATOR_CLOSE, ERR_STATE, TRANSACTION_CLOSED,
-     true},
+    {"a superseded one ended by a person", TRANSACTION_CLOSED, true, TRANSACTION_OPERATOR_CLOSE, ERR_STATE,
+     TRANSACTION_CLOSED, true},
 };
 
 static void check_transactions(void)

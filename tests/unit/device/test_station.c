@@ -38,8 +38,12 @@ static void check_connectors(void)
 
 static struct transaction *add(struct station *s, uint32_t id, int32_t connector, enum transaction_state state)
 {
-    return station_add_transaction(s, &(struct transaction){.number = id, .id = id, .connector_id = connector, .state = state,
-                                                            .start_key = id * UINT64_C(1000), .stop_key = id * UINT64_C(77)});
+    return station_add_transaction(s, &(struct transaction){.number = id,
+                                                            .id = id,
+                                                            .connector_id = connector,
+                                                            .state = state,
+                                                            .start_key = id * UINT64_C(1000),
+                                                            .stop_key = id * UINT64_C(77)});
 }
 
 static void check_transactions(void)
@@ -50,7 +54,8 @@ static void check_transactions(void)
     (void)add(&s, 1, 1, TRANSACTION_OPEN);
     for (uint32_t id = 2; id < 10; id++)
         (void)add(&s, id, 1, TRANSACTION_CLOSED);
-    CHECK("the last closed ones are kept", s.transaction_count == 1 + STATION_CLOSED_MAX && station_transaction(&s, 9) != NULL);
+    CHECK("the last closed ones are kept",
+          s.transaction_count == 1 + STATION_CLOSED_MAX && station_transaction(&s, 9) != NULL);
     CHECK("the oldest closed is dropped", station_transaction(&s, 2) == NULL && station_transaction(&s, 5) == NULL);
     CHECK("an open one is never dropped", station_transaction(&s, 1) != NULL);
     CHECK("found by its start", station_started_by(&s, 9000)->id == 9 && station_started_by(&s, 2000) == NULL);
@@ -69,7 +74,8 @@ static void check_keys(void)
 {
     struct transaction_start a = {1, STR("TAG"), {1000}, 5}, b = a;
     b.id_tag = STR("tag  \x10");
-    CHECK("tags compare without case and what hangs at their end", transaction_start_key(&a) == transaction_start_key(&b));
+    CHECK("tags compare without case and what hangs at their end",
+          transaction_start_key(&a) == transaction_start_key(&b));
     b = a;
     b.connector_id = 2;
     CHECK("another connector is another start (ocpp16.md 5.6)", transaction_start_key(&a) != transaction_start_key(&b));
@@ -99,9 +105,11 @@ static void check_tag_copies(void)
         {"a 0 within", {"AB\0CD", 5}, "ab"},
         {"letters beyond ASCII stay", {"\xc3\x84", 2}, "\xc3\x84"},
         {"21 characters (field-lessons 47)", {"012345678901234567890", 21}, "012345678901234567890"},
-        {"too long", {"0123456789012345678901234567890123456789012345678901234567890123456789", 70},
+        {"too long",
+         {"0123456789012345678901234567890123456789012345678901234567890123456789", 70},
          "012345678901234567890123456789012345678901234567890123456789012"},
-        {"too long, cut within a character", {"01234567890123456789012345678901234567890123456789012345678901\xe2\x82\xac", 65},
+        {"too long, cut within a character",
+         {"01234567890123456789012345678901234567890123456789012345678901\xe2\x82\xac", 65},
          "01234567890123456789012345678901234567890123456789012345678901"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -135,8 +143,9 @@ static void check_repeats(void)
         int len = snprintf(text, sizeof text, "answer %*llu", (int)(i % 3 * 5), (unsigned long long)i);
         station_remember(&s, i, (struct str){text, (size_t)len});
         station_remember_meter(&s, i);
-        CHECK("the first answer again", str_eq((struct str){station_recent(&s, i)->answer, station_recent(&s, i)->answer_len},
-                                               (struct str){text, (size_t)len}));
+        CHECK("the first answer again",
+              str_eq((struct str){station_recent(&s, i)->answer, station_recent(&s, i)->answer_len},
+                     (struct str){text, (size_t)len}));
     }
     CHECK("the oldest is forgotten", station_recent(&s, 1) == NULL && station_recent(&s, 2) != NULL);
     CHECK("so are readings", !station_meter_is_repeat(&s, 1) && station_meter_is_repeat(&s, 2));
@@ -146,8 +155,9 @@ static void check_repeats(void)
                                               s.orphans[STATION_ORPHANS_MAX - 1].meter_stop_wh == STATION_ORPHANS_MAX);
     s.orphans[1].is_set = false;
     station_add_orphan(&s, &(struct orphan){.meter_stop_wh = 9});
-    CHECK("one that is dealt with makes room before one that waits", s.orphans[0].meter_stop_wh == 1 && s.orphans[1].meter_stop_wh == 3 &&
-                                                                         s.orphans[STATION_ORPHANS_MAX - 1].meter_stop_wh == 9);
+    CHECK("one that is dealt with makes room before one that waits",
+          s.orphans[0].meter_stop_wh == 1 && s.orphans[1].meter_stop_wh == 3 &&
+              s.orphans[STATION_ORPHANS_MAX - 1].meter_stop_wh == 9);
     station_release(&s);
 }
 

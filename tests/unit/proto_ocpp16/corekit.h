@@ -1,5 +1,6 @@
-/* A few stations around the real core, without gateway, log or tables, for tests of what a call means. Texts are written with '
- * for " and $1, $2, .. for the ids of the first, second, .. transaction number. What a look-up would find is kept beside. */
+/* A few stations around the real core, without gateway, log or tables, for tests of what a call means. Texts are
+ * written with ' for " and $1, $2, .. for the ids of the first, second, .. transaction number. What a look-up would
+ * find is kept beside. */
 #ifndef TESTS_COREKIT_H
 #define TESTS_COREKIT_H
 #include "proto/ocpp16/decide.h"
@@ -7,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KIT_STATIONS   2
-#define KIT_NUMBERS    2048 /* transaction numbers whose rows are kept */
-#define KIT_TEXT_MAX   ((size_t)64 << 20)
-#define KIT_ARENA_MAX  ((size_t)24 << 20)
-#define KIT_NOW        ((struct instant){INT64_C(1772355600) * 1000000}) /* 2026-03-01T09:00:00Z */
+#define KIT_STATIONS  2
+#define KIT_NUMBERS   2048 /* transaction numbers whose rows are kept */
+#define KIT_TEXT_MAX  ((size_t)64 << 20)
+#define KIT_ARENA_MAX ((size_t)24 << 20)
+#define KIT_NOW       ((struct instant){INT64_C(1772355600) * 1000000}) /* 2026-03-01T09:00:00Z */
 
 static const uint64_t kit_key[2] = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
 
@@ -23,7 +24,8 @@ static const struct {
     {"tag2", {.is_known = true, .expires_at = {INT64_MIN}, .max_concurrent = -1}},
     {"blocked", {.is_known = true, .is_blocked = true, .expires_at = {INT64_MIN}, .max_concurrent = -1}},
     {"old", {.is_known = true, .expires_at = {INT64_C(1772355599) * 1000000}, .max_concurrent = -1}},
-    {"child", {.is_known = true, .expires_at = {INT64_C(1772355601) * 1000000}, .max_concurrent = -1, .parent = "FLEET7"}},
+    {"child",
+     {.is_known = true, .expires_at = {INT64_C(1772355601) * 1000000}, .max_concurrent = -1, .parent = "FLEET7"}},
     {"free", {.is_known = true, .expires_at = {INT64_MIN}, .max_concurrent = 0}},
     {"twice", {.is_known = true, .expires_at = {INT64_MIN}, .max_concurrent = 2}},
 };
@@ -55,8 +57,8 @@ static struct kit *kit_new(void)
         k->stations[i].registration = REGISTRATION_ACCEPTED;
         k->stations[i].generation = 1;
     }
-    k->policy = (struct ocpp_policy){.unknown_station = REGISTRATION_ACCEPTED, .heartbeat_s = 300, .boot_retry_s = 60,
-                                     .max_concurrent = 0};
+    k->policy = (struct ocpp_policy){
+        .unknown_station = REGISTRATION_ACCEPTED, .heartbeat_s = 300, .boot_retry_s = 60, .max_concurrent = 0};
     k->tags = tag_book_new(kit_key);
     k->next_number = 1;
     k->now = KIT_NOW;
@@ -79,9 +81,16 @@ static void kit_free(struct kit *k)
 
 static struct ocpp_input kit_input(struct kit *k, size_t station, struct str text)
 {
-    return (struct ocpp_input){.policy = &k->policy, .now = k->now, .station = &k->stations[station], .tags = k->tags,
-                               .next_number = &k->next_number, .id_key = kit_key, .random = {1, 2, 3, 4},
-                               .remote_address = STR("192.0.2.1:9"), .text = text, .answers_trigger = k->answers_trigger};
+    return (struct ocpp_input){.policy = &k->policy,
+                               .now = k->now,
+                               .station = &k->stations[station],
+                               .tags = k->tags,
+                               .next_number = &k->next_number,
+                               .id_key = kit_key,
+                               .random = {1, 2, 3, 4},
+                               .remote_address = STR("192.0.2.1:9"),
+                               .text = text,
+                               .answers_trigger = k->answers_trigger};
 }
 
 static void kit_keep_rows(struct kit *k, size_t station)

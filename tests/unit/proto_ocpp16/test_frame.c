@@ -15,11 +15,13 @@ static const struct {
     const char *id_json, *id, *action, *payload, *code, *words;
 } rows[] = {
     {"a call (2.1)", "[2,\"1\",\"Heartbeat\",{}]", OK, OCPP_CALL, "\"1\"", "1", "Heartbeat", "{}", NULL, NULL},
-    {"blanks between", " [ 2 , \"1\" , \"A\" , { \"a\" : 1 } ] ", OK, OCPP_CALL, "\"1\"", "1", "A", "{ \"a\" : 1 }", NULL, NULL},
+    {"blanks between", " [ 2 , \"1\" , \"A\" , { \"a\" : 1 } ] ", OK, OCPP_CALL, "\"1\"", "1", "A", "{ \"a\" : 1 }",
+     NULL, NULL},
     {"payload null (2.1)", "[2,\"1\",\"Heartbeat\",null]", OK, OCPP_CALL, "\"1\"", "1", "Heartbeat", "{}", NULL, NULL},
-    {"an id with escapes is echoed as it came (2.2)", "[2,\"a\\u0062\\/\",\"A\",{}]", OK, OCPP_CALL, "\"a\\u0062\\/\"", "ab/", "A",
-     "{}", NULL, NULL},
-    {"a number as id is echoed as it came (2.2)", "[2,17.0,\"A\",{}]", OK, OCPP_CALL, "17.0", "17.0", "A", "{}", NULL, NULL},
+    {"an id with escapes is echoed as it came (2.2)", "[2,\"a\\u0062\\/\",\"A\",{}]", OK, OCPP_CALL, "\"a\\u0062\\/\"",
+     "ab/", "A", "{}", NULL, NULL},
+    {"a number as id is echoed as it came (2.2)", "[2,17.0,\"A\",{}]", OK, OCPP_CALL, "17.0", "17.0", "A", "{}", NULL,
+     NULL},
     {"an empty id is one", "[2,\"\",\"A\",{}]", OK, OCPP_CALL, "\"\"", "", "A", "{}", NULL, NULL},
     {"a long id (2.2)", "[2,\"" ID255 "\",\"A\",{}]", OK, OCPP_CALL, "\"" ID255 "\"", ID255, "A", "{}", NULL, NULL},
     {"an id that is too long", "[2,\"" ID255 "6\",\"A\",{}]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
@@ -45,15 +47,20 @@ static const struct {
     {"two values", "[2,\"1\",\"A\",{}] []", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
     {"the payload is malformed", "[2,\"1\",\"A\",{\"a\"}]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
     {"bad UTF-8", "[2,\"1\",\"A\",{\"a\":\"\xff\"}]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
-    {"an answer", "[3,\"1\",{\"status\":\"Accepted\"}]", OK, OCPP_RESULT, "\"1\"", "1", NULL, "{\"status\":\"Accepted\"}", NULL, NULL},
+    {"an answer", "[3,\"1\",{\"status\":\"Accepted\"}]", OK, OCPP_RESULT, "\"1\"", "1", NULL,
+     "{\"status\":\"Accepted\"}", NULL, NULL},
     {"an answer null", "[3,\"1\",null]", OK, OCPP_RESULT, "\"1\"", "1", NULL, "{}", NULL, NULL},
-    {"an answer that is none is kept as it came (2.4)", "[3,\"1\",\"yes\"]", OK, OCPP_RESULT, "\"1\"", "1", NULL, "\"yes\"", NULL, NULL},
+    {"an answer that is none is kept as it came (2.4)", "[3,\"1\",\"yes\"]", OK, OCPP_RESULT, "\"1\"", "1", NULL,
+     "\"yes\"", NULL, NULL},
     {"an answer without its payload", "[3,\"1\"]", OK, OCPP_RESULT, "\"1\"", "1", NULL, "{}", NULL, NULL},
-    {"an error", "[4,\"1\",\"InternalError\",\"why\",{\"a\":1}]", OK, OCPP_ERROR, "\"1\"", "1", NULL, "{\"a\":1}", "InternalError", "why"},
-    {"an error without details (2.1)", "[4,\"1\",\"InternalError\",\"\"]", OK, OCPP_ERROR, "\"1\"", "1", NULL, "{}", "InternalError", ""},
+    {"an error", "[4,\"1\",\"InternalError\",\"why\",{\"a\":1}]", OK, OCPP_ERROR, "\"1\"", "1", NULL, "{\"a\":1}",
+     "InternalError", "why"},
+    {"an error without details (2.1)", "[4,\"1\",\"InternalError\",\"\"]", OK, OCPP_ERROR, "\"1\"", "1", NULL, "{}",
+     "InternalError", ""},
     {"an error with its id only", "[4,\"1\"]", OK, OCPP_ERROR, "\"1\"", "1", NULL, "{}", "", ""},
     {"an error with null for words", "[4,\"1\",\"X\",null,null]", OK, OCPP_ERROR, "\"1\"", "1", NULL, "null", "X", ""},
-    {"an error with a number for its code", "[4,\"1\",7,\"why\",{}]", OK, OCPP_ERROR, "\"1\"", "1", NULL, "{}", "", "why"},
+    {"an error with a number for its code", "[4,\"1\",7,\"why\",{}]", OK, OCPP_ERROR, "\"1\"", "1", NULL, "{}", "",
+     "why"},
     {"an error, malformed", "[4,\"1\",\"X\",\"why\",{]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -121,7 +128,8 @@ static void check_writing(void)
     CHECK("an answer echoes the id", str_eq(buf_str(&b), STR("[3,17.0,{}]")));
     buf_clear(&b);
     ocpp_write_error(&b, STR("\"x\""), STR("GenericError"), STR("a \"word\"\n"));
-    CHECK("an error has its words and details (2.1)", str_eq(buf_str(&b), STR("[4,\"x\",\"GenericError\",\"a \\\"word\\\"\\u000a\",{}]")));
+    CHECK("an error has its words and details (2.1)",
+          str_eq(buf_str(&b), STR("[4,\"x\",\"GenericError\",\"a \\\"word\\\"\\u000a\",{}]")));
     buf_release(&b);
 }
 
