@@ -23,7 +23,7 @@ SEED = int(os.environ.get("CRASH_SEED", str(random.SystemRandom().randrange(1 <<
 ROUNDS = int(os.environ.get("DAMAGE_ROUNDS", "60"))
 STATIONS = 40
 LOAD_S = 2.5
-WAL_CUTS = 10
+CUTS = 10
 SECTOR, TORN_MAX = 512, 4096
 SETS = ("listen.ocpp=127.0.0.1:0", "listen.api=127.0.0.1:0")
 MANY_SEGMENTS, ONE_SEGMENT = "log.segment_max_bytes=65536", "log.segment_max_bytes=134217728"
@@ -207,33 +207,18 @@ def cut_end(folder, rng, data):
     whole, _, code = tail(data)
     check("what a kill left is read", code == 0 and len(whole) > 100, (code, len(whole)))
     known = set(whole)
-<<<<<<< HEAD
-    for i in range(10):
+    for i in range(CUTS):
         copy = os.path.join(folder, "copy", "data")
         shutil.rmtree(os.path.dirname(copy), ignore_errors=True)
         shutil.copytree(data, copy)
         last = segments(copy)[-1]
         size = os.path.getsize(last)
-        cut = rng.randrange(1, max(2, min(512, size - FILE_HEAD_SIZE))) if i < 5 else rng.randrange(1, max(2, size - FILE_HEAD_SIZE))
+        cut = rng.randrange(1, max(2, min(TORN_MAX, size - FILE_HEAD_SIZE))) if i < CUTS / 2 else rng.randrange(1, max(2, size - FILE_HEAD_SIZE))
         row = f"{cut} of {size} bytes of the last segment torn off"
         os.truncate(last, size - cut)
         if i % 2 == 0:
             os.unlink(os.path.join(copy, "log", "log.durable"))
             row += ", and log.durable lost"
-=======
-    last = segments(data)[-1] + "-wal"
-    if not check("a kill leaves a WAL", os.path.exists(last) and os.path.getsize(last) > TORN_MAX, last):
-        return
-    for i in range(WAL_CUTS):
-        copy = os.path.join(folder, "copy", "data")
-        shutil.rmtree(os.path.dirname(copy), ignore_errors=True)
-        shutil.copytree(data, copy)
-        wal = segments(copy)[-1] + "-wal"
-        size = os.path.getsize(wal)
-        cut = rng.randrange(1, TORN_MAX) if i < WAL_CUTS / 2 else rng.randrange(1, size)
-        row = f"{cut} of {size} bytes of the WAL torn off"
-        os.truncate(wal, size - cut)
->>>>>>> main
         events, said, code = tail(copy)
         check(f"{row}: no event is other than it was written", all(e in known for e in events), [e for e in events if e not in known][:2])
         is_ready, said = serve(copy)
