@@ -397,13 +397,46 @@ static const uint8_t *known_string_end(const uint8_t *at, const uint8_t *end)
     return at < end ? at + 1 : end;
 }
 
+#if defined(__SSE2__)
+/* Each bit: an odd number of ones at it and below. */
+static inline uint64_t prefix_odd(uint64_t x)
+{
+    for (int by = 1; by < 64; by *= 2)
+        x ^= x << by;
+    return x;
+}
+
+/* Over whole blocks in which nothing is escaped and the value does not end; *depth and *is_inside (a string) go along. */
+static const uint8_t *pass_blocks(const uint8_t *at, const uint8_t *end, size_t *depth, bool *is_inside)
+{
+    while (end - at >= SCAN_BLOCK) {
+        uint64_t quotes = scan_block_for(at, '"', 0), opens = scan_block_for(at, '{', 0x20), closes = scan_block_for(at, '}', 0x20);
+        uint64_t inside = prefix_odd(quotes) ^ (*is_inside ? UINT64_MAX : 0);
+        size_t closed = (size_t)__builtin_popcountll(closes & ~inside);
+        if (scan_block_for(at, '\\', 0) != 0 || closed >= *depth)
+            break;
+        *depth += (size_t)__builtin_popcountll(opens & ~inside) - closed;
+        *is_inside = inside >> 63 != 0;
+        at += SCAN_BLOCK;
+    }
+    return at;
+}
+#endif
+
 bool json_get_known(struct json *j, struct str *text)
 {
     enum json_kind kind = json_peek(j);
     if (kind != JSON_OBJECT && kind != JSON_ARRAY)
         return json_get_raw(j, text);
-    const uint8_t *from = j->at, *at = from;
-    for (size_t depth = 0; at < j->end;) {
+    const uint8_t *from = j->at, *at = from + 1;
+    size_t depth = 1;
+    bool is_inside = false;
+#if defined(__SSE2__)
+    at = pass_blocks(at, j->end, &depth, &is_inside);
+#endif
+    if (is_inside)
+        at = known_string_end(at, j->end);
+    while (at < j->end) {
         uint8_t c = *at++;
         if (c == '"') {
             at = known_string_end(at, j->end);

@@ -61,7 +61,8 @@ bool json_get_bool(struct json *j, bool *out);
 bool json_get_null(struct json *j);
 /* Any value as its own text, checked. */
 bool json_get_raw(struct json *j, struct str *text);
-/* The same of text that was checked before, by ourselves: its end is found by brackets and quotes alone. */
+/* The same of text that was checked before, or will be: its end is found by brackets and quotes alone. Text that is no JSON may give
+ * anything that lies in it. */
 bool json_get_known(struct json *j, struct str *text);
 bool json_skip(struct json *j);
 /* OK if the one top value was read whole and only blanks follow. */

@@ -64,5 +64,16 @@ static inline uint64_t scan_block(const uint8_t *at)
     }
     return stops;
 }
+/* One bit for each of 64 bytes: is it this one, but for the bits of blind (which c has set)? */
+static inline uint64_t scan_block_for(const uint8_t *at, char c, char blind)
+{
+    const __m128i want = _mm_set1_epi8(c), set = _mm_set1_epi8(blind);
+    uint64_t found = 0;
+    for (int i = 0; i < SCAN_BLOCK / 16; i++) {
+        __m128i v = _mm_or_si128(_mm_loadu_si128((const __m128i *)(const void *)(at + 16 * i)), set);
+        found |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, want)) << (16 * i);
+    }
+    return found;
+}
 #endif
 #endif

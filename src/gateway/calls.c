@@ -140,6 +140,8 @@ static void decide(struct session *s, const struct ocpp_input *in, const struct 
 
 struct lookup {
     struct job job;
+    struct link link;                /* of gateway.waiting_tables */
+    uint64_t position;               /* that the tables must have reached */
     struct session *session;
     struct slot *slot;
     char *text;
@@ -242,7 +244,40 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     l->slot->pins++;
     s->held++; /* the session outlives the job */
     session_pause(s, PAUSE_LOOKUP);
-    workers_add(g->workers, &l->job);
+    if (l->number == 0 && !l->wants_start) { /* tags are not made from the log */
+        workers_add(g->workers, &l->job);
+        return;
+    }
+    l->position = s->slot->station.position;
+    list_add_last(&g->waiting_tables, &l->link);
+    atomic_fetch_add(&g->waiting_table_count, 1);
+    lookups_go_on(g); /* after the count, so that tables which move just now are not missed */
+}
+
+/* What a station did lately is in the tables only when the consumer has been there: to look before would be to find nothing, and to
+ * take the end of a transaction for a stop that nobody knows. */
+void lookups_go_on(struct gateway *g)
+{
+    uint64_t projected = atomic_load(&g->projected);
+    for (struct link *at = g->waiting_tables.next, *next; at != &g->waiting_tables; at = next) {
+        struct lookup *l = CONTAINER(at, struct lookup, link);
+        next = at->next;
+        if (l->position > projected)
+            continue;
+        list_take(&l->link);
+        atomic_fetch_sub(&g->waiting_table_count, 1);
+        workers_add(g->workers, &l->job);
+    }
+}
+
+/* At the end: what still waits is let go as what never ran. */
+void lookups_release(struct gateway *g)
+{
+    while (!list_is_empty(&g->waiting_tables)) {
+        struct lookup *l = CONTAINER(g->waiting_tables.next, struct lookup, link);
+        list_take(&l->link);
+        done_lookup(&l->job);
+    }
 }
 
 static bool needs_lookup(struct gateway *g, const struct ocpp_call *call, struct ocpp_known *known)

@@ -239,12 +239,12 @@ void command_leave(struct gateway *g, struct command *c, struct session *s, stru
 
 /* --- answers --- */
 
-/* The word of an answer: its "status" where it has one. Lenient: status first (field-lessons.md 48). */
+/* The word of an answer: its "status" where it has one, else absent. Lenient: status first (field-lessons.md 48). */
 static struct str status_of(struct str payload, struct arena *a)
 {
     struct json j;
     struct json_string key, value;
-    struct str status = STR("Accepted");
+    struct str status = {NULL, 0};
     json_init(&j, payload);
     if (!json_open_object(&j))
         return status;
@@ -259,14 +259,26 @@ static struct str status_of(struct str payload, struct arena *a)
     return status;
 }
 
+static bool has_status(const struct message *m)
+{
+    for (size_t i = 0; i < m->field_count; i++)
+        if (str_eq(m->fields[i].wire, STR("status")) && m->fields[i].presence == REQUIRED)
+            return true;
+    return false;
+}
+
 static void on_result(struct command *c, const struct ocpp_frame *f, struct str text)
 {
     struct gateway *g = c->slot->gateway;
     struct session *s = c->slot->session;
     struct fault why;
     void *conf = arena_take(&g->arena, c->action->response->size + 1);
-    enum err e = conf == NULL ? ERR_MEMORY : schema_read(c->action->response, f->payload, NORMAL, &g->arena, conf, &why);
+    enum err e = conf == NULL ? ERR_MEMORY : schema_read(c->action->response, f->payload, LENIENT, &g->arena, conf, &why);
     struct str status = status_of(f->payload, &g->arena);
+    if (status.at == NULL && e == OK && has_status(c->action->response))
+        e = ERR_MISSING;
+    if (status.at == NULL) /* some answers have none; one that should have it and does not says nothing good */
+        status = e == OK ? STR("Accepted") : STR("Rejected");
     bool is_rejected = str_eq(status, STR("Rejected"));
     if (str_eq(c->action->name, STR("TriggerMessage")) && str_eq(status, STR("Accepted")))
         s->trigger_until_ms = clock_monotonic_ms() + TRIGGER_WINDOW_MS;

@@ -164,9 +164,18 @@ void gateway_on_durable(struct gateway *g, uint64_t position)
         mailbox_post_always(g->mailbox, &g->durable_mail.mail);
 }
 
+static void on_projected_mail(struct mail *m)
+{
+    struct gateway *g = CONTAINER(m, struct gateway, projected_mail.mail);
+    atomic_store(&g->projected_mail.is_posted, false);
+    lookups_go_on(g);
+}
+
 void gateway_on_projected(struct gateway *g, uint64_t position)
 {
     atomic_store(&g->projected, position);
+    if (atomic_load(&g->waiting_table_count) > 0 && !atomic_exchange(&g->projected_mail.is_posted, true))
+        mailbox_post_always(g->mailbox, &g->projected_mail.mail);
 }
 
 /* --- the round --- */
@@ -243,7 +252,9 @@ static struct gateway *gateway_new(const struct gateway_options *o)
     list_init(&g->paused_room);
     arena_init(&g->arena, MESSAGE_ARENA_MAX);
     buf_init(&g->text, MESSAGE_ARENA_MAX);
+    list_init(&g->waiting_tables);
     g->durable_mail.mail.on_arrive = on_durable_mail;
+    g->projected_mail.mail.on_arrive = on_projected_mail;
     g->mailbox = mailbox_new(o->loop, MAILBOX_MAX);
     g->workers = workers_new(o->loop, WORKER_THREADS, open_reader, close_reader, g);
     split_prefixes(g);
@@ -410,6 +421,7 @@ void gateway_close(struct gateway *g)
 {
     if (g == NULL)
         return;
+    lookups_release(g);
     workers_free(g->workers);
     mailbox_free(g->mailbox);
     while (g->held_first != NULL) {

@@ -161,13 +161,15 @@ struct gateway {
     size_t held_count;
     struct link paused_room;
     uint64_t round;
+    struct link waiting_tables;    /* look-ups whose station's newest events are not in the tables yet */
+    atomic_uint waiting_table_count;
     _Atomic uint64_t durable, projected;
     uint64_t flushed;
     struct {
         struct mail mail;
         struct gateway *gateway;
         atomic_bool is_posted;
-    } durable_mail;
+    } durable_mail, projected_mail;
 
     struct arena arena;
     struct buf text;
@@ -219,6 +221,8 @@ const struct id_tag *tag_cached(struct gateway *g, struct str id_tag);
 void tag_cache_put(struct gateway *g, struct str id_tag, const struct id_tag *tag);
 void tag_cache_drop(struct gateway *g, struct str id_tag);
 void tag_cache_release(struct gateway *g);
+void lookups_go_on(struct gateway *g);           /* the tables have moved */
+void lookups_release(struct gateway *g);
 /* Events of a decision into the log; position of the last. */
 void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_decision *d, const uint8_t *trace);
 struct ocpp_input input_of(struct gateway *g, struct slot *slot);

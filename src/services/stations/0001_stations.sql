@@ -88,6 +88,7 @@ CREATE INDEX transactions_open ON transactions (charge_point_id, connector_id) W
 CREATE TABLE transaction_readings (
     number            INTEGER NOT NULL,
     position          INTEGER NOT NULL,
+    is_named          INTEGER NOT NULL,            -- the station said the transaction's id: it knows it
     PRIMARY KEY (number, position)
 ) WITHOUT ROWID;
 

@@ -112,8 +112,7 @@ static struct transaction transaction_of(struct db_rows *r)
     return t;
 }
 
-/* Only a station that knows the id can have sent readings with it; those inferred by time count too: it is open, and one that stays
- * unconfirmed may be matched by a stop without an id (ocpp16.md 5.8). */
+/* A station that named the id knows it. One that never did may never have got it: a stop without an id can be its (ocpp16.md 5.8). */
 static enum err load_confirmed(struct db *d, struct station *s)
 {
     enum err e = OK;
@@ -121,7 +120,7 @@ static enum err load_confirmed(struct db *d, struct station *s)
         struct transaction *t = &s->transactions[i];
         if (t->state != TRANSACTION_OPEN)
             continue;
-        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_readings WHERE number = ?1 LIMIT 1", db_int((int64_t)t->number));
+        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_readings WHERE number = ?1 AND is_named = 1 LIMIT 1", db_int((int64_t)t->number));
         t->is_confirmed = db_next(r);
         e = db_rows_end(r);
     }
@@ -153,14 +152,19 @@ static enum err load_orphans(struct db *d, struct str station, struct station *s
 {
     struct arena a;
     arena_init(&a, (size_t)8 << 20);
+    struct orphan found[STATION_ORPHANS_MAX];
+    size_t n = 0;
+    /* Only those that may still meet their start: another station's, or a second one, never does. */
     struct db_rows *r = DB_ROWS(d, "SELECT quarantine_id, frame FROM quarantine WHERE charge_point_id = ?1 AND state = 'open'"
-                                   " AND action = 'StopTransaction' ORDER BY position DESC LIMIT 4", db_text(station));
-    while (db_next(r)) {
-        struct orphan o;
+                                   " AND action = 'StopTransaction' AND reason IN ('unknown_transaction', 'transaction_id_unusable')"
+                                   " ORDER BY position DESC LIMIT ?2", db_text(station), db_int(STATION_ORPHANS_MAX));
+    while (db_next(r) && n < STATION_ORPHANS_MAX) {
         arena_reset(&a);
-        if (uuid_parse(db_col_text(r, 0), &o.quarantine_id) == OK && ocpp_read_orphan(db_col_text(r, 1), &a, &o) == OK)
-            station_add_orphan(s, &o);
+        if (uuid_parse(db_col_text(r, 0), &found[n].quarantine_id) == OK && ocpp_read_orphan(db_col_text(r, 1), &a, &found[n]) == OK)
+            n++;
     }
+    while (n > 0) /* oldest first: that is the order in which starts take them */
+        station_add_orphan(s, &found[--n]);
     arena_release(&a);
     return db_rows_end(r);
 }

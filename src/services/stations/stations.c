@@ -237,11 +237,16 @@ static struct str meter_transaction(const struct event *e)
     return text.raw; /* a number of ours as text: never escaped */
 }
 
+#define FLAGS_TAIL 160 /* bytes at the end of a payload that hold the flags of a reading */
+
 static enum err on_meter(struct change *c)
 {
     note_content(c);
-    return DB_RUN(c->db, "INSERT INTO transaction_readings (number, position) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                  db_int((int64_t)number_of(c->s, meter_transaction(c->e))), db_int((int64_t)c->e->position));
+    struct str p = c->e->payload; /* its flags are its last member */
+    size_t tail = p.len < FLAGS_TAIL ? p.len : FLAGS_TAIL;
+    bool is_named = memmem(p.at + p.len - tail, tail, "\"inferred\"", sizeof "\"inferred\"" - 1) == NULL;
+    return DB_RUN(c->db, "INSERT INTO transaction_readings (number, position, is_named) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                  db_int((int64_t)number_of(c->s, meter_transaction(c->e))), db_int((int64_t)c->e->position), db_int(is_named));
 }
 
 static enum err on_content(struct change *c)

@@ -56,6 +56,21 @@ static void pull(struct json *j)
 }
 
 /* The same text in memory of exactly its size, so that a read past it is seen, by each way through it. */
+/* What is known to be JSON is found as what is read; of anything else only that it lies in the text. */
+static void try_known(const char *row, struct str text, enum err is)
+{
+    struct json j;
+    struct str raw = {NULL, 0}, known = {NULL, 0};
+    json_init(&j, text);
+    bool is_read = json_get_raw(&j, &raw);
+    json_init(&j, text);
+    bool is_found = json_get_known(&j, &known);
+    if (is == OK)
+        CHECK(row, is_read && is_found && str_eq(raw, known) && json_end(&j) == OK);
+    else if (is_found)
+        CHECK(row, known.at >= text.at && known.at + known.len <= text.at + text.len);
+}
+
 static void try_text(const char *row, struct str text, enum err want)
 {
     char *exact = malloc(text.len);
@@ -82,6 +97,7 @@ static void try_text(const char *row, struct str text, enum err want)
         CHECK(row, raw.at >= copy.at && raw.at + raw.len <= copy.at + copy.len);
     CHECK(row, json_end(&j) == want);
     CHECK(row, json_end(&j) == want);
+    try_known(row, copy, want);
     free(exact);
 }
 
@@ -98,6 +114,7 @@ static void test_cases(void)
             struct str whole = {text, (size_t)head + cases[i].text.len + 1};
             text[whole.len - 1] = ']';
             enum err got = json_check(whole, NULL);
+            try_known(cases[i].row, whole, got);
             CHECK(cases[i].row, cases[i].want == OK ? got == OK : got != OK || cases[i].text.at[0] == '1');
         }
     }
@@ -374,9 +391,27 @@ static void test_ints(void)
     }
 }
 
+/* Blocks end anywhere in it: in strings, behind escapes, between brackets. */
+static void test_known(void)
+{
+    static const char *const pieces[] = {"\"\\\"}\"", "{\"a\":[]}", "[[{\"]\":\"[\"}]]", "\"{[\"", "7", "\"\\\\\"", "{\"k{\":{\"l\":[1,2,{}]}}"};
+    for (size_t pad = 0; pad < 140; pad++)
+        for (size_t first = 0; first < COUNT_OF(pieces); first++) {
+            char text[2048];
+            size_t len = (size_t)snprintf(text, sizeof text, "[\"%0*d\"", (int)pad + 1, 0);
+            for (size_t i = 0; i < 2 * COUNT_OF(pieces); i++)
+                len += (size_t)snprintf(text + len, sizeof text - len, ",%s", pieces[(first + i) % COUNT_OF(pieces)]);
+            len += (size_t)snprintf(text + len, sizeof text - len, "]");
+            try_known("a long value", (struct str){text, len}, OK);
+            for (size_t cut = len - 1; cut > 0; cut -= cut > 9 ? 9 : cut)
+                try_known("a long value that is cut", (struct str){text, cut}, ERR_FORMAT);
+        }
+}
+
 int main(void)
 {
     test_cases();
+    test_known();
     test_cut();
     test_depth();
     test_repeats();
