@@ -1,7 +1,7 @@
 /* eventlog/keeper.c - the thread that keeps a log in order.
  *
- * What it is told only sets marks; it then goes over everything that may be due. What fails (a full disk, a reader in the way) is
- * tried again at the next mark or tick. */
+ * What it is told only sets marks; it then goes over everything that may be due. What fails (a full disk) is tried
+ * again at the next mark or tick. */
 #include "eventlog/keeper.h"
 
 #include <pthread.h>
@@ -21,12 +21,11 @@ struct keeper {
     struct segment_options options;
     int64_t keep_s, keep_bytes;
     pthread_t thread;
-    pthread_mutex_t open_file; /* held while the open segment is in use here */
     pthread_mutex_t lock;      /* all below */
     pthread_cond_t due;
     struct kept *all; /* by position; the last is open */
     size_t count, room;
-    bool has_work, is_wal_long, is_stopping;
+    bool has_work, is_stopping;
     uint64_t keep_from;
     int64_t newest_us;
     struct fault trouble;
@@ -48,24 +47,6 @@ static void set_trouble(struct keeper *k, const struct fault *why)
     (void)pthread_mutex_unlock(&k->lock);
 }
 
-/* The WAL goes into the file as far as no reader needs it: writer and readers go on meanwhile. */
-static void fold_open(struct keeper *k, uint64_t first)
-{
-    struct segment *s = NULL;
-    struct fault why = {0};
-
-    keeper_pause(k);
-    if (segment_open(&k->options, first, SEGMENT_TO_WRITE, &s, &why) == OK) {
-        int code = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        if (code != SQLITE_OK && code != SQLITE_BUSY)
-            (void)segment_error(s, code, "its WAL cannot be folded in", &why);
-    }
-    segment_close(s, false);
-    keeper_resume(k);
-    if (why.reason[0] != 0)
-        set_trouble(k, &why);
-}
-
 /* true: nothing is left to do for it. */
 static bool settle(struct keeper *k, uint64_t first, uint64_t end)
 {
@@ -75,12 +56,10 @@ static bool settle(struct keeper *k, uint64_t first, uint64_t end)
 
     if (e == OK && !s->is_sealed)
         e = segment_seal(s, end, &why);
-    if (e == OK)
-        e = segment_settle(s, &why);
-    segment_close(s, false);
-    if (e != OK && e != ERR_BUSY)
+    segment_close(s);
+    if (e != OK)
         set_trouble(k, &why);
-    return e == OK || e == ERR_CORRUPT; /* a damaged one gets no better */
+    return e == OK || e == ERR_CORRUPT || e == ERR_UNSUPPORTED; /* a damaged one gets no better */
 }
 
 static void settle_all(struct keeper *k)
@@ -106,19 +85,22 @@ static void read_times(struct keeper *k, uint64_t first, uint64_t end)
     struct segment *s = NULL;
     struct batch_row low, high;
     struct fault why = {0};
-    const struct str all = {NULL, 0};
     enum err e = segment_open(&k->options, first, SEGMENT_TO_READ, &s, &why);
+    bool is_ended = e == OK && end != UINT64_MAX;
 
     if (e == OK)
-        e = segment_find(s, SEGMENT_NEXT, first - 1, all, &low, &why);
-    if (e == OK)
-        e = segment_find(s, SEGMENT_FLOOR, end - 1, all, &high, &why);
-    segment_close(s, false);
+        e = segment_read_head(s, SEGMENT_HEAD_SIZE, &low, &why);
+    if (e == OK && is_ended)
+        e = segment_look(s, NULL, end, &why);
+    if (e == OK && is_ended)
+        e = segment_find(s, SEGMENT_FLOOR, end - 1, &high, &why);
+    segment_close(s);
     if (e != OK)
         return;
     (void)pthread_mutex_lock(&k->lock);
     k->all[0].first_at = low.head.first_at;
-    k->all[0].last_at = high.head.last_at;
+    if (is_ended)
+        k->all[0].last_at = high.head.last_at;
     (void)pthread_mutex_unlock(&k->lock);
 }
 
@@ -147,7 +129,7 @@ static void drop_old(struct keeper *k)
         (void)pthread_mutex_lock(&k->lock);
         uint64_t first = k->all[0].first, end = k->count > 1 ? k->all[1].first : UINT64_MAX;
         uint64_t open_first = k->all[k->count - 1].first;
-        bool is_known = k->all[0].first_at != INT64_MIN;
+        bool is_known = k->all[0].first_at != INT64_MIN && (k->count == 1 || k->all[0].last_at != INT64_MIN);
         (void)pthread_mutex_unlock(&k->lock);
         int64_t open_bytes = segment_disk_size(k->options.dir, open_first);
         if (!is_known)
@@ -160,7 +142,7 @@ static void drop_old(struct keeper *k)
         (void)pthread_mutex_unlock(&k->lock);
         if (!goes_on)
             break;
-        if (segment_remove(k->options.dir, first, &why) != OK) {
+        if (segment_remove(&k->options, first, &why) != OK) {
             set_trouble(k, &why);
             break;
         }
@@ -185,15 +167,11 @@ static void *run(void *arg)
             (void)pthread_cond_timedwait(&k->due, &k->lock, &until);
         }
         is_stopping = k->is_stopping;
-        bool is_wal_long = k->is_wal_long;
-        uint64_t open_first = k->all[k->count - 1].first;
-        k->has_work = k->is_wal_long = false;
+        k->has_work = false;
         k->trouble.reason[0] = 0;
         (void)pthread_mutex_unlock(&k->lock);
 
         drop_old(k); /* first: it makes room for the rest */
-        if (is_wal_long)
-            fold_open(k, open_first);
         settle_all(k);
         drop_old(k); /* again: sizes are known now */
     }
@@ -205,7 +183,7 @@ struct keeper *keeper_start(const struct eventlog_options *o, const struct segme
     struct keeper *k = mem_new(1, sizeof *k);
     pthread_condattr_t attr;
 
-    k->options = (struct segment_options){o->dir, o->vfs, o->sync};
+    k->options = (struct segment_options){o->dir, o->files, o->sync};
     k->keep_s = o->keep_s;
     k->keep_bytes = o->keep_bytes;
     k->newest_us = INT64_MIN;
@@ -214,7 +192,6 @@ struct keeper *keeper_start(const struct eventlog_options *o, const struct segme
         add_kept(k, found->firsts[i]);
         k->all[i].bytes = segment_disk_size(o->dir, found->firsts[i]);
     }
-    (void)pthread_mutex_init(&k->open_file, NULL);
     (void)pthread_mutex_init(&k->lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -233,7 +210,6 @@ void keeper_stop(struct keeper *k)
     (void)pthread_cond_signal(&k->due);
     (void)pthread_mutex_unlock(&k->lock);
     (void)pthread_join(k->thread, NULL);
-    (void)pthread_mutex_destroy(&k->open_file);
     (void)pthread_mutex_destroy(&k->lock);
     (void)pthread_cond_destroy(&k->due);
     free(k->all);
@@ -245,14 +221,6 @@ static void call(struct keeper *k)
 {
     k->has_work = true;
     (void)pthread_cond_signal(&k->due);
-}
-
-void keeper_on_wal(struct keeper *k)
-{
-    (void)pthread_mutex_lock(&k->lock);
-    k->is_wal_long = true;
-    call(k);
-    (void)pthread_mutex_unlock(&k->lock);
 }
 
 void keeper_on_segment(struct keeper *k, uint64_t first)
@@ -270,16 +238,6 @@ void keeper_on_time(struct keeper *k, int64_t newest_us)
     if (newest_us > k->newest_us)
         k->newest_us = newest_us;
     (void)pthread_mutex_unlock(&k->lock);
-}
-
-void keeper_pause(struct keeper *k)
-{
-    (void)pthread_mutex_lock(&k->open_file);
-}
-
-void keeper_resume(struct keeper *k)
-{
-    (void)pthread_mutex_unlock(&k->open_file);
 }
 
 void keeper_keep_from(struct keeper *k, uint64_t position)

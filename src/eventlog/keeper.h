@@ -1,5 +1,5 @@
-/* eventlog/keeper.h - the housekeeping of a log, on a thread of its own, off the path of the commits: folds the open segment's WAL
- * in, seals what is written no more, drops what is too old or too much. All it does can be interrupted and is done again. */
+/* eventlog/keeper.h - the housekeeping of a log, on a thread of its own, off the path of the commits: seals what is written no
+ * more, drops what is too old or too much. All it does can be interrupted and is done again. */
 #ifndef EVENTLOG_KEEPER_H
 #define EVENTLOG_KEEPER_H
 #include "eventlog/log.h"
@@ -10,12 +10,8 @@ struct keeper;
 struct keeper *keeper_start(const struct eventlog_options *o, const struct segment_list *found);
 void keeper_stop(struct keeper *k); /* does first what can be done now */
 /* From any thread; none waits for work to be done. */
-void keeper_on_wal(struct keeper *k);                     /* the open segment's WAL is long */
 void keeper_on_segment(struct keeper *k, uint64_t first); /* a new one was begun, those before are written no more */
 void keeper_on_time(struct keeper *k, int64_t newest_us); /* received of the newest event: what old means */
-/* Between the two the keeper has no connection to the open segment: its file may be replaced. */
-void keeper_pause(struct keeper *k);
-void keeper_resume(struct keeper *k);
 void keeper_keep_from(struct keeper *k, uint64_t position);
 
 struct keeper_stats {

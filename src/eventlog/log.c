@@ -1,38 +1,47 @@
 /* eventlog/log.c - appending and committing. The format to the byte, and what a crash leaves, are told here once.
  *
  * A log is a directory:
- *     log.lock                        empty; the writer holds an flock on it
- *     log-00000000000000000001.db     a segment: the position of its first event is its name. Positions have no gap, so each
- *     log-00000000000000048213.db     segment ends where the next begins; the last is the open one
- *     ...-wal, -shm, -journal         SQLite's own, beside the segments it has open
- *     ...db.new                       a segment that is being made
+ *     log.lock                         empty; the writer holds an flock on it
+ *     log.durable                      how far the log is on the disk (durable.c)
+ *     log-00000000000000000001.log     a segment: the position of its first event is its name. Positions have no gap, so each
+ *     log-00000000000000048213.log     segment ends where the next begins; the last is the open one
+ *     ...log.new                       a segment that is being made
  *
- * A segment is an SQLite database (WAL mode while it is open, pages of SEGMENT_PAGE_SIZE) with four tables, their text in segment.c:
- *     meta            one row: format 1, log_id (16 random bytes, the same in all segments of a log), gateway_id, number of the
- *                     segment from 1, first position, and the CRC-32C of u32 format, log_id, u64 number, u64 first, gateway_id
- *     batch           a row a group commit: first position, count of events, least and greatest received (microseconds), and
- *                     data: the records one after another (record.c), of size bytes. Fewer bytes in data: they are squeezed, one
- *                     zstd frame. crc: the CRC-32C of log_id, u64 first, u32 count, i64 first_at, i64 last_at, u32 size, and
- *                     data as it is stored. Numbers in checksums are big-endian.
- *     station_batch   in a sealed segment: which batches hold events of which station
- *     sealed          no row: open, or to be sealed. One row: the position behind the last, is_indexed, CRC-32C over the index
+ * A segment is a head of 4,096 bytes, batches one after another, and once it is sealed its index (seal.c). Numbers are big-endian,
+ * checksums CRC-32C.
+ *
+ *     head of the file                              head of a batch, at a multiple of 8; behind it its data and zeros up to the next
+ *     at    size                                    at  size
+ *        0     8  "CLlogseg"                         0     4  "CLba"; "CLen": the index
+ *        8     4  format, 1                          4     4  count of events
+ *       12    16  log_id: random, the same in all    8     8  position of the first
+ *                 segments of a log                 16     8  least received of its events, microseconds since 1970, signed
+ *       28     8  number of the segment, from 1     24     8  greatest received
+ *       36     8  position of its first event       32     4  size of the data, as they lie in the file
+ *       44     8  salt: random                      36     4  size of the records
+ *       52     2  size of gateway_id                40     4  offset / 8 of the newest mark before; 0: none
+ *       54        gateway_id                        44     4  checksum of the data
+ *     4092     4  checksum of all before            48     4  checksum of log_id, salt and the 48 bytes before
+ *
+ * The data are the records one after another (record.c); where that is shorter, squeezed into one zstd frame. A mark is the first batch that begins in each 128 KiB of the file: going from
+ * mark to mark a reader finds its way in the open segment, in a sealed one the index has them. Salt and log_id in the checksum: what
+ * another file left on the disk is never taken for a batch of this one, nor is what a station sent.
  * Event ids are not stored: they follow from log_id, position and received (log_identity in segment.h).
  *
- * A commit is one INSERT, by itself a transaction: the WAL's pages are written, then synced, then the position is told durable.
+ * A commit is one write behind the last batch and a sync; then log.durable says so, then the position is told. A reader, who sees a file
+ * while it is written, believes in it what log.durable says, and a batch that has another behind it: that was begun after the sync.
  * What a crash leaves:
- *     before the sync     pages of a transaction without a commit, or not whole: SQLite drops them. Nobody was told. More than
- *                         that one transaction may not be dropped: wal.c looks.
+ *     before the sync     half a batch: cut off at the next start (recover.c). Nobody was told. Or a whole one: it stays.
  *     after it            the batch is there, told or not: the writer goes on behind it.
  *     making a segment    a .new file: deleted at the next start. It has its name only when it is whole and synced.
  *     behind that         a segment without a batch: the writer goes on in it.
- *     folding the WAL in  SQLite does it again.
- *     sealing             the transaction is not there: done again (seal.c). A segment is sealed only after its successor exists,
- *                         so a last segment that says it is sealed tells that a file is missing.
- *     dropping the oldest a side file without its file: deleted at the next start.
+ *     sealing             no index, or half of one: done again. A segment is sealed only after its successor exists, so a last
+ *                         segment that is sealed tells that a file is missing.
  *
- * A commit that fails. The disk is full: the same INSERT again. Anything else: a new segment is begun at the same position, for the
- * file or its place on the disk may be bad. The old one may then hold that batch too, if its pages reached the disk after all;
- * whoever reads a segment reads it only up to where the next begins, and sealing deletes the rest.
+ * A commit that fails. The disk is full: the same bytes in the same place again. Anything else: a new segment is begun at the same
+ * position, for the file or its place on the disk may be bad, and nothing that was written before is taken on trust: the system
+ * may show bytes that never reached the disk. The old segment may then hold that batch too; whoever reads a segment reads it only up
+ * to where the next begins, and sealing cuts the rest off.
  *
  * Three threads. The appender fills one of two buffers and offers it at the end of a round; the log's thread takes it when it has
  * committed the other. An offer can be taken back: the first append of the next round does so, if nobody has taken it. So a lock
@@ -60,7 +69,6 @@
 #define LOCK_NAME     "log.lock"
 #define BATCH_CUT     ((size_t)4 << 20)  /* what piled up while the disk did not answer goes in batches of this */
 #define BUFFER_KEEP   ((size_t)16 << 20) /* a buffer that grew beyond is given back */
-#define WAL_MARK      (8 << 20)          /* bytes of WAL after which it is folded in */
 #define DIR_MODE      0750
 #define FILE_MODE     0640
 
@@ -100,9 +108,8 @@ struct eventlog {
     /* log thread's */
     struct segment *open;
     uint64_t newest_first, newest_number; /* of the segments that exist */
-    size_t written;                       /* into the open one, about */
     bool must_leave;                      /* the open segment is not to be trusted */
-    int64_t wal_told;                     /* bytes of WAL when the keeper was last told */
+    int durable_fd;
 };
 
 const char *log_state_text(enum log_state s)
@@ -157,82 +164,55 @@ static void set_state(struct eventlog *l, enum log_state state, const char *why)
         l->options.on_state(l->options.data, state, why);
 }
 
-static int on_wal(void *data, sqlite3 *db, const char *name, int pages)
-{
-    struct eventlog *l = data;
-    const int64_t bytes = (int64_t)pages * SEGMENT_PAGE_SIZE;
-
-    (void)db;
-    (void)name;
-    if (bytes < l->wal_told)
-        l->wal_told = 0; /* it was folded in and begins anew */
-    if (bytes - l->wal_told > WAL_MARK) {
-        l->wal_told = bytes;
-        keeper_on_wal(l->keeper);
-    }
-    return SQLITE_OK;
-}
-
-/* Opens the newest segment for writing. Nothing durable is in it if it is being opened because another failed, so when it is
- * damaged it is made anew. */
-static enum err open_newest(struct eventlog *l, struct segment **out, struct fault *why)
-{
-    const struct segment_head head = {l->identity, l->newest_number, l->newest_first};
-    enum err e = segment_open(&l->place, l->newest_first, SEGMENT_TO_WRITE, out, why);
-
-    if (e != ERR_CORRUPT)
-        return e;
-    keeper_pause(l->keeper);
-    e = segment_create(&l->place, &head, why);
-    keeper_resume(l->keeper);
-    return e == OK ? segment_open(&l->place, l->newest_first, SEGMENT_TO_WRITE, out, why) : e;
-}
-
-/* Goes on in a segment that begins at first. The old one stays open until the new one is there: as long as it is, no reader can
- * see what failed in it. */
+/* Goes on in a segment that begins at first. If one is there by that name, nothing in it is durable, and it is replaced. The old one
+ * stays open until the new one is there. */
 static enum err leave_segment(struct eventlog *l, uint64_t first, struct fault *why)
 {
+    const bool is_new = l->newest_first != first;
+    const struct segment_head head = {l->identity, l->newest_number + is_new, first, 0};
     struct segment *next = NULL;
-    enum err e = OK;
+    enum err e = segment_create(&l->place, &head, why);
 
-    if (l->newest_first != first) {
-        const struct segment_head head = {l->identity, l->newest_number + 1, first};
-        e = segment_create(&l->place, &head, why);
-        if (e == OK) {
-            l->newest_first = first;
-            l->newest_number++;
-        }
-    }
-    if (e == OK)
-        e = open_newest(l, &next, why);
     if (e != OK)
         return e;
-    segment_close(l->open, false);
+    l->newest_first = first;
+    l->newest_number = head.number;
+    e = segment_open(&l->place, first, SEGMENT_TO_WRITE, &next, why);
+    if (e != OK)
+        return e;
+    segment_close(l->open);
     l->open = next;
-    (void)sqlite3_wal_hook(next->db, on_wal, l);
     l->must_leave = false;
-    l->written = 0;
-    l->wal_told = 0;
     keeper_on_segment(l->keeper, first);
     return OK;
+}
+
+static enum err write_durable(struct eventlog *l, const struct segment *s, uint64_t position, uint64_t last, uint64_t end,
+                              struct fault *why)
+{
+    const struct durable d = {position, s->head.first, s->head.salt, last, end};
+
+    return durable_put(&l->place, l->durable_fd, l->identity.log_id, &d, why);
 }
 
 static enum err write_part(struct eventlog *l, const struct buffer *b, const struct part *p, struct fault *why)
 {
     const struct bytes data = {b->data.at + p->at, p->end - p->at};
-    size_t stored = 0;
+    struct batch_row row;
     enum err e = OK;
 
-    if (l->must_leave || (l->written >= l->options.segment_max && l->open->head.first != p->head.first))
+    if (l->must_leave || (l->open->end >= l->options.segment_max && l->open->head.first != p->head.first))
         e = leave_segment(l, p->head.first, why);
     if (e == OK) {
         check(l->open->head.first == l->newest_first); /* behind a successor nobody would read it */
-        e = segment_insert(l->open, &p->head, data, &stored, why);
+        e = segment_append(l->open, &p->head, data, &row, why);
     }
     if (e == OK)
-        l->written += stored + SEGMENT_PAGE_SIZE;
-    /* A full disk heals, and so does the lack of a lock or of memory; of anything else the file may be the cause. */
-    else if (e != ERR_FULL && e != ERR_BUSY && e != ERR_MEMORY)
+        e = write_durable(l, l->open, p->head.first + p->head.count - 1, row.offset, batch_end(&row), why);
+    if (e == OK)
+        segment_accept(l->open, &row);
+    /* A full disk heals, and so does the lack of memory; of anything else the file may be the cause. */
+    else if (e != ERR_FULL && e != ERR_MEMORY)
         l->must_leave = true;
     return e;
 }
@@ -282,6 +262,7 @@ static bool commit_part(struct eventlog *l, const struct buffer *b, const struct
 
         if (e == OK) {
             tell_durable(l, p, now_us() - start);
+            segment_reserve(l->open, l->options.segment_max); /* now that nobody waits for it */
             return true;
         }
         char text[sizeof why.field + sizeof why.reason + 2];
@@ -522,46 +503,43 @@ static enum err begin_log(struct eventlog *l, struct segment_list *found, struct
         return ERR_IO;
     }
     identity_derive(&l->identity);
-    const struct segment_head head = {l->identity, 1, 1};
+    const struct segment_head head = {l->identity, 1, 1, 0};
     enum err e = segment_create(&l->place, &head, why);
     if (e == OK)
         segment_list_add(found, 1);
     return e;
 }
 
-/* Where the log ends: the last batch, checked. */
+/* Where the log ends, and that log.durable says so. */
 static enum err find_end(struct eventlog *l, int64_t *newest_us, struct fault *why)
 {
     struct segment *s = l->open;
-    struct batch_row row;
-    struct buf data;
-    enum err e = segment_find(s, SEGMENT_FLOOR, UINT64_MAX, (struct str){NULL, 0}, &row, why);
+    struct durable d;
+    struct batch_row last;
+    enum err known = durable_get(l->durable_fd, l->identity.log_id, &d);
 
-    *newest_us = INT64_MIN;
-    if (e == ERR_UNKNOWN) {
-        atomic_store(&l->durable, s->head.first - 1);
-        return OK;
+    if (known != OK && known != ERR_UNKNOWN && known != ERR_CORRUPT) {
+        fault_set(why, l->place.dir, "log.durable cannot be read: %s", strerror(errno));
+        return known;
     }
-    buf_init(&data, BATCH_SIZE_MAX);
-    if (e == OK)
-        e = segment_read(s, row.head.first, &row, &data, why);
-    buf_release(&data);
+    enum err e = segment_recover(s, known == OK ? &d : NULL, &last, why);
     if (e != OK)
         return e;
-    /* What a crash left in the WAL goes: a torn tail must not lie behind the next commits (wal.c). A reader may hinder it. */
-    (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    *newest_us = row.head.last_at;
-    atomic_store(&l->durable, row.head.first + row.head.count - 1);
-    return OK;
+    if (known == OK && d.position >= s->next) {
+        fault_set(why, str_of(s->name), "positions %llu to %llu are missing: they were durable", (unsigned long long)s->next,
+                  (unsigned long long)d.position);
+        return ERR_CORRUPT;
+    }
+    *newest_us = last.head.count > 0 ? last.head.last_at : INT64_MIN;
+    atomic_store(&l->durable, s->next - 1);
+    return write_durable(l, s, s->next - 1, last.head.count > 0 ? last.offset : 0, s->end, why);
 }
 
 static enum err open_last(struct eventlog *l, const struct segment_list *found, int64_t *newest_us, struct fault *why)
 {
     const uint64_t last = found->firsts[found->count - 1];
-    enum err e = segment_check_wal(l->place.dir, last, why);
+    enum err e = segment_open(&l->place, last, SEGMENT_TO_WRITE, &l->open, why);
 
-    if (e == OK)
-        e = segment_open(&l->place, last, SEGMENT_TO_WRITE, &l->open, why);
     if (e != OK)
         return e;
     const struct segment_head *head = &l->open->head;
@@ -576,15 +554,14 @@ static enum err open_last(struct eventlog *l, const struct segment_list *found, 
     const struct log_identity named = l->identity;
     l->identity = head->identity;
     memcpy(l->identity.gateway_id, named.gateway_id, sizeof named.gateway_id);
-    l->written = (size_t)segment_disk_size(l->place.dir, head->first);
     e = find_end(l, newest_us, why);
     const uint64_t end = atomic_load(&l->durable);
     atomic_store(&l->position, end);
     if (e != OK || !l->must_leave || end >= l->newest_first)
         return e;
     /* Nothing is in it yet: it is made anew under its own name. */
-    const struct segment_head renamed = {l->identity, l->newest_number, l->newest_first};
-    segment_close(l->open, false);
+    const struct segment_head renamed = {l->identity, l->newest_number, l->newest_first, 0};
+    segment_close(l->open);
     l->open = NULL;
     l->must_leave = false;
     e = segment_create(&l->place, &renamed, why);
@@ -608,10 +585,11 @@ static struct eventlog *make(const struct eventlog_options *o)
     l->options = *o;
     l->options.dir.at = copy_text(o->dir);
     l->options.gateway_id.at = copy_text(o->gateway_id);
-    l->options.vfs = o->vfs == NULL ? NULL : copy_text(str_of(o->vfs));
-    l->place = (struct segment_options){l->options.dir, l->options.vfs, o->sync};
+    if (o->files == NULL)
+        l->options.files = &log_files_system;
+    l->place = (struct segment_options){l->options.dir, l->options.files, o->sync};
     memcpy(l->identity.gateway_id, l->options.gateway_id.at, o->gateway_id.len);
-    l->lock_fd = -1;
+    l->lock_fd = l->durable_fd = -1;
     for (size_t i = 0; i < COUNT_OF(l->buffers); i++)
         buf_init(&l->buffers[i].data, o->pending_max + RECORD_SIZE_MAX);
     l->fill = &l->buffers[0];
@@ -624,9 +602,20 @@ static struct eventlog *make(const struct eventlog_options *o)
     return l;
 }
 
+/* Gives back what was reserved behind the end, so that plain files are left. What fails here, the next start does. */
+static void leave_plain(struct eventlog *l)
+{
+    if (!l->must_leave)
+        (void)!l->place.files->ftruncate(l->open->fd, (off_t)l->open->end);
+    if (l->options.sync)
+        (void)!l->place.files->fdatasync(l->durable_fd);
+}
+
 static void release(struct eventlog *l)
 {
-    segment_close(l->open, true);
+    segment_close(l->open);
+    if (l->durable_fd >= 0)
+        (void)close(l->durable_fd);
     if (l->lock_fd >= 0)
         (void)close(l->lock_fd);
     for (size_t i = 0; i < COUNT_OF(l->buffers); i++) {
@@ -638,7 +627,6 @@ static void release(struct eventlog *l)
     (void)pthread_mutex_destroy(&l->lock);
     free((char *)(uintptr_t)l->options.dir.at);
     free((char *)(uintptr_t)l->options.gateway_id.at);
-    free((char *)(uintptr_t)l->options.vfs);
     free(l);
 }
 
@@ -660,7 +648,9 @@ enum err eventlog_open(const struct eventlog_options *o, struct eventlog **out, 
     if (e == OK)
         e = take_lock(l, why);
     if (e == OK)
-        e = segment_sweep(l->place.dir, why);
+        e = durable_open(&l->place, &l->durable_fd, why);
+    if (e == OK)
+        e = segment_sweep(&l->place, why);
     if (e == OK)
         e = segment_list_read(l->place.dir, &found, why);
     if (e == OK && found.count == 0)
@@ -670,7 +660,6 @@ enum err eventlog_open(const struct eventlog_options *o, struct eventlog **out, 
     if (e == OK) {
         l->keeper = keeper_start(&l->options, &found);
         keeper_on_time(l->keeper, newest_us);
-        (void)sqlite3_wal_hook(l->open->db, on_wal, l);
         check(pthread_create(&l->thread, NULL, run, l) == 0);
         *out = l;
     } else {
@@ -691,5 +680,6 @@ void eventlog_close(struct eventlog *l)
     (void)pthread_mutex_unlock(&l->lock);
     (void)pthread_join(l->thread, NULL);
     keeper_stop(l->keeper);
+    leave_plain(l);
     release(l);
 }

@@ -1,5 +1,5 @@
-/* eventlog/log.h - the durable log of one gateway: batches in SQLite files, one a segment, one row a batch, one batch a
- * group commit. See the head of log.c for the format to the byte and for what a crash leaves at each step.
+/* eventlog/log.h - the durable log of one gateway: batches in segment files, one batch a group commit. See the head of log.c for
+ * the format to the byte and for what a crash leaves at each step.
  *
  * One thread appends (the loop), one commits (the log's own), any number read, in this process or another. What was
  * appended in a round is handed over by eventlog_commit(); while one batch is on its way to the disk the next one fills: so
@@ -9,6 +9,7 @@
 #ifndef EVENTLOG_LOG_H
 #define EVENTLOG_LOG_H
 #include "eventlog/event.h"
+#include "eventlog/files.h"
 
 enum log_state { LOG_STATE_OK, LOG_STATE_FULL, LOG_STATE_FAILED }; /* failed: not full, but does not take a commit */
 const char *log_state_text(enum log_state s); /* "ok", "full", "failed" */
@@ -22,7 +23,7 @@ struct eventlog_options {
     int64_t keep_bytes;           /* oldest segments are dropped above it; 0: no limit */
     int retry_ms;                 /* between tries of a failed commit */
     bool sync;                    /* true; false only for measurements */
-    const char *vfs;              /* SQLite VFS to use, NULL the default: tests make it fail */
+    const struct log_files *files; /* what to write files with, NULL the system's: tests make it fail */
     void (*on_durable)(void *data, uint64_t position);          /* log's thread */
     void (*on_state)(void *data, enum log_state s, const char *why); /* log's thread */
     void *data;

@@ -5,7 +5,9 @@
  * one where it reads, one for looking at ends and times.
  *
  * Positions have no gap: whatever is missing between two batches, or between a segment's last batch and the next segment, is damage
- * and is said, once, before going on behind it. What is missing before the oldest segment was dropped. */
+ * and is said, once, before going on behind it. What is missing before the oldest segment was dropped.
+ *
+ * One file although it is long: forwards and backwards are the same walk, and differ in what they do at its ends. */
 #include "eventlog/reader.h"
 #include "eventlog/record.h"
 #include "eventlog/segment.h"
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DIR_SETTLED_S 1 /* a directory changed more recently may change again with the same time of change */
 
@@ -30,6 +33,7 @@ struct log_reader {
     struct timespec dir_changed;
     bool dir_is_settled;
     struct log_identity identity; /* of the newest segment at reader_open */
+    int durable_fd;               /* -1: nothing says what is durable */
     char *station;                /* NULL: all */
     struct str station_text;
 
@@ -47,7 +51,7 @@ struct log_reader {
 
 static void leave(struct place *p)
 {
-    segment_close(p->segment, false);
+    segment_close(p->segment);
     *p = (struct place){0};
 }
 
@@ -108,12 +112,29 @@ static enum err check_identity(const struct log_reader *r, const struct segment 
     return ERR_CORRUPT;
 }
 
+/* Takes in what has come to the segment since. */
+static enum err look(struct log_reader *r, struct place *p, struct fault *why)
+{
+    struct durable d = {0}; /* of no segment: nothing is said to be durable */
+
+    if (p->bound != UINT64_MAX)
+        return segment_look(p->segment, NULL, p->bound, why);
+    if (r->durable_fd < 0)
+        r->durable_fd = durable_open_to_read(r->options.dir);
+    enum err e = r->durable_fd < 0 ? ERR_UNKNOWN : durable_get(r->durable_fd, p->segment->head.identity.log_id, &d);
+    if (e != OK && e != ERR_UNKNOWN && e != ERR_CORRUPT) {
+        fault_set(why, r->options.dir, "log.durable cannot be read: %s", strerror(errno));
+        return e;
+    }
+    return segment_look(p->segment, e == ERR_UNKNOWN ? NULL : &d, p->bound, why);
+}
+
 /* Opens the segment of the list that holds, or would hold, position. ERR_UNKNOWN: position is before the oldest. ERR_CORRUPT:
  * p->first and p->bound are those of the damaged segment. */
 static enum err go_to(struct log_reader *r, struct place *p, uint64_t position, struct fault *why)
 {
     if (p->segment != NULL && position >= p->first && position < p->bound)
-        return OK;
+        return position < p->segment->next ? OK : look(r, p, why);
     size_t i = segment_list_floor(&r->segments, position);
     if (i == SIZE_MAX)
         return ERR_UNKNOWN;
@@ -125,8 +146,10 @@ static enum err go_to(struct log_reader *r, struct place *p, uint64_t position, 
     if (e == OK && r->identity.multiply != 0)
         e = check_identity(r, p->segment, why);
     if (e == OK)
+        e = look(r, p, why);
+    if (e == OK)
         return OK;
-    segment_close(p->segment, false);
+    segment_close(p->segment);
     p->segment = NULL;
     return e;
 }
@@ -199,14 +222,28 @@ static enum err take_event(struct log_reader *r, uint64_t position, struct event
 
 static enum err missing(struct log_reader *r, uint64_t from, uint64_t to, struct fault *why)
 {
-    fault_set(why, str_of(r->reading.segment->name), "positions %llu to %llu are missing", (unsigned long long)from,
-              (unsigned long long)(to - 1));
+    struct segment *s = r->reading.segment;
+    struct batch_row before;
+    const uint64_t at = segment_find(s, SEGMENT_FLOOR, from, &before, NULL) == OK ? batch_end(&before) : SEGMENT_HEAD_SIZE;
+
+    fault_set(why, str_of(s->name), "byte %llu: positions %llu to %llu are missing", (unsigned long long)at,
+              (unsigned long long)from, (unsigned long long)(to - 1));
     return ERR_CORRUPT;
 }
 
 static bool is_by_station(const struct log_reader *r)
 {
-    return r->station != NULL && r->reading.segment->is_indexed;
+    return r->station != NULL && segment_has_station(r->reading.segment, r->station_text);
+}
+
+/* Up to which position there must be batches in the segment where we read; UINT64_MAX: none is known to be behind r->at. */
+static uint64_t end_of_reading(const struct log_reader *r)
+{
+    const struct place *p = &r->reading;
+
+    if (p->bound != UINT64_MAX || p->segment == NULL || p->segment->next <= r->at)
+        return p->bound;
+    return p->segment->next;
 }
 
 /* ---- forwards ---- */
@@ -215,8 +252,7 @@ static bool is_by_station(const struct log_reader *r)
 static enum err find_next(struct log_reader *r, uint64_t *next, struct fault *why)
 {
     struct batch_row row;
-    enum err e = segment_find(r->reading.segment, is_by_station(r) ? SEGMENT_NEXT_OF : SEGMENT_NEXT, r->at, r->station_text,
-                              &row, why);
+    enum err e = segment_find(r->reading.segment, is_by_station(r) ? SEGMENT_NEXT_OF : SEGMENT_NEXT, r->at, &row, why);
 
     if (e == OK && row.head.first >= r->reading.bound)
         return ERR_UNKNOWN;
@@ -228,10 +264,10 @@ static enum err find_next(struct log_reader *r, uint64_t *next, struct fault *wh
 /* Goes on behind what is damaged at r->at: with the next batch, or the next segment. While there is none it waits there. */
 static enum err pass_damage(struct log_reader *r)
 {
-    uint64_t next = r->reading.bound;
+    uint64_t next;
 
     if (r->reading.segment == NULL || find_next(r, &next, NULL) != OK)
-        next = r->reading.bound;
+        next = end_of_reading(r);
     r->is_stuck = next == UINT64_MAX;
     if (r->is_stuck)
         return ERR_AGAIN;
@@ -242,7 +278,7 @@ static enum err pass_damage(struct log_reader *r)
 /* Nothing is at r->at in this segment. */
 static enum err pass_empty(struct log_reader *r, struct fault *why)
 {
-    uint64_t next = r->reading.bound;
+    uint64_t next = end_of_reading(r);
     enum err e = find_next(r, &next, why);
 
     if (e != OK && e != ERR_UNKNOWN)
@@ -273,7 +309,7 @@ static enum err load_next(struct log_reader *r, struct fault *why)
         if (e != ERR_UNKNOWN)
             return e;
     }
-    e = segment_find(r->reading.segment, by_station ? SEGMENT_FLOOR_OF : SEGMENT_FLOOR, r->at, r->station_text, &row, why);
+    e = segment_find(r->reading.segment, by_station ? SEGMENT_FLOOR_OF : SEGMENT_FLOOR, r->at, &row, why);
     if (e == OK && r->at - row.head.first < row.head.count)
         return keep_batch(r, row.head.first, why);
     return e == OK || e == ERR_UNKNOWN ? pass_empty(r, why) : e;
@@ -330,7 +366,7 @@ enum err reader_next(struct log_reader *r, struct event *out, struct fault *why)
         if (e == ERR_CORRUPT)
             (void)pass_damage(r);
     }
-    return e == ERR_BUSY ? ERR_AGAIN : e;
+    return e;
 }
 
 /* ---- backwards ---- */
@@ -341,7 +377,7 @@ static enum err pass_empty_back(struct log_reader *r, const struct batch_row *ro
     const struct place *p = &r->reading;
     const uint64_t end = row == NULL ? p->first : row->head.first + row->head.count;
     uint64_t next;
-    bool is_end = p->bound == UINT64_MAX && find_next(r, &next, NULL) == ERR_UNKNOWN;
+    bool is_end = p->bound == UINT64_MAX && p->segment->next <= last && find_next(r, &next, NULL) == ERR_UNKNOWN;
 
     r->at = end;
     return is_by_station(r) || is_end ? OK : missing(r, end, last + 1, why);
@@ -358,7 +394,7 @@ static enum err load_prev(struct log_reader *r, struct fault *why)
     if (e == ERR_UNKNOWN)
         return ERR_AGAIN;
     if (e == OK)
-        e = segment_find(p->segment, is_by_station(r) ? SEGMENT_FLOOR_OF : SEGMENT_FLOOR, last, r->station_text, &row, why);
+        e = segment_find(p->segment, is_by_station(r) ? SEGMENT_FLOOR_OF : SEGMENT_FLOOR, last, &row, why);
     if (e == OK && last - row.head.first >= row.head.count)
         return pass_empty_back(r, &row, last, why);
     if (e == OK) {
@@ -387,7 +423,7 @@ enum err reader_prev(struct log_reader *r, struct event *out, struct fault *why)
             return take_event(r, --r->at, out, why);
         e = load_prev(r, why);
     }
-    return e == OK || e == ERR_BUSY ? ERR_AGAIN : e;
+    return e == OK ? ERR_AGAIN : e;
 }
 
 /* ---- ends, times ---- */
@@ -400,14 +436,12 @@ uint64_t reader_oldest(struct log_reader *r)
 
 uint64_t reader_newest(struct log_reader *r)
 {
-    struct batch_row row;
-
     (void)!look_around(r, false, NULL);
     const uint64_t first = r->segments.firsts[r->segments.count - 1];
     enum err e = go_to(r, &r->looking, first, NULL);
     if (e == OK)
-        e = segment_find(r->looking.segment, SEGMENT_FLOOR, UINT64_MAX, (struct str){NULL, 0}, &row, NULL);
-    return e == OK ? row.head.first + row.head.count - 1 : first - 1;
+        e = look(r, &r->looking, NULL);
+    return e == OK ? r->looking.segment->next - 1 : first - 1;
 }
 
 /* The batch that holds position, by its head only. */
@@ -417,7 +451,7 @@ static enum err look_at(struct log_reader *r, uint64_t position, struct batch_he
     enum err e = go_to(r, &r->looking, position, NULL);
 
     if (e == OK)
-        e = segment_find(r->looking.segment, SEGMENT_FLOOR, position, (struct str){NULL, 0}, &row, NULL);
+        e = segment_find(r->looking.segment, SEGMENT_FLOOR, position, &row, NULL);
     if (e == OK && position - row.head.first >= row.head.count)
         e = ERR_UNKNOWN;
     if (e == OK)
@@ -512,6 +546,7 @@ enum err reader_open(struct str dir, struct log_reader **out, struct fault *why)
     r->dir = mem_new(dir.len + 1, 1);
     memcpy(r->dir, dir.at, dir.len);
     r->options = (struct segment_options){.dir = {r->dir, dir.len}};
+    r->durable_fd = -1;
     r->at = 1;
     buf_init(&r->data, BATCH_SIZE_MAX);
     enum err e = look_around(r, true, why);
@@ -541,6 +576,8 @@ void reader_close(struct log_reader *r)
         return;
     leave(&r->reading);
     leave(&r->looking);
+    if (r->durable_fd >= 0)
+        (void)close(r->durable_fd);
     segment_list_release(&r->segments);
     buf_release(&r->data);
     free(r->starts);

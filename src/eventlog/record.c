@@ -18,32 +18,14 @@
  * The record has no checksum of its own: the batch's covers it.
  *
  * If you change this, raise SEGMENT_FORMAT in segment.h and read both. */
-#include "eventlog/event.h"
 #include "eventlog/record.h"
+#include "eventlog/put.h"
 
 #include <string.h>
 
 #define HEAD_SIZE      60
 #define STATION_ABSENT UINT16_MAX
 #define TEXT_ABSENT    UINT32_MAX
-
-static void put16(uint8_t *p, uint16_t n)
-{
-    p[0] = (uint8_t)(n >> 8);
-    p[1] = (uint8_t)n;
-}
-
-static void put32(uint8_t *p, uint32_t n)
-{
-    put16(p, (uint16_t)(n >> 16));
-    put16(p + 2, (uint16_t)n);
-}
-
-static void put64(uint8_t *p, uint64_t n)
-{
-    put32(p, (uint32_t)(n >> 32));
-    put32(p + 4, (uint32_t)n);
-}
 
 static uint32_t text_size(struct str s)
 {

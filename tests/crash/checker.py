@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """checker.py DATA JOURNAL [TAIL]   compares what every station was told with what a stopped server's data directory holds.
 
-Shares no code with the server: reads the log's segments and store.db with Python's sqlite3 and the layouts told at the heads of
-src/eventlog/log.c and record.c. TAIL is what `chargeline tail --format json` printed of the same log: it must say the same events.
+Shares no code with the server: reads the log's segments by the layouts told at the heads of src/eventlog/log.c and record.c, and
+store.db with Python's sqlite3. TAIL is what `chargeline tail --format json` printed of the same log: it must say the same events.
 
 The journal is JSON lines, k says which: sent (s station, n its message's number: the same over repeats, id message id, a action,
 p payload, null for a repeat), answer (f 3 result, 4 error), open (the upgrade was answered), command.ask, command.told, command.in,
@@ -10,11 +10,9 @@ command.out. Prints every promise with the number of things it was checked on, a
 import ctypes
 import json
 import os
-import shutil
 import sqlite3
 import struct
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from datetime import datetime, timezone
 
@@ -133,18 +131,39 @@ def read_record(data, at, position):
     return e, end
 
 
+FILE_HEAD = struct.Struct(">8sI16sQQQH")
+BATCH_HEAD = struct.Struct(">4sIQqqIIIII")
+FILE_HEAD_SIZE = 4096
+
+
+class Segment:
+    """One file of the log. Its bytes are taken as they lie there; what is behind the last whole batch a crash may have left."""
+
+    def __init__(self, path):
+        with open(path, "rb") as f:
+            self.bytes = f.read()
+        magic, self.format, self.log_id, self.number, self.first, self.salt, _ = FILE_HEAD.unpack_from(self.bytes)
+        self.is_sound = (magic == b"CLlogseg" and len(self.bytes) >= FILE_HEAD_SIZE and
+                         crc32c(self.bytes[:FILE_HEAD_SIZE - 4]) == int.from_bytes(self.bytes[FILE_HEAD_SIZE - 4:FILE_HEAD_SIZE], "big"))
+
+    def batches(self):
+        """(first, count, size of the records, checksum of the data, data), up to what is no batch."""
+        salted, at = self.log_id + self.salt.to_bytes(8, "big"), FILE_HEAD_SIZE
+        while at + BATCH_HEAD.size <= len(self.bytes):
+            magic, count, first, _, _, stored, size, _, crc, head_crc = BATCH_HEAD.unpack_from(self.bytes, at)
+            data_at = at + BATCH_HEAD.size
+            if magic != b"CLba" or crc32c(salted + self.bytes[at:data_at - 4]) != head_crc or data_at + stored > len(self.bytes):
+                return
+            yield first, count, size, crc, self.bytes[data_at:data_at + stored]
+            at = (data_at + stored + 7) & ~7
+
+
 class Log:
-    """The segments of a folder, in a copy where SQLite left a WAL: nothing here may change what is looked at."""
+    """The segments of a folder."""
 
     def __init__(self, folder, report):
         self.report, self.crc_left, self.multiply = report, CRC_BYTES_MAX, None
-        self.names = sorted(n for n in os.listdir(folder) if n.startswith("log-") and n.endswith(".db"))
-        self.copy = None
-        if any(os.path.exists(os.path.join(folder, n + "-wal")) for n in self.names):
-            self.copy = tempfile.TemporaryDirectory(prefix="chargeline-check-")
-            for n in os.listdir(folder):
-                shutil.copy(os.path.join(folder, n), self.copy.name)
-            folder = self.copy.name
+        self.names = sorted(n for n in os.listdir(folder) if n.startswith("log-") and n.endswith(".log"))
         self.folder = folder
 
     def identify(self, log_id):
@@ -163,22 +182,20 @@ class Log:
         r, want, log_id = self.report, None, None
         for i, name in enumerate(self.names):
             bound = int(self.names[i + 1][4:24]) if i + 1 < len(self.names) else None
-            db = sqlite3.connect(f"file:{os.path.join(self.folder, name)}?mode=ro", uri=True)
-            form, this_id, _, number, first, _ = db.execute("SELECT format, log_id, gateway_id, number, first, crc FROM meta").fetchone()
-            log_id = log_id or this_id
-            r.check("a segment's head says what its name says", (form, first, this_id) == (1, int(name[4:24]), log_id), name)
+            segment = Segment(os.path.join(self.folder, name))
+            log_id, number = log_id or segment.log_id, segment.number
+            r.check("a segment's head is sound and says what its name says", segment.is_sound and
+                    (segment.format, segment.first, segment.log_id) == (1, int(name[4:24]), log_id), name)
             r.check("segments are numbered without a gap", i == 0 or number == self.number + 1, (name, number))
             self.number = number
             self.identify(log_id)
-            rows = db.execute("SELECT first, count, first_at, last_at, crc, size, data FROM batch ORDER BY first")
-            for n, (first, count, first_at, last_at, crc, size, data) in enumerate(rows):
+            for n, (first, count, size, crc, data) in enumerate(segment.batches()):
                 if bound is not None and first >= bound:
                     break
                 r.check("positions have no gap between batches", want is None or first == want, (name, first, want))
                 if n < 20 or (n % 97 == 0 and self.crc_left > 0):
                     self.crc_left -= len(data)
-                    head = log_id + struct.pack(">QIqqI", first, count, first_at, last_at, size)
-                    r.check("a batch's checksum is right", crc32c(head + data) == crc, (name, first))
+                    r.check("a batch's checksum is right", crc32c(data) == crc, (name, first))
                 data, at = unsqueeze(data, size), 0
                 if not r.check("a batch is as long as it says", len(data) == size, (name, first)):
                     continue
@@ -187,7 +204,7 @@ class Log:
                     yield e
                 r.check("a batch holds its records and nothing else", at == len(data), (name, first))
                 want = first + count
-            db.close()
+            r.check("a segment ends where the next begins", bound is None or want == bound, (name, want, bound))
 
 
 # ---- what was said ----

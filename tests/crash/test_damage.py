@@ -16,13 +16,14 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import crashkit as kit
 from crashkit import check
+from checker import FILE_HEAD_SIZE, Segment
 from test_crash import Leg
 
 SEED = int(os.environ.get("CRASH_SEED", str(random.SystemRandom().randrange(1 << 32))))
 ROUNDS = int(os.environ.get("DAMAGE_ROUNDS", "60"))
 STATIONS = 40
 LOAD_S = 2.5
-WAL_CUTS = 10
+CUTS = 10
 SECTOR, TORN_MAX = 512, 4096
 SETS = ("listen.ocpp=127.0.0.1:0", "listen.api=127.0.0.1:0")
 MANY_SEGMENTS, ONE_SEGMENT = "log.segment_max_bytes=65536", "log.segment_max_bytes=134217728"
@@ -76,22 +77,15 @@ def serve(data):
 
 def segments(data):
     folder = os.path.join(data, "log")
-    return [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if n.startswith("log-") and n.endswith(".db")]
+    return [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if n.startswith("log-") and n.endswith(".log")]
 
 
 def batch_place(rng, path):
     """(offset in the file of a byte of a batch's data, position of the batch)."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        batches = db.execute("SELECT first, data FROM batch").fetchall()
-    with open(path, "rb") as f:
-        content = f.read()
-    rng.shuffle(batches)
-    for first, blob in batches:
-        head = blob[:200]
-        at = content.find(head)
-        if at >= 0 and content.find(head, at + 1) < 0:
-            return at + rng.randrange(len(head)), first
-    raise RuntimeError("no batch lies in one piece in " + path)
+    content = Segment(path)
+    first, _, _, _, data = rng.choice(list(content.batches()))
+    at = content.bytes.find(data)
+    return at + rng.randrange(len(data)), first
 
 
 def flip(path, at, rng):
@@ -169,8 +163,8 @@ class Damage:
     def tables_ahead(self):
         """The end of the log is gone, as if the disk had lied: its positions must not be given to other events."""
         data = self.copy()
-        with sqlite3.connect(segments(data)[-1]) as db:
-            db.execute("DELETE FROM batch")
+        os.truncate(segments(data)[-1], FILE_HEAD_SIZE)
+        os.unlink(os.path.join(data, "log", "log.durable"))
         is_ready, said = serve(data)
         text, code = doctor(data)
         check("tables that have seen more than the log holds: the server does not start, and says so",
@@ -207,23 +201,24 @@ class Damage:
         print(f"{ROUNDS} places at random: {ROUNDS - silent} were reported, {silent} held nothing that is read", flush=True)
 
 
-def cut_wal(folder, rng, data):
-    """A kill leaves a WAL; what is torn off its end was never told durable, unless the disk lies. Then the tables are ahead."""
+def cut_end(folder, rng, data):
+    """What is torn off the end of what a kill left was never told durable, unless the disk lies: log.durable says so. Without that, the
+    tables are ahead."""
     whole, _, code = tail(data)
     check("what a kill left is read", code == 0 and len(whole) > 100, (code, len(whole)))
     known = set(whole)
-    last = segments(data)[-1] + "-wal"
-    if not check("a kill leaves a WAL", os.path.exists(last) and os.path.getsize(last) > TORN_MAX, last):
-        return
-    for i in range(WAL_CUTS):
+    for i in range(CUTS):
         copy = os.path.join(folder, "copy", "data")
         shutil.rmtree(os.path.dirname(copy), ignore_errors=True)
         shutil.copytree(data, copy)
-        wal = segments(copy)[-1] + "-wal"
-        size = os.path.getsize(wal)
-        cut = rng.randrange(1, TORN_MAX) if i < WAL_CUTS / 2 else rng.randrange(1, size)
-        row = f"{cut} of {size} bytes of the WAL torn off"
-        os.truncate(wal, size - cut)
+        last = segments(copy)[-1]
+        size = os.path.getsize(last)
+        cut = rng.randrange(1, max(2, min(TORN_MAX, size - FILE_HEAD_SIZE))) if i < CUTS / 2 else rng.randrange(1, max(2, size - FILE_HEAD_SIZE))
+        row = f"{cut} of {size} bytes of the last segment torn off"
+        os.truncate(last, size - cut)
+        if i % 2 == 0:
+            os.unlink(os.path.join(copy, "log", "log.durable"))
+            row += ", and log.durable lost"
         events, said, code = tail(copy)
         check(f"{row}: no event is other than it was written", all(e in known for e in events), [e for e in events if e not in known][:2])
         is_ready, said = serve(copy)
@@ -239,7 +234,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="chargeline-damage-") as folder:
             data = asyncio.run(Load(folder, rng, ONE_SEGMENT if is_killed else MANY_SEGMENTS).make(is_killed))
             if is_killed:
-                cut_wal(folder, rng, data)
+                cut_end(folder, rng, data)
             else:
                 damage = Damage(folder, rng, data)
                 damage.scripted()

@@ -435,7 +435,7 @@ def overwrite(path, was, now):
 
 
 def segment(data):
-    return sorted((data / "log").glob("log-*.db"))[0]
+    return sorted((data / "log").glob("log-*.log"))[0]
 
 
 LETTER = ("INSERT INTO dead_letters(consumer, event_id, position, station, event_type, attempts, error, first_failed_at, last_failed_at, event_json, record) "

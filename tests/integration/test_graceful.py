@@ -59,7 +59,7 @@ def main():
             fleet.kill()
             fleet.wait()
         server.stderr_file.close()
-        left = [f for f in os.listdir(os.path.join(server.data, "log")) if f.endswith(("-wal", "-journal"))]
+        left = [f for f in os.listdir(os.path.join(server.data, "log")) if f.endswith(".new")]
         check("the log is whole in its files", left == [], left)
         events = server.tail()
         told = {(e["chargePointId"]) for e in events if e["eventType"] == "charge_point.disconnected" and e["payload"]["reason"] == "server_shutdown"}

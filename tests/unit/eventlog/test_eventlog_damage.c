@@ -23,7 +23,7 @@ static void copy_file(const char *from, const char *to, size_t most)
     check(fclose(out) == 0);
 }
 
-/* All segments and their WALs, as they are at this moment; no index of a WAL: SQLite makes it again, as after a crash. */
+/* All segments as they are at this moment, without log.durable: as someone copies them, or as a crash of the machine leaves them. */
 static void copy_log(const char *from, const char *to)
 {
     kit_remove_dir(to);
@@ -34,7 +34,7 @@ static void copy_log(const char *from, const char *to)
         char a[KIT_PATH_MAX], b[KIT_PATH_MAX];
         (void)snprintf(a, sizeof a, "%.200s/%.200s", from, e->d_name);
         (void)snprintf(b, sizeof b, "%.200s/%.200s", to, e->d_name);
-        if (strncmp(e->d_name, "log-", 4) == 0 && strstr(e->d_name, "-shm") == NULL)
+        if (strncmp(e->d_name, "log-", 4) == 0)
             copy_file(a, b, SIZE_MAX);
     }
     (void)closedir(d);
@@ -53,6 +53,31 @@ static void flip(const char *path, off_t at, unsigned bit)
     check(fd >= 0 && pread(fd, &byte, 1, at) == 1);
     byte ^= (uint8_t)(1u << bit);
     check(pwrite(fd, &byte, 1, at) == 1);
+    (void)close(fd);
+}
+
+/* A file's bytes, to be laid somewhere cut or changed, over and over. */
+struct image {
+    uint8_t at[1 << 16];
+    size_t len;
+};
+static void image_take(struct image *m, const char *name)
+{
+    char path[KIT_PATH_MAX];
+    kit_path(path, name);
+    FILE *in = fopen(path, "rb");
+    check(in != NULL);
+    m->len = fread(m->at, 1, sizeof m->at, in);
+    check(m->len < sizeof m->at);
+    (void)fclose(in);
+}
+
+static void image_put(const struct image *m, const char *name, size_t len)
+{
+    char path[KIT_PATH_MAX];
+    (void)snprintf(path, sizeof path, "%.200s/%.200s", copy_dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600); /* not cut to nothing first: a file system may then wait for the disk */
+    check(fd >= 0 && pwrite(fd, m->at, len, 0) == (ssize_t)len && ftruncate(fd, (off_t)len) == 0);
     (void)close(fd);
 }
 
@@ -120,49 +145,6 @@ static bool is_right_backwards(const char *dir)
     return is_right && n < READ_LIMIT;
 }
 
-/* Cut at any place, the WAL gives whole batches from the front, and the log goes on behind them. */
-static void test_torn_wal(void)
-{
-    char wal[KIT_PATH_MAX], torn[KIT_PATH_MAX], name[SEGMENT_NAME_MAX + 8];
-    const unsigned batches = 8;
-    kit_begin();
-    struct eventlog_options o = kit_options();
-    o.sync = false;
-    struct eventlog *l = kit_open(&o);
-    uint64_t least = 0;
-    segment_name(1, name);
-    (void)strcat(name, "-wal");
-    kit_path(wal, name);
-    (void)snprintf(torn, sizeof torn, "%.200s/%.200s", copy_dir, name);
-
-    for (unsigned i = 1; i <= batches; i++) {
-        CHECK("a batch", kit_batch(l, EACH));
-        copy_log(kit_dir, copy_dir);
-        struct seen seen = read_all(copy_dir);
-        CHECK("a copy after a commit has all of it", seen.events == (uint64_t)EACH * i && seen.damages == 0 && !seen.is_wrong);
-    }
-    const off_t size = size_of(wal);
-    for (off_t at = 0; at < size; at += at % 3 == 0 ? 4096 : 2049) {
-        copy_log(kit_dir, copy_dir);
-        CHECK("cut", truncate(torn, at) == 0);
-        struct seen seen = read_all(copy_dir);
-        CHECK("a torn tail is whole batches", seen.open == OK && seen.end == ERR_AGAIN && seen.damages == 0 && !seen.is_wrong);
-        CHECK("in order, none between missing", seen.events % EACH == 0 && seen.last == seen.events);
-        CHECK("and more, the later it is cut", seen.events >= least);
-        least = seen.events;
-        if (at % 5 != 0)
-            continue;
-        struct eventlog_options again = o;
-        again.dir = str_of(copy_dir);
-        struct eventlog *second = kit_open(&again);
-        CHECK("the log goes on behind", eventlog_position(second) == seen.events && kit_batch(second, EACH));
-        eventlog_close(second);
-        CHECK("without a gap", kit_count(copy_dir, 1) == seen.events + EACH);
-    }
-    eventlog_close(l);
-    kit_end();
-}
-
 /* A small pseudo-random row, the same in every run. */
 static uint32_t next_random(void)
 {
@@ -171,44 +153,231 @@ static uint32_t next_random(void)
     return state >> 8;
 }
 
-static void test_flipped_wal(void)
+#define SMALL_BATCHES 5
+#define SMALL_EACH    2
+#define NOTE_NAME     "log.durable"
+
+/* A log of SMALL_BATCHES in one segment as images: the file, and what log.durable said after each batch. */
+static struct {
+    char name[SEGMENT_NAME_MAX];
+    struct image file, notes[SMALL_BATCHES + 1];
+    size_t ends[SMALL_BATCHES + 1]; /* of the file after each batch */
+} small;
+
+static void make_small(void)
 {
-    char path[KIT_PATH_MAX], name[SEGMENT_NAME_MAX + 8];
+    char path[KIT_PATH_MAX];
     kit_begin();
     struct eventlog_options o = kit_options();
     o.sync = false;
     struct eventlog *l = kit_open(&o);
-    for (unsigned i = 0; i < 6; i++)
+    segment_name(1, small.name);
+    kit_path(path, small.name);
+    for (unsigned i = 0; i <= SMALL_BATCHES; i++) {
+        CHECK("a batch", i == 0 || kit_batch(l, SMALL_EACH));
+        image_take(&small.notes[i], NOTE_NAME);
+        small.ends[i] = (size_t)size_of(path);
+    }
+    image_take(&small.file, small.name);
+    eventlog_close(l);
+    kit_end();
+}
+
+/* Opens the copy for writing; OK: it goes on behind `events`, and has all then. */
+static enum err write_on(uint64_t *events)
+{
+    struct eventlog_options o = kit_options();
+    struct eventlog *l = NULL;
+    struct fault why = {0};
+    o.dir = str_of(copy_dir);
+    o.sync = false;
+    enum err e = eventlog_open(&o, &l, &why);
+    CHECK("the writer goes on, or says where it hurts", e == OK || (why.field[0] != 0 && why.reason[0] != 0));
+    if (e != OK)
+        return e;
+    *events = eventlog_position(l);
+    CHECK("it takes more", kit_batch(l, SMALL_EACH));
+    eventlog_close(l);
+    return OK;
+}
+
+/* Cut at every byte. */
+static void test_torn(void)
+{
+    for (size_t at = SEGMENT_HEAD_SIZE; at <= small.file.len; at++) {
+        unsigned whole = 0; /* batches that are, but perhaps for the zeros behind them */
+        while (whole < SMALL_BATCHES && small.ends[whole + 1] <= at + 7)
+            whole++;
+        uint64_t events = 0;
+        kit_remove_dir(copy_dir);
+        check(mkdir(copy_dir, 0700) == 0);
+        image_put(&small.file, small.name, at);
+        struct seen seen = read_all(copy_dir);
+        CHECK("a torn tail is whole batches", seen.open == OK && seen.end == ERR_AGAIN && seen.damages == 0 && !seen.is_wrong);
+        CHECK("in order, none between missing", seen.events % SMALL_EACH == 0 && seen.last == seen.events);
+        CHECK("and all that are whole", seen.events == (uint64_t)whole * SMALL_EACH ||
+                                            (at < small.ends[whole] && seen.events == (uint64_t)(whole - 1) * SMALL_EACH));
+        CHECK("the log goes on behind", write_on(&events) == OK && events == seen.events);
+        CHECK("without a gap", kit_count(copy_dir, 1) == events + SMALL_EACH);
+        if (at + 7 >= small.file.len || at % 3 != 0)
+            continue;
+        image_put(&small.file, small.name, at);
+        image_put(&small.notes[SMALL_BATCHES], NOTE_NAME, small.notes[SMALL_BATCHES].len);
+        CHECK("what was durable and is cut off stops the writer", write_on(&events) == ERR_CORRUPT);
+        seen = read_all(copy_dir);
+        CHECK("and a reader tells it", seen.damages == 1 && !seen.is_wrong && seen.last == seen.events &&
+                                           seen.events <= (uint64_t)whole * SMALL_EACH);
+    }
+    for (size_t at = 0; at < SEGMENT_HEAD_SIZE; at += 7) {
+        uint64_t events = 0;
+        image_put(&small.file, small.name, at);
+        CHECK("a cut head stops the writer", write_on(&events) == ERR_CORRUPT);
+        CHECK("and a reader", read_all(copy_dir).open == ERR_CORRUPT);
+    }
+}
+
+/* A bit at every byte, without and with log.durable. */
+static void test_flipped(void)
+{
+    static struct image bad;
+    unsigned stops = 0;
+    for (size_t at = 0; at < small.file.len; at++) {
+        const uint64_t last = SMALL_BATCHES * SMALL_EACH;
+        const bool is_last = at >= small.ends[SMALL_BATCHES - 1];
+        uint64_t events = last;
+        bad = small.file;
+        bad.at[at] ^= (uint8_t)(1u << next_random() % 8);
+        kit_remove_dir(copy_dir);
+        check(mkdir(copy_dir, 0700) == 0);
+        image_put(&bad, small.name, bad.len);
+        struct seen seen = read_all(copy_dir);
+        CHECK("a flipped bit gives no wrong event", !seen.is_wrong && !seen.has_hole);
+        CHECK("backwards too", is_right_backwards(copy_dir));
+        CHECK("what is missing is told, but for the tail", seen.open == ERR_CORRUPT || seen.damages > 0 || seen.events == last ||
+                                                               (is_last && seen.events == last - SMALL_EACH));
+        if (at > 256 && at < SEGMENT_HEAD_SIZE - 8 && at % 16 != 0)
+            continue; /* zeros that nobody reads but for the checksum */
+        enum err e = write_on(&events);
+        CHECK("the writer drops no more than the last batch", e == ERR_CORRUPT || events == last ||
+                                                                  (is_last && events == last - SMALL_EACH));
+        stops += e == ERR_CORRUPT;
+
+        image_put(&bad, small.name, bad.len);
+        image_put(&small.notes[SMALL_BATCHES], NOTE_NAME, small.notes[SMALL_BATCHES].len);
+        seen = read_all(copy_dir);
+        CHECK("no wrong event with log.durable", !seen.is_wrong && !seen.has_hole && is_right_backwards(copy_dir));
+        CHECK("then the tail is told too", seen.open == ERR_CORRUPT || seen.damages > 0 || seen.events == last);
+        e = write_on(&events);
+        CHECK("and never dropped", e == ERR_CORRUPT || events == last);
+    }
+    CHECK("it did stop", stops > small.file.len - SEGMENT_HEAD_SIZE);
+    for (size_t at = 0; at < small.notes[0].len; at++) {
+        uint64_t events = 0;
+        bad = small.notes[SMALL_BATCHES];
+        bad.at[at] ^= (uint8_t)(1u << next_random() % 8);
+        image_put(&small.file, small.name, small.file.len);
+        image_put(&bad, NOTE_NAME, bad.len);
+        struct seen seen = read_all(copy_dir);
+        CHECK("a damaged log.durable hides the last batch at most", seen.damages == 0 && !seen.is_wrong &&
+                                                                        seen.last >= (SMALL_BATCHES - 1) * SMALL_EACH);
+        CHECK("and the writer finds it", write_on(&events) == OK && events == SMALL_BATCHES * SMALL_EACH);
+    }
+}
+
+/* What a reader sees while the writer is at work: the file has more than log.durable says. */
+static void test_being_written(void)
+{
+    kit_remove_dir(copy_dir);
+    check(mkdir(copy_dir, 0700) == 0);
+    for (unsigned k = 0; k < SMALL_BATCHES; k++) {
+        image_put(&small.notes[k], NOTE_NAME, small.notes[k].len);
+        for (size_t at = small.ends[k]; at <= small.ends[k + 1]; at += 1 + at % 5) {
+            image_put(&small.file, small.name, at);
+            struct seen seen = read_all(copy_dir);
+            CHECK("a batch on its way is neither seen nor damage", seen.end == ERR_AGAIN && seen.damages == 0 &&
+                                                                        seen.events == (uint64_t)k * SMALL_EACH && !seen.is_wrong);
+        }
+        image_put(&small.file, small.name, small.ends[k + 1]);
+        struct seen seen = read_all(copy_dir);
+        CHECK("nor when it is whole and not synced", seen.damages == 0 && seen.events == (uint64_t)k * SMALL_EACH);
+        if (k + 2 > SMALL_BATCHES)
+            continue;
+        image_put(&small.file, small.name, small.ends[k + 2]);
+        seen = read_all(copy_dir);
+        CHECK("a batch with another behind it was synced", seen.damages == 0 && seen.events == (uint64_t)(k + 1) * SMALL_EACH);
+    }
+    /* One reader all the way. */
+    struct log_reader *r = NULL;
+    struct event e;
+    image_put(&small.notes[0], NOTE_NAME, small.notes[0].len);
+    image_put(&small.file, small.name, small.ends[0]);
+    check(reader_open(str_of(copy_dir), &r, NULL) == OK);
+    for (unsigned k = 0; k < SMALL_BATCHES; k++) {
+        CHECK("nothing yet", reader_next(r, &e, NULL) == ERR_AGAIN && reader_newest(r) == (uint64_t)k * SMALL_EACH);
+        for (size_t at = small.ends[k] + 1; at < small.ends[k + 1]; at += 97) {
+            image_put(&small.file, small.name, at);
+            CHECK("half of it is nothing", reader_next(r, &e, NULL) == ERR_AGAIN);
+        }
+        image_put(&small.file, small.name, small.ends[k + 1]);
+        CHECK("all of it, not synced, is nothing", reader_next(r, &e, NULL) == ERR_AGAIN);
+        image_put(&small.notes[k + 1], NOTE_NAME, small.notes[k + 1].len);
+        for (uint64_t n = 1; n <= SMALL_EACH; n++)
+            CHECK("then it is there", reader_next(r, &e, NULL) == OK && kit_is(&e, (uint64_t)k * SMALL_EACH + n));
+    }
+    reader_close(r);
+}
+
+/* An index that is cut or damaged is made again, and until then nothing is missing. */
+static void test_index(void)
+{
+    struct segment *s = NULL;
+    struct image whole;
+    char path[KIT_PATH_MAX];
+    const struct segment_options at_copy = {str_of(copy_dir), &log_files_system, false};
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    o.sync = false;
+    o.segment_max = 4900;
+    struct eventlog *l = kit_open(&o);
+    for (unsigned i = 0; i < 5; i++)
         CHECK("a batch", kit_batch(l, EACH));
     const uint64_t last = eventlog_position(l);
-    unsigned stops = 0;
-    segment_name(1, name);
-    (void)strcat(name, "-wal");
-    (void)snprintf(path, sizeof path, "%.200s/%.200s", copy_dir, name);
-    for (unsigned i = 0; i < FLIPS; i++) {
-        copy_log(kit_dir, copy_dir);
-        const off_t at = (off_t)(i < 56 ? i : next_random() % (uint32_t)size_of(path));
-        const unsigned bit = next_random() % 8;
-        flip(path, at, bit);
-        struct seen seen = read_all(copy_dir);
-        CHECK("a flipped bit in a WAL gives no wrong event", !seen.is_wrong && !seen.has_hole);
-        CHECK("but whole batches", seen.events % EACH == 0 && seen.last == seen.events);
-        /* The writer, who would go on over what is lost, does not: only the last batch may be a torn tail. */
-        copy_log(kit_dir, copy_dir);
-        flip(path, at, bit);
-        struct eventlog_options again = o;
-        struct eventlog *second = NULL;
-        struct fault why = {0};
-        again.dir = str_of(copy_dir);
-        enum err e = eventlog_open(&again, &second, &why);
-        CHECK("the writer goes on, or says why not", e == OK || (e == ERR_CORRUPT && why.reason[0] != 0));
-        CHECK("and drops no more than the last batch", e != OK || eventlog_position(second) >= last - EACH);
-        stops += e == ERR_CORRUPT;
-        if (e == OK)
-            eventlog_close(second);
-    }
-    CHECK("it did stop", stops > FLIPS / 2);
     eventlog_close(l);
+    image_take(&whole, small.name);
+    copy_log(kit_dir, copy_dir);
+    (void)snprintf(path, sizeof path, "%.200s/%.200s", copy_dir, small.name);
+    CHECK("it is sealed", segment_open(&at_copy, 1, SEGMENT_TO_READ, &s, NULL) == OK && s->is_indexed);
+    const size_t index_at = (size_t)s->end;
+    segment_close(s);
+    for (size_t cut = 0; cut < 2; cut++) {
+        for (size_t at = index_at; at < whole.len; at++) {
+            if (cut == 1) {
+                image_put(&whole, small.name, at);
+            } else {
+                image_put(&whole, small.name, whole.len);
+                flip(path, (off_t)at, next_random() % 8);
+            }
+            struct seen seen = read_all(copy_dir);
+            CHECK("without its index all is read", seen.events == last && seen.damages == 0 && !seen.is_wrong);
+            CHECK("backwards too", is_right_backwards(copy_dir));
+            struct log_reader *r = NULL;
+            struct event e;
+            unsigned found = 0;
+            CHECK("by station", reader_open(str_of(copy_dir), &r, NULL) == OK);
+            reader_only_station(r, STR("CP-1"));
+            while (reader_next(r, &e, NULL) == OK)
+                found += str_eq(e.station, STR("CP-1"));
+            reader_close(r);
+            CHECK("nothing is missed", found == (last + 6) / 7 + (last + 1) / 7);
+        }
+    }
+    image_put(&whole, small.name, index_at + 20);
+    struct eventlog_options again = o;
+    again.dir = str_of(copy_dir);
+    eventlog_close(kit_open(&again));
+    CHECK("it is made again", segment_open(&at_copy, 1, SEGMENT_TO_READ, &s, NULL) == OK && s->is_indexed);
+    segment_close(s);
+    CHECK("to the same bytes", (size_t)size_of(path) == whole.len);
     kit_end();
 }
 
@@ -218,7 +387,7 @@ static void test_flipped_file(void)
     struct eventlog_options o = kit_options();
     struct segment_list all = {0};
     o.sync = false;
-    o.segment_max = 80000;
+    o.segment_max = 4900;
     struct eventlog *l = kit_open(&o);
     for (unsigned i = 0; i < 10; i++)
         CHECK("a batch", kit_batch(l, EACH));
@@ -264,7 +433,7 @@ static void test_files(void)
     struct eventlog *l = NULL, *other = NULL;
     char from[KIT_PATH_MAX], to[KIT_PATH_MAX], name[SEGMENT_NAME_MAX];
     o.sync = false;
-    o.segment_max = 40000;
+    o.segment_max = 4700;
     l = kit_open(&o);
     for (unsigned i = 0; i < 10; i++)
         CHECK("a batch", kit_batch(l, EACH));
@@ -333,8 +502,11 @@ int main(void)
 {
     (void)snprintf(copy_dir, sizeof copy_dir, "/tmp/eventlog-copy-XXXXXX");
     check(mkdtemp(copy_dir) != NULL);
-    test_torn_wal();
-    test_flipped_wal();
+    make_small();
+    test_torn();
+    test_flipped();
+    test_being_written();
+    test_index();
     test_flipped_file();
     test_files();
     kit_remove_dir(copy_dir);

@@ -136,7 +136,7 @@ static void test_ways(void)
 {
     kit_begin();
     struct eventlog_options o = kit_options();
-    o.segment_max = 120000;
+    o.segment_max = 6000;
     o.sync = false;
     struct eventlog *l = kit_open(&o);
     uint64_t last = fill(l, 20);
