@@ -167,7 +167,7 @@ class Server:
         out = subprocess.run([self.binary, "tail", "--data", self.data, "--no-follow", "--since", "1", "--format", "json", *arguments],
                              capture_output=True, text=True, timeout=120)
         check("tail ends well", out.returncode == 0, out.stderr)
-        return [json.loads(line) for line in out.stdout.splitlines()]
+        return [json.loads(line) for line in out.stdout.split("\n") if line]
 
 
 class Station:

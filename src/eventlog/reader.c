@@ -285,8 +285,11 @@ static enum err pass_empty(struct log_reader *r, struct fault *why)
         return e;
     if (next == UINT64_MAX)
         return ERR_AGAIN;
-    if (!is_by_station(r))
-        return missing(r, r->at, next, why);
+    if (!is_by_station(r)) {
+        /* Two batches may have become durable since the first look: then the one at r->at is there by now. */
+        e = keep_batch(r, r->at, why);
+        return e == ERR_UNKNOWN ? missing(r, r->at, next, why) : e;
+    }
     r->at = next;
     return OK;
 }
