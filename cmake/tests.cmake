@@ -64,3 +64,9 @@ if(Python3_FOUND AND TARGET chargeline)
     endforeach()
   endforeach()
 endif()
+
+# Each defect that the simulation is there for is planted and must be found: a build of its own, so not under sanitizers.
+if(NOT CHARGELINE_SANITIZE)
+  add_test(NAME defects.simulation COMMAND ${CMAKE_SOURCE_DIR}/tests/simulation/defects.sh WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(defects.simulation PROPERTIES TIMEOUT 900)
+endif()
