@@ -106,7 +106,7 @@ size_t station_open_count(const struct station *s)
 
 struct transaction *station_started_by(struct station *s, uint64_t start_key)
 {
-#if defined DEFECT_NO_DEDUP || defined DEFECT_START_REPEATED /* planted: a repeat is taken for news */
+#ifdef DEFECT_NO_DEDUP /* planted: a repeat is taken for news */
     return NULL;
 #endif
     for (size_t i = s->transaction_count; i-- > 0;)
