@@ -432,10 +432,7 @@ void gateway_close(struct gateway *g)
     commands_release(g);
     slots_release(g);
     tag_cache_release(g);
-    size_t i = 0;
-    for (void *f; (f = map_next(&g->failures, &i)) != NULL;)
-        free(f);
-    map_release(&g->failures);
+    failures_release(g);
     tag_book_free(g->tags);
     arena_release(&g->arena);
     buf_release(&g->text);

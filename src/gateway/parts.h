@@ -126,7 +126,7 @@ struct command {
 };
 
 struct failures {                  /* failed log-ins of one address */
-    char network[64];
+    char network[64];              /* its key in gateway.failures: never written again */
     int64_t window_ms;
     int64_t count;
 };
@@ -211,6 +211,7 @@ extern const struct conn_handlers session_handlers;
 void session_accept(struct session *s);          /* its generation is durable */
 void session_pause(struct session *s, enum pause_reason why);
 void session_resume(struct session *s, enum pause_reason why);
+void failures_release(struct gateway *g);
 void session_unref(struct session *s);           /* frees it when it has ended and nothing is held for it */
 void session_close(struct session *s, enum conn_end why, uint16_t code, struct str reason);
 

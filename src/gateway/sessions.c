@@ -9,7 +9,6 @@
 
 #define FAILURE_WINDOW_MS   60000
 #define FAILURES_KEPT_MAX   65536
-#define SLOW_AFTER_MS       1000
 #define CLOSE_REPLACED      4001 /* private use: a newer connection of the same identity */
 #define CONTINUE_MS         1
 
@@ -22,12 +21,25 @@ static struct str host_of(struct str remote)
     return remote;
 }
 
+void failures_release(struct gateway *g)
+{
+    size_t i = 0;
+    for (void *f; (f = map_next(&g->failures, &i)) != NULL;)
+        free(f);
+    map_release(&g->failures);
+}
+
 static struct failures *failures_of(struct gateway *g, struct str host)
 {
     struct failures *f = map_find(&g->failures, host);
-    if (f != NULL || g->failures.count >= FAILURES_KEPT_MAX)
+    if (f != NULL)
         return f;
+    if (g->failures.count >= FAILURES_KEPT_MAX) { /* begin anew: who goes on failing is back at once */
+        failures_release(g);
+        map_init(&g->failures, g->hash_key);
+    }
     f = mem_new(1, sizeof *f);
+    f->window_ms = clock_monotonic_ms();
     size_t len = str_copy(f->network, sizeof f->network, host);
     (void)map_put(&g->failures, (struct str){f->network, len}, f);
     return f;
@@ -44,10 +56,10 @@ static void count_failure(struct gateway *g, struct str host)
     struct failures *f = failures_of(g, host);
     int64_t now = clock_monotonic_ms();
     metric_add(METRIC_AUTH_FAILED, 1);
-    if (f == NULL)
-        return;
-    if (now - f->window_ms >= FAILURE_WINDOW_MS)
-        *f = (struct failures){.window_ms = now};
+    if (now - f->window_ms >= FAILURE_WINDOW_MS) {
+        f->window_ms = now;
+        f->count = 0;
+    }
     f->count++;
 }
 

@@ -60,6 +60,16 @@ def who_may_connect(server):
     check("40 no Connection: Upgrade", upgrade(server, "/ocpp/P3", connection="")[0] == 101)
 
 
+def too_many_failures():
+    """1.3: failures are limited per source address, and a right key does not help while they are."""
+    with Server("device.auth_failures_per_minute=3") as server:
+        server.put("/charge-points/S1", {"registration": "accepted", "secret": "0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF"})
+        statuses = [upgrade(server, "/ocpp/S1", basic("S1", b"wrong"))[0] for _ in range(5)]
+        check("1.3 past the limit of failures an address is not looked at", statuses == [401, 401, 401, 429, 429], statuses)
+        right = upgrade(server, "/ocpp/S1", basic("S1", bytes.fromhex("0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF")))[0]
+        check("1.3 nor with the right key, for a moment", right == 429, right)
+
+
 async def boot_policy(server):
     server.put("/charge-points/PEND", {"registration": "pending"})
     s = await Station(server, "PEND").connect()
@@ -208,6 +218,7 @@ def main():
         who_may_connect(server)
         for part in (boot_policy, take_over, garbage, commands, mass, stop_gracefully):
             asyncio.run(part(server))
+    too_many_failures()
     report()
 
 
