@@ -444,6 +444,8 @@ uint64_t reader_newest(struct log_reader *r)
     enum err e = go_to(r, &r->looking, first, NULL);
     if (e == OK)
         e = look(r, &r->looking, NULL);
+    if (e == ERR_CORRUPT)
+        return first; /* who reads up to here comes to the damage and says it */
     return e == OK ? r->looking.segment->next - 1 : first - 1;
 }
 

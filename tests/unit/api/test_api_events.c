@@ -123,7 +123,8 @@ static void test_readings(void)
                    permute31(k.id_key, 1));
     kit_sql(&k, sql);
     for (size_t i = 0; i < COUNT_OF(at); i++) {
-        (void)snprintf(sql, sizeof sql, "INSERT INTO transaction_readings (number, position) VALUES (1, %" PRIu64 ")",
+        (void)snprintf(sql, sizeof sql,
+                       "INSERT INTO transaction_readings (number, position, is_named) VALUES (1, %" PRIu64 ", 1)",
                        at[i]);
         kit_sql(&k, sql);
     }
