@@ -14,7 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,8 @@ struct server {
     struct consumer consumers[2];
     struct bus *bus;
     struct gateway *gateway;
-    _Atomic(struct gateway *) told_gateway; /* for the threads of log and bus */
+    pthread_mutex_t told_lock; /* held while the threads of log and bus tell it something, so that it does not go meanwhile */
+    struct gateway *told_gateway;
     struct api *api;
     uint64_t id_key[2];
     struct timer stop_timer;
@@ -77,16 +78,27 @@ static int fail(int code, const struct fault *why, const char *what)
 
 static void on_durable(void *data, uint64_t position)
 {
-    struct gateway *g = atomic_load(&((struct server *)data)->told_gateway);
-    if (g != NULL)
-        gateway_on_durable(g, position);
+    struct server *s = data;
+    (void)pthread_mutex_lock(&s->told_lock);
+    if (s->told_gateway != NULL)
+        gateway_on_durable(s->told_gateway, position);
+    (void)pthread_mutex_unlock(&s->told_lock);
 }
 
 static void on_projected(void *data, uint64_t position)
 {
-    struct gateway *g = atomic_load(&((struct server *)data)->told_gateway);
-    if (g != NULL)
-        gateway_on_projected(g, position);
+    struct server *s = data;
+    (void)pthread_mutex_lock(&s->told_lock);
+    if (s->told_gateway != NULL)
+        gateway_on_projected(s->told_gateway, position);
+    (void)pthread_mutex_unlock(&s->told_lock);
+}
+
+static void tell_gateway(struct server *s, struct gateway *g)
+{
+    (void)pthread_mutex_lock(&s->told_lock);
+    s->told_gateway = g;
+    (void)pthread_mutex_unlock(&s->told_lock);
 }
 
 static void on_log_state(void *data, enum log_state state, const char *why)
@@ -254,7 +266,7 @@ static enum err open_gateway(struct server *s, struct fault *why)
     enum err e = gateway_open(&o, &s->gateway, why);
     if (e != OK)
         return e;
-    atomic_store(&s->told_gateway, s->gateway);
+    tell_gateway(s, s->gateway);
     for (int i = 0; i < CATCH_UP_TRIES && eventlog_durable(s->log) < eventlog_position(s->log); i++)
         eventlog_wait(s->log, eventlog_position(s->log) - 1, CATCH_UP_WAIT_MS);
     if (eventlog_durable(s->log) < eventlog_position(s->log)) {
@@ -304,8 +316,6 @@ static void tell_ready(struct server *s)
 }
 
 /* --- the end --- */
-
-#define LAST_COMMIT_TRIES 20
 
 static uint64_t consumers_position(struct server *s)
 {
@@ -361,8 +371,8 @@ static void tear_down(struct server *s)
 {
     if (s->api != NULL)
         api_stop(s->api);
+    tell_gateway(s, NULL); /* before it goes: the log still commits what the stop itself caused */
     gateway_close(s->gateway);
-    atomic_store(&s->told_gateway, NULL);
     if (s->api != NULL)
         api_close(s->api);
     if (s->bus != NULL) {
@@ -397,6 +407,7 @@ int serve_main(int argc, char **argv)
     struct server *s = &server;
     struct fault why = {0};
     s->lock_fd = -1;
+    check(pthread_mutex_init(&s->told_lock, NULL) == 0);
     int code = read_arguments(s, argc, argv);
     if (code != EXIT_OK)
         return code;

@@ -421,9 +421,10 @@ void gateway_close(struct gateway *g)
 {
     if (g == NULL)
         return;
+    g->is_draining = true; /* also where a start failed: whose row is loaded only now does not come in */
+    mailbox_free(g->mailbox); /* what is still in it may want a worker */
     lookups_release(g);
     workers_free(g->workers);
-    mailbox_free(g->mailbox);
     while (g->held_first != NULL) {
         struct held *h = g->held_first;
         g->held_first = h->next;

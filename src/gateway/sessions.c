@@ -259,7 +259,7 @@ static void on_loaded(struct waiter *w, struct slot *slot, enum err e)
         refuse(s, 404, (struct str){NULL, 0});
         return;
     }
-    if (!gateway_has_room(g)) {
+    if (g->is_draining || !gateway_has_room(g)) {
         refuse(s, 503, STR("Retry-After: 10\r\n"));
         return;
     }
