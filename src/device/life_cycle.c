@@ -1,7 +1,10 @@
-/* device/life_cycle.c - the steps of a connector and of a transaction, as rows. A test compares all pairs with the standard. */
+/* device/life_cycle.c - the steps of a connector and of a transaction, as rows. A test compares all pairs with the
+ * standard. */
 #include "device/station.h"
 
-/* OCPP 1.6, 4.9 (ocpp16.md 10.5): rows from, columns to. 'x': listed. The Central System takes any step and flags the others. */
+/* OCPP 1.6, 4.9 (ocpp16.md 10.5): rows from, columns to. 'x': listed. The Central System takes any step and flags the
+ * others. */
+/* clang-format off */
 static const struct str statuses[] = {{"Available", 9},     {"Preparing", 9}, {"Charging", 8}, {"SuspendedEV", 11},
                                       {"SuspendedEVSE", 13}, {"Finishing", 9}, {"Reserved", 8}, {"Unavailable", 11},
                                       {"Faulted", 7}};
@@ -17,6 +20,7 @@ static const char steps[COUNT_OF(statuses)][COUNT_OF(statuses) + 1] = {
     /* Unavailable   */ {'x', 'x', 'x', 'x', 'x', '.', '.', '.', 'x', 0},
     /* Faulted       */ {'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x', '.', 0},
 };
+/* clang-format on */
 
 static size_t status_index(struct str status)
 {

@@ -1,5 +1,5 @@
-/* device/station.c - the memory of one station. What grows is allocated only when it is used: an idle station that never charged
- * holds nothing but its struct, its id and its connectors. */
+/* device/station.c - the memory of one station. What grows is allocated only when it is used: an idle station that
+ * never charged holds nothing but its struct, its id and its connectors. */
 #include "device/station.h"
 
 #include <stdlib.h>

@@ -1,11 +1,12 @@
-/* device/station.h - what a station is to us while it is in memory: registration, connectors, transactions, recent answers. Pure:
- * no clock, socket, file, thread; time comes in. Life cycles are rows (life_cycle.c), each state is written by one function. */
+/* device/station.h - what a station is to us while it is in memory: registration, connectors, transactions, recent
+ * answers. Pure: no clock, socket, file, thread; time comes in. Life cycles are rows (life_cycle.c), each state is
+ * written by one function. */
 #ifndef DEVICE_STATION_H
 #define DEVICE_STATION_H
 #include "base/id.h"
 #include "base/time.h"
 
-#define TAG_SIZE_MAX           64  /* bytes kept of an idTag: 20 characters by the standard, more come */
+#define TAG_SIZE_MAX           64 /* bytes kept of an idTag: 20 characters by the standard, more come */
 #define STATION_CONNECTORS_MAX 256
 #define STATION_OPEN_MAX       256 /* open transactions */
 #define STATION_CLOSED_MAX     4   /* closed ones kept in memory; older ones are looked up */
@@ -18,26 +19,26 @@ struct str registration_text(enum registration r); /* "accepted", .. ; absent fo
 enum registration registration_find(struct str text);
 
 struct connector {
-    int32_t id;                /* 0: the station */
-    char status[24];           /* "" none yet */
+    int32_t id;      /* 0: the station */
+    char status[24]; /* "" none yet */
     char error_code[32];
     struct instant since;
 };
 
 enum transaction_state { TRANSACTION_OPEN, TRANSACTION_CLOSED };
 struct transaction {
-    uint64_t number;           /* counts; its id on the wire is the permutation */
-    uint32_t id;               /* OCPP: 1 .. 2^31-1 */
+    uint64_t number; /* counts; its id on the wire is the permutation */
+    uint32_t id;     /* OCPP: 1 .. 2^31-1 */
     int32_t connector_id;
     enum transaction_state state;
-    bool is_confirmed;         /* the station has used the id: it knows it */
-    bool is_superseded;        /* closed because another began on its connector: its stop may still come */
+    bool is_confirmed;  /* the station has used the id: it knows it */
+    bool is_superseded; /* closed because another began on its connector: its stop may still come */
     int64_t meter_start_wh, meter_stop_wh;
     struct instant device_started, started; /* started: corrected */
     struct instant device_stopped;
-    uint64_t start_key;        /* of the content of the start: transaction_start_key() */
-    uint64_t stop_key;         /* of the content of the first stop; 0 none */
-    uint8_t first_verdict;     /* on its tag, as the first answer said it: repeats get the same */
+    uint64_t start_key;    /* of the content of the start: transaction_start_key() */
+    uint64_t stop_key;     /* of the content of the first stop; 0 none */
+    uint8_t first_verdict; /* on its tag, as the first answer said it: repeats get the same */
     char id_tag[TAG_SIZE_MAX];
 };
 /* The content by which a start is known again (ocpp16.md 5.6). */
@@ -50,16 +51,16 @@ struct transaction_start {
 uint64_t transaction_start_key(const struct transaction_start *s);
 
 struct recent {
-    uint64_t message_key;      /* of unique id, action and payload; 0: empty */
-    char *answer;              /* whole frame; owned */
+    uint64_t message_key; /* of unique id, action and payload; 0: empty */
+    char *answer;         /* whole frame; owned */
     uint32_t answer_len;
 };
-struct said {                  /* what a station said lately, by which its repeats are known */
+struct said { /* what a station said lately, by which its repeats are known */
     struct recent recent[STATION_RECENT_MAX];
     uint64_t meters[STATION_METERS_MAX];
     uint16_t recent_next, meter_next;
 };
-struct orphan {                /* a stop that waits for its start */
+struct orphan { /* a stop that waits for its start */
     struct uuid quarantine_id;
     int64_t meter_stop_wh;
     struct instant timestamp;
@@ -68,39 +69,39 @@ struct orphan {                /* a stop that waits for its start */
 };
 
 struct station {
-    char *id;                  /* owned, terminated */
+    char *id; /* owned, terminated */
     enum registration registration;
-    uint64_t generation;       /* of the newest authenticated connection: only rises */
-    uint32_t boot_count;       /* in this process: a station may count its message ids anew after each */
-    uint64_t sequence;         /* of the last event */
-    uint64_t position;         /* in the log, of the last event */
-    bool has_booted;           /* ever, in the tables */
+    uint64_t generation; /* of the newest authenticated connection: only rises */
+    uint32_t boot_count; /* in this process: a station may count its message ids anew after each */
+    uint64_t sequence;   /* of the last event */
+    uint64_t position;   /* in the log, of the last event */
+    bool has_booted;     /* ever, in the tables */
     int32_t security_profile;
     uint8_t secret_salt[16], secret_hash[32], secret_text_hash[32];
     bool has_secret, has_secret_text;
     struct connector *connectors;
     struct transaction *transactions; /* open ones and the last closed ones, oldest first */
     uint16_t connector_count, transaction_count;
-    struct said *said;         /* NULL: nothing yet that could be repeated */
-    struct orphan *orphans;    /* STATION_ORPHANS_MAX of them, or NULL */
-    struct span clock_skew;    /* device minus ours, of the last believable time */
+    struct said *said;           /* NULL: nothing yet that could be repeated */
+    struct orphan *orphans;      /* STATION_ORPHANS_MAX of them, or NULL */
+    struct span clock_skew;      /* device minus ours, of the last believable time */
     struct instant newest_start; /* latest device time of a start, of all transactions there ever were; not set: none */
 };
 
 void station_init(struct station *s, struct str id);
 void station_release(struct station *s);
 
-struct connector *station_connector(struct station *s, int64_t id);       /* made if new; NULL past the limit */
+struct connector *station_connector(struct station *s, int64_t id); /* made if new; NULL past the limit */
 struct connector *station_connector_find(struct station *s, int64_t id);
 /* Is the step one that ocpp16.md 10.5 lists? Everything is accepted; the answer is for a flag. */
 bool connector_step_is_listed(struct str from, struct str to);
 void connector_set_status(struct connector *c, struct str status, struct str error_code, struct instant since);
 
-struct transaction *station_transaction(struct station *s, uint32_t id);            /* of this station, or NULL */
-struct transaction *station_open_on(struct station *s, int64_t connector_id);       /* newest open one there, or NULL */
+struct transaction *station_transaction(struct station *s, uint32_t id);      /* of this station, or NULL */
+struct transaction *station_open_on(struct station *s, int64_t connector_id); /* newest open one there, or NULL */
 size_t station_open_count(const struct station *s);
-struct transaction *station_started_by(struct station *s, uint64_t start_key);      /* repeat of a start, or NULL */
-struct transaction *station_stopped_by(struct station *s, uint64_t stop_key);       /* repeat of a stop, or NULL */
+struct transaction *station_started_by(struct station *s, uint64_t start_key); /* repeat of a start, or NULL */
+struct transaction *station_stopped_by(struct station *s, uint64_t stop_key);  /* repeat of a stop, or NULL */
 /* Adds a copy; drops the oldest closed one past STATION_CLOSED_MAX. NULL: STATION_OPEN_MAX. */
 struct transaction *station_add_transaction(struct station *s, const struct transaction *t);
 
@@ -119,11 +120,12 @@ void station_add_orphan(struct station *s, const struct orphan *o);
 struct id_tag {
     bool is_known;
     bool is_blocked;
-    struct instant expires_at;      /* not set: never */
-    char parent[TAG_SIZE_MAX];      /* "" none */
-    int32_t max_concurrent;         /* -1: the default */
+    struct instant expires_at; /* not set: never */
+    char parent[TAG_SIZE_MAX]; /* "" none */
+    int32_t max_concurrent;    /* -1: the default */
 };
-/* A tag as it is compared: lower case, without blanks or control bytes at its end (field-lessons.md 47); returns the length. */
+/* A tag as it is compared: lower case, without blanks or control bytes at its end (field-lessons.md 47); returns the
+ * length. */
 size_t tag_key(struct str id_tag, char out[TAG_SIZE_MAX]);
 
 /* How many transactions each tag has open, over all stations of this process. */

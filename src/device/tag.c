@@ -6,8 +6,8 @@
 
 size_t tag_key(struct str id_tag, char out[TAG_SIZE_MAX])
 {
-    /* Cut where a copy of it in a terminated text of this size is cut, so that the copy has the same key: at a 0, and between two
-     * characters. */
+    /* Cut where a copy of it in a terminated text of this size is cut, so that the copy has the same key: at a 0, and
+     * between two characters. */
     size_t len = 0;
     while (len < id_tag.len && len < TAG_SIZE_MAX - 1 && id_tag.at[len] != 0)
         len++;

@@ -1,6 +1,7 @@
 /* proto/ocpp16/decide.c - from a call to its handler and back to an answer.
  *
- * Order: what kind of message, what the tables say of it, may this station speak at all, was it answered already, the handler. */
+ * Order: what kind of message, what the tables say of it, may this station speak at all, was it answered already, the
+ * handler. */
 #include "proto/ocpp16/handlers.h"
 
 #include <string.h>
@@ -8,6 +9,7 @@
 #define ANSWER_SIZE_MAX 4096
 
 /* How an action is taken from a station. A row for every action that stations may call; a test counts them. */
+/* clang-format off */
 static const struct {
     handler *handle;
     bool is_transaction; /* transaction message: read LENIENT, never refused for what it says (ocpp16.md 2.4) */
@@ -29,8 +31,10 @@ static const struct {
     [ACTION_log_status_notification]             = {on_log_status,            false, false, false},
     [ACTION_signed_firmware_status_notification] = {on_signed_firmware_status, false, false, false},
 };
+/* clang-format on */
 
 /* ocpp16.md 2.3. A test sees that every error has a row. */
+/* clang-format off */
 static const struct {
     enum err error;
     struct str code;
@@ -53,6 +57,7 @@ static const struct {
     {ERR_CLOSED,      {"InternalError", 13}},
     {ERR_BUSY,        {"InternalError", 13}},
 };
+/* clang-format on */
 
 struct str ocpp_error_code(enum err e)
 {
@@ -68,8 +73,9 @@ uint64_t ocpp_meter_key(struct str payload)
     return key == 0 ? 1 : key;
 }
 
-/* Of a transaction message the content says by itself that it is the same one. Any other is the same only on one connection and
- * within one boot, since stations begin to count their ids anew, and "Available" said again later is news (ocpp16.md 2.2). */
+/* Of a transaction message the content says by itself that it is the same one. Any other is the same only on one
+ * connection and within one boot, since stations begin to count their ids anew, and "Available" said again later is
+ * news (ocpp16.md 2.2). */
 static uint64_t message_key(const struct ocpp_frame *f, const struct station *s, bool is_transaction)
 {
 #ifdef DEFECT_ID_FOR_EVER /* planted: an id means the same message after a boot, and on every connection */
@@ -91,8 +97,8 @@ static void refuse(struct ocpp_call *c, enum err e, struct str code)
     c->error_code = code;
 }
 
-/* Over-long text is let pass in messages that say so, where all else is in order: read again without refusing anything, and
- * take it if what must be there is there and every word is known. */
+/* Over-long text is let pass in messages that say so, where all else is in order: read again without refusing anything,
+ * and take it if what must be there is there and every word is known. */
 static enum err read_with_long_text(const struct ocpp_call *c, struct arena *a, struct fault *why)
 {
     struct fault bent = {0};
@@ -147,11 +153,13 @@ static void find_wants(const struct ocpp_input *in, struct ocpp_call *c)
     case ACTION_start_transaction: {
         const struct start_transaction_req *r = c->request;
         c->wants_tag = r->id_tag;
-        if (!r->connector_id.is_set || !r->meter_start.is_set || r->id_tag.at == NULL || !instant_is_set(r->timestamp.at))
+        if (!r->connector_id.is_set || !r->meter_start.is_set || r->id_tag.at == NULL ||
+            !instant_is_set(r->timestamp.at))
             break;
         c->start = (struct transaction_start){(int32_t)r->connector_id.value, r->id_tag, r->timestamp.at,
                                               r->meter_start.value};
-        /* A start later than all there ever were cannot be the repeat of one that memory has dropped: only others are looked up. */
+        /* A start later than all there ever were cannot be the repeat of one that memory has dropped: only others are
+         * looked up. */
         c->wants_start = station_started_by(in->station, transaction_start_key(&c->start)) == NULL &&
                          !instant_before(in->station->newest_start, r->timestamp.at);
         break;
@@ -159,13 +167,15 @@ static void find_wants(const struct ocpp_input *in, struct ocpp_call *c)
     case ACTION_stop_transaction: {
         const struct stop_transaction_req *r = c->request;
         c->wants_tag = r->id_tag;
-        if (is_usable_id(r->transaction_id) && station_transaction(in->station, (uint32_t)r->transaction_id.value) == NULL)
+        if (is_usable_id(r->transaction_id) &&
+            station_transaction(in->station, (uint32_t)r->transaction_id.value) == NULL)
             c->wants_transaction = (uint32_t)r->transaction_id.value;
         break;
     }
     case ACTION_meter_values: {
         const struct meter_values_req *r = c->request;
-        if (is_usable_id(r->transaction_id) && station_transaction(in->station, (uint32_t)r->transaction_id.value) == NULL)
+        if (is_usable_id(r->transaction_id) &&
+            station_transaction(in->station, (uint32_t)r->transaction_id.value) == NULL)
             c->wants_transaction = (uint32_t)r->transaction_id.value;
         break;
     }
@@ -231,7 +241,9 @@ static void finish(struct step *s, size_t answer_at, size_t answer_len)
     struct ocpp_decision *d = s->out;
     d->answer = (struct str){(const char *)s->text->at + answer_at, answer_len};
     for (size_t i = 0; i < d->event_count; i++) {
-        size_t end = i + 1 < d->event_count ? s->payload_at[i + 1] : answer_at > s->payload_at[i] ? answer_at : s->text->len;
+        size_t end = i + 1 < d->event_count         ? s->payload_at[i + 1]
+                     : answer_at > s->payload_at[i] ? answer_at
+                                                    : s->text->len;
         d->events[i].payload = (struct str){(const char *)s->text->at + s->payload_at[i], end - s->payload_at[i]};
     }
     if (d->event_count > 0 && answer_len > 0) {
@@ -255,8 +267,13 @@ void ocpp_call_decide(const struct ocpp_input *in, const struct ocpp_call *call,
 {
     static const struct ocpp_known nothing;
     *out = (struct ocpp_decision){0};
-    struct step s = {.in = in, .call = call, .known = known == NULL ? &nothing : known, .station = in->station,
-                     .arena = a, .text = text, .out = out};
+    struct step s = {.in = in,
+                     .call = call,
+                     .known = known == NULL ? &nothing : known,
+                     .station = in->station,
+                     .arena = a,
+                     .text = text,
+                     .out = out};
     if (call->error != OK) {
         refuse_now(&s, call->error_code, &call->why);
         return;

@@ -31,7 +31,8 @@ static bool read_text(struct json *j, struct arena *a, struct str *out)
     return json_peek(j) == JSON_STRING && json_get_string(j, &s) && json_string_text(s, a, out) == OK;
 }
 
-static enum err read_payload(struct json *j, bool *is_closed, bool is_found_only, struct ocpp_frame *f, struct fault *why)
+static enum err read_payload(struct json *j, bool *is_closed, bool is_found_only, struct ocpp_frame *f,
+                             struct fault *why)
 {
     if (!next_item(j, is_closed)) {
         fault_set(why, STR("payload"), "the message ends before its payload");
@@ -64,8 +65,8 @@ static enum err read_call(struct json *j, bool *is_closed, bool is_found_only, s
     return read_payload(j, is_closed, is_found_only, f, why);
 }
 
-/* Code, description and details are always sent, but their absence, or null, is tolerated when reading (ocpp16.md 2.1): that it is
- * an error is said by the frame already. What is no text is read over. */
+/* Code, description and details are always sent, but their absence, or null, is tolerated when reading (ocpp16.md 2.1):
+ * that it is an error is said by the frame already. What is no text is read over. */
 static enum err read_error(struct json *j, bool *is_closed, struct arena *a, struct ocpp_frame *f)
 {
     struct str *const texts[] = {&f->error_code, &f->error_text};
@@ -79,16 +80,19 @@ static enum err read_error(struct json *j, bool *is_closed, struct arena *a, str
     return OK;
 }
 
-/* Whatever stands where the payload should: an answer ends its call, and the table says if it is a good one (ocpp16.md 2.4). */
+/* Whatever stands where the payload should: an answer ends its call, and the table says if it is a good one
+ * (ocpp16.md 2.4). */
 static enum err read_result(struct json *j, bool *is_closed, struct ocpp_frame *f)
 {
     f->payload = STR("{}");
     if (!next_item(j, is_closed))
         return OK;
-    return json_peek(j) == JSON_NULL ? (json_get_null(j) ? OK : ERR_FORMAT) : (json_get_raw(j, &f->payload) ? OK : ERR_FORMAT);
+    return json_peek(j) == JSON_NULL ? (json_get_null(j) ? OK : ERR_FORMAT)
+                                     : (json_get_raw(j, &f->payload) ? OK : ERR_FORMAT);
 }
 
-static enum err read_frame(struct str text, bool is_found_only, struct arena *a, struct ocpp_frame *out, struct fault *why)
+static enum err read_frame(struct str text, bool is_found_only, struct arena *a, struct ocpp_frame *out,
+                           struct fault *why)
 {
     struct ocpp_frame f = {0};
     struct json j;
@@ -114,8 +118,9 @@ static enum err read_frame(struct str text, bool is_found_only, struct arena *a,
         fault_set(why, STR("id"), "no usable unique id");
         return ERR_FORMAT;
     }
-    enum err e = kind == OCPP_CALL ? read_call(&j, &is_closed, is_found_only, a, &f, why)
-                                   : (kind == OCPP_RESULT ? read_result(&j, &is_closed, &f) : read_error(&j, &is_closed, a, &f));
+    enum err e = kind == OCPP_CALL
+                     ? read_call(&j, &is_closed, is_found_only, a, &f, why)
+                     : (kind == OCPP_RESULT ? read_result(&j, &is_closed, &f) : read_error(&j, &is_closed, a, &f));
     while (next_item(&j, &is_closed)) /* further items are passed over, but must be JSON */
         if (!json_skip(&j))
             break;
@@ -144,8 +149,8 @@ bool ocpp_frame_payload(struct str text, struct str *payload)
     struct str number;
     int64_t kind;
     json_init(&j, text);
-    if (!json_open_array(&j) || !json_next_item(&j) || !json_get_number(&j, &number) || json_number_int(number, &kind) != OK ||
-        kind != OCPP_CALL)
+    if (!json_open_array(&j) || !json_next_item(&j) || !json_get_number(&j, &number) ||
+        json_number_int(number, &kind) != OK || kind != OCPP_CALL)
         return false;
     for (int i = 0; i < 2; i++) /* id and action */
         if (!json_next_item(&j) || !json_skip(&j))

@@ -12,9 +12,9 @@ struct step {
     struct arena *arena;
     struct buf *text;
     struct ocpp_decision *out;
-    struct buf answer;                          /* payload of the answer, "{}" if left empty */
-    size_t payload_at[OCPP_EVENTS_MAX];         /* where in text each event's payload begins */
-    struct fault refusal;                       /* why the answer is a CALLERROR after all */
+    struct buf answer;                  /* payload of the answer, "{}" if left empty */
+    size_t payload_at[OCPP_EVENTS_MAX]; /* where in text each event's payload begins */
+    struct fault refusal;               /* why the answer is a CALLERROR after all */
     struct str flags[8];
     size_t flag_count;
 };
@@ -28,8 +28,8 @@ void step_event(struct step *s, enum event_type type, struct instant device_time
 void step_answer(struct step *s, const struct message *m, const void *conf);
 /* Refuse what was found wrong after all (an answer of CALLERROR). */
 void step_refuse(struct step *s, struct str code, struct str field, const char *reason);
-/* Did this payload, byte for byte, come lately? Then nothing follows from it but its answer; else it is remembered. For messages
- * that carry their time (ocpp16.md 5.5, 7.1). */
+/* Did this payload, byte for byte, come lately? Then nothing follows from it but its answer; else it is remembered. For
+ * messages that carry their time (ocpp16.md 5.5, 7.1). */
 bool step_is_content_repeat(struct step *s);
 void step_flag(struct step *s, struct str flag);
 struct str_list step_flags(struct step *s);
@@ -55,7 +55,8 @@ struct transaction *recall_transaction(struct step *s);
 uint32_t next_transaction_id(struct step *s, uint64_t *number);
 
 /* Shared by MeterValues and StopTransaction's transactionData. t NULL: outside a transaction. */
-void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id, struct transaction *t);
+void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id,
+                       struct transaction *t);
 /* Ends a transaction with a stop that can be applied; emits the event. */
 struct stop {
     int64_t meter_stop_wh;
@@ -65,5 +66,6 @@ struct stop {
 };
 void emit_stopped(struct step *s, struct transaction *t, const struct stop *stop);
 
-#define CONTENT_KEY ((const uint64_t[2]){0x6368617267656c69, 0x6e65206d65737361}) /* only compared within this program's own data */
+#define CONTENT_KEY \
+    ((const uint64_t[2]){0x6368617267656c69, 0x6e65206d65737361}) /* only compared within this program's own data */
 #endif

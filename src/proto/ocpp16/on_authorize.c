@@ -1,4 +1,5 @@
-/* proto/ocpp16/on_authorize.c - Authorize, and the verdict on a tag for every message that carries one (ocpp16.md 5.1). */
+/* proto/ocpp16/on_authorize.c - Authorize, and the verdict on a tag for every message that carries one (ocpp16.md 5.1).
+ */
 #include "proto/ocpp16/handlers.h"
 
 int tag_verdict(struct step *s, struct str id_tag, struct id_tag_info *out)

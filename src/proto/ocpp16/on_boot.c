@@ -1,6 +1,8 @@
-/* proto/ocpp16/on_boot.c - BootNotification and Heartbeat: who the station is, and what time it is (ocpp16.md 5.2, 5.4, 10.1). */
+/* proto/ocpp16/on_boot.c - BootNotification and Heartbeat: who the station is, and what time it is
+ * (ocpp16.md 5.2, 5.4, 10.1). */
 #include "proto/ocpp16/handlers.h"
 
+/* clang-format off */
 static const struct {
     enum registration registration;
     int status;
@@ -10,6 +12,7 @@ static const struct {
     {REGISTRATION_PENDING,  OCPP_REGISTRATION_STATUS_PENDING,  EVENT_BOOT_HELD},
     {REGISTRATION_REJECTED, OCPP_REGISTRATION_STATUS_REJECTED, EVENT_BOOT_HELD},
 };
+/* clang-format on */
 
 static struct stamp stamp_now(struct step *s)
 {
@@ -32,7 +35,8 @@ void on_boot_notification(struct step *s)
         .model = r->charge_point_model,
         .vendor = r->charge_point_vendor,
         .firmware_version = r->firmware_version,
-        .serial_number = r->charge_point_serial_number.at != NULL ? r->charge_point_serial_number : r->charge_box_serial_number,
+        .serial_number =
+            r->charge_point_serial_number.at != NULL ? r->charge_point_serial_number : r->charge_box_serial_number,
         .iccid = r->iccid,
         .imsi = r->imsi,
         .meter_type = r->meter_type,

@@ -1,12 +1,14 @@
-/* proto/ocpp16/on_meter.c - MeterValues (ocpp16.md 5.5): always answered {}; attributed by transaction id, or where that is unusable by
- * connector and time (field-lessons.md 7); kept with the device's own values and units. */
+/* proto/ocpp16/on_meter.c - MeterValues (ocpp16.md 5.5): always answered {}; attributed by transaction id, or where
+ * that is unusable by connector and time (field-lessons.md 7); kept with the device's own values and units. */
 #include "proto/ocpp16/handlers.h"
 
-/* A sample is many times as long in its event as in its frame: past this the rest is in the frame alone, and a flag says so. */
+/* A sample is many times as long in its event as in its frame: past this the rest is in the frame alone, and a flag
+ * says so. */
 #define SAMPLES_SIZE_MAX ((size_t)4 << 20)
-#define SAMPLES_MAX      ((OCPP_EVENTS_MAX - 2) * SCHEMA_ITEMS_MAX) /* a long session's are more than one event's reader takes */
-#define SAMPLE_SIZE      192 /* of a sample's own words, about */
-#define TIME_TEXT_MAX    64  /* a fraction may have any number of digits, and the time stands with each sample */
+#define SAMPLES_MAX \
+    ((OCPP_EVENTS_MAX - 2) * SCHEMA_ITEMS_MAX) /* a long session's are more than one event's reader takes */
+#define SAMPLE_SIZE   192                      /* of a sample's own words, about */
+#define TIME_TEXT_MAX 64 /* a fraction may have any number of digits, and the time stands with each sample */
 
 /* Defaults of an absent part: ocpp16.md 3.1. */
 static struct str or_default(struct str s, struct str preset)
@@ -19,9 +21,15 @@ static struct str default_unit(struct str measurand)
     static const struct {
         struct str prefix, unit;
     } rows[] = {
-        {{"Energy.Reactive", 15}, {"varh", 4}}, {{"Energy.", 7}, {"Wh", 2}},      {{"Power.Reactive", 14}, {"var", 3}},
-        {{"Power.Factor", 12}, {NULL, 0}},      {{"Power.", 6}, {"W", 1}},        {{"Current.", 8}, {"A", 1}},
-        {{"Voltage", 7}, {"V", 1}},             {{"Temperature", 11}, {"Celsius", 7}}, {{"SoC", 3}, {"Percent", 7}},
+        {{"Energy.Reactive", 15}, {"varh", 4}},
+        {{"Energy.", 7}, {"Wh", 2}},
+        {{"Power.Reactive", 14}, {"var", 3}},
+        {{"Power.Factor", 12}, {NULL, 0}},
+        {{"Power.", 6}, {"W", 1}},
+        {{"Current.", 8}, {"A", 1}},
+        {{"Voltage", 7}, {"V", 1}},
+        {{"Temperature", 11}, {"Celsius", 7}},
+        {{"SoC", 3}, {"Percent", 7}},
         {{"Frequency", 9}, {"Hertz", 5}},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
@@ -81,7 +89,8 @@ static struct ev_sample_list flatten(struct step *s, const struct meter_value_li
     return list.at != NULL ? list : (struct ev_sample_list){&none, 0};
 }
 
-void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id, struct transaction *t)
+void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id,
+                       struct transaction *t)
 {
     struct instant first = INSTANT_NONE;
     struct ev_sample_list all = flatten(s, values);
@@ -92,8 +101,10 @@ void emit_meter_values(struct step *s, const struct meter_value_list *values, st
         payload.transaction_id = transaction_text(s, t->id);
     size_t at = 0;
     do {
-        payload.meter_values = (struct ev_sample_list){all.at + at, all.count - at < SCHEMA_ITEMS_MAX ? all.count - at : SCHEMA_ITEMS_MAX};
-        step_event(s, t == NULL ? EVENT_METER_VALUES : EVENT_TRANSACTION_METER, at == 0 ? first : all.at[at].timestamp.at, &payload);
+        payload.meter_values =
+            (struct ev_sample_list){all.at + at, all.count - at < SCHEMA_ITEMS_MAX ? all.count - at : SCHEMA_ITEMS_MAX};
+        step_event(s, t == NULL ? EVENT_METER_VALUES : EVENT_TRANSACTION_METER,
+                   at == 0 ? first : all.at[at].timestamp.at, &payload);
         at += payload.meter_values.count;
     } while (at < all.count);
 }
@@ -101,8 +112,8 @@ void emit_meter_values(struct step *s, const struct meter_value_list *values, st
 /* The one open transaction of that connector, if it was open when the sample was taken. */
 static struct transaction *open_at(struct step *s, struct integer connector_id, struct instant at)
 {
-    struct transaction *t = connector_id.is_set && connector_id.value > 0
-                                ? station_open_on(s->station, connector_id.value) : NULL;
+    struct transaction *t =
+        connector_id.is_set && connector_id.value > 0 ? station_open_on(s->station, connector_id.value) : NULL;
     return t != NULL && (!instant_is_set(at) || !instant_before(at, t->device_started)) ? t : NULL;
 }
 

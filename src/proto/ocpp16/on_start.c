@@ -1,5 +1,5 @@
-/* proto/ocpp16/on_start.c - StartTransaction (ocpp16.md 5.6): always an id and a verdict, whatever the tag's state, since energy may
- * have flowed; a repeat, known by its content, gets the id it got first. */
+/* proto/ocpp16/on_start.c - StartTransaction (ocpp16.md 5.6): always an id and a verdict, whatever the tag's state,
+ * since energy may have flowed; a repeat, known by its content, gets the id it got first. */
 #include "proto/ocpp16/handlers.h"
 
 #define OFFLINE_AFTER SPAN_S(300) /* a start older than this when it arrives was made offline */
@@ -31,9 +31,11 @@ static void quarantine_start(struct step *s, const struct start_transaction_req 
 {
     uint64_t number;
     uint32_t id = next_transaction_id(s, &number);
-    (void)step_quarantine(s, &(struct quarantine){.reason = reason, .connector_id = r->connector_id,
-                                                  .transaction_id = transaction_text(s, id),
-                                                  .suggestion = STR("the station was given this transaction id; its stop will name it")});
+    (void)step_quarantine(
+        s, &(struct quarantine){.reason = reason,
+                                .connector_id = r->connector_id,
+                                .transaction_id = transaction_text(s, id),
+                                .suggestion = STR("the station was given this transaction id; its stop will name it")});
     struct id_tag_info info = {0};
     int verdict = r->id_tag.at == NULL ? OCPP_AUTHORIZATION_STATUS_ACCEPTED : tag_verdict(s, r->id_tag, &info);
     answer_start(s, id, &info, verdict);
@@ -53,13 +55,17 @@ static void join_orphan_stop(struct step *s, struct transaction *t)
         uuid_write(o->quarantine_id, quarantine_id);
         s->flag_count = 0;
         step_flag(s, STR("stop_came_first"));
-        struct stop stop = {.meter_stop_wh = o->meter_stop_wh, .timestamp = o->timestamp, .timestamp_text = str_of(text),
+        struct stop stop = {.meter_stop_wh = o->meter_stop_wh,
+                            .timestamp = o->timestamp,
+                            .timestamp_text = str_of(text),
                             .reason = str_of(o->reason)};
         stop.key = ocpp_stop_key(stop.meter_stop_wh, stop.timestamp);
         (void)believable_time(s, (struct stamp){stop.timestamp_text, stop.timestamp});
         emit_stopped(s, t, &stop);
-        struct ev_quarantine_resolved resolved = {.quarantine_id = str_of(quarantine_id), .resolution = STR("applied"),
-                                                  .transaction_id = transaction_text(s, t->id), .by = STR("server")};
+        struct ev_quarantine_resolved resolved = {.quarantine_id = str_of(quarantine_id),
+                                                  .resolution = STR("applied"),
+                                                  .transaction_id = transaction_text(s, t->id),
+                                                  .by = STR("server")};
         step_event(s, EVENT_QUARANTINE_RESOLVED, INSTANT_NONE, &resolved);
 #ifndef DEFECT_ORPHAN_TWICE /* planted: a stop that waited ends the next one too */
         o->is_set = false;

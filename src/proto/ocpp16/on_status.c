@@ -1,5 +1,6 @@
-/* proto/ocpp16/on_status.c - StatusNotification and the status reports of jobs (ocpp16.md 5.7, 5.9, 5.10, 7). Order of arrival decides what
- * is current, since the clocks of stations jump; every step is taken, one that the standard does not list is flagged. */
+/* proto/ocpp16/on_status.c - StatusNotification and the status reports of jobs (ocpp16.md 5.7, 5.9, 5.10, 7). Order of
+ * arrival decides what is current, since the clocks of stations jump; every step is taken, one that the standard does
+ * not list is flagged. */
 #include "proto/ocpp16/handlers.h"
 
 void on_status_notification(struct step *s)
@@ -7,7 +8,8 @@ void on_status_notification(struct step *s)
     const struct status_notification_req *r = s->call->request;
     struct connector *c = station_connector(s->station, r->connector_id.value);
     if (c == NULL) {
-        step_refuse(s, STR("PropertyConstraintViolation"), STR("connectorId"), "more connectors than a station can have");
+        step_refuse(s, STR("PropertyConstraintViolation"), STR("connectorId"),
+                    "more connectors than a station can have");
         return;
     }
     struct str previous = str_of(c->status);
@@ -64,13 +66,13 @@ void on_security_event(struct step *s)
     const struct security_event_notification_req *r = s->call->request;
     if (step_is_content_repeat(s))
         return; /* queued while offline and sent until answered: ocpp16.md 7.1, 10.3 */
-    struct ev_security_event payload = {.type = r->type, .timestamp = r->timestamp, .tech_info = r->tech_info,
-                                        .origin = STR("station")};
+    struct ev_security_event payload = {
+        .type = r->type, .timestamp = r->timestamp, .tech_info = r->tech_info, .origin = STR("station")};
     step_event(s, EVENT_SECURITY_EVENT, r->timestamp.at, &payload);
 }
 
-/* No certificate authority is attached to this program yet, so a request can be passed on to nobody: Rejected, and kept as an
- * event for whoever runs one (7.2). */
+/* No certificate authority is attached to this program yet, so a request can be passed on to nobody: Rejected, and kept
+ * as an event for whoever runs one (7.2). */
 void on_sign_certificate(struct step *s)
 {
     const struct sign_certificate_req *r = s->call->request;
@@ -86,8 +88,8 @@ void on_data_transfer(struct step *s)
     const struct data_transfer_req *r = s->call->request;
     struct data_transfer_conf conf = {
         .status = choice_word(&data_transfer_status_choices, OCPP_DATA_TRANSFER_STATUS_UNKNOWN_VENDOR_ID)};
-    struct ev_data_transfer payload = {.vendor_id = r->vendor_id, .message_id = r->message_id, .data = r->data,
-                                       .status = conf.status.text};
+    struct ev_data_transfer payload = {
+        .vendor_id = r->vendor_id, .message_id = r->message_id, .data = r->data, .status = conf.status.text};
     step_event(s, EVENT_DATA_TRANSFER, INSTANT_NONE, &payload);
     step_answer(s, &data_transfer_conf_message, &conf);
 }

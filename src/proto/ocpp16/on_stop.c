@@ -1,5 +1,5 @@
-/* proto/ocpp16/on_stop.c - StopTransaction (ocpp16.md 5.8): always answered; the Central System cannot prevent a stop. What ends no
- * transaction of this station is kept in quarantine, and never ends one of another. */
+/* proto/ocpp16/on_stop.c - StopTransaction (ocpp16.md 5.8): always answered; the Central System cannot prevent a stop.
+ * What ends no transaction of this station is kept in quarantine, and never ends one of another. */
 #include "proto/ocpp16/handlers.h"
 
 #include <string.h>
@@ -44,8 +44,8 @@ void emit_stopped(struct step *s, struct transaction *t, const struct stop *stop
     step_event(s, EVENT_TRANSACTION_STOPPED, stop->timestamp, &payload);
 }
 
-/* A station that never got an id says -1 (ocpp16.md 10.3): its one open transaction whose id it has not used, if the reading and
- * the time fit. */
+/* A station that never got an id says -1 (ocpp16.md 10.3): its one open transaction whose id it has not used, if the
+ * reading and the time fit. */
 static struct transaction *unconfirmed(struct step *s, const struct stop *stop)
 {
     struct transaction *found = NULL;
@@ -72,7 +72,8 @@ struct wanted {
     bool waits_for_start, is_repeat;
 };
 
-/* The repeat of a stop that names no transaction of ours, by its content: it waits already, or ended one all the same. */
+/* The repeat of a stop that names no transaction of ours, by its content: it waits already, or ended one all the same.
+ */
 static bool is_dealt_with(struct step *s, const struct stop *stop)
 {
     for (size_t i = 0; s->station->orphans != NULL && i < STATION_ORPHANS_MAX; i++) {
@@ -116,18 +117,21 @@ static void answer_stop(struct step *s, const struct stop_transaction_req *r)
     step_answer(s, &stop_transaction_conf_message, &conf);
 }
 
-static void quarantine_stop(struct step *s, const struct stop_transaction_req *r, struct str reason, const struct stop *stop)
+static void quarantine_stop(struct step *s, const struct stop_transaction_req *r, struct str reason,
+                            const struct stop *stop)
 {
     if (step_is_content_repeat(s))
         return; /* it is kept already */
     struct str id = r->transaction_id.is_set ? arena_printf(s->arena, "%lld", (long long)r->transaction_id.value)
                                              : (struct str){NULL, 0};
-    struct uuid quarantine_id = step_quarantine(s, &(struct quarantine){
-        .reason = reason, .transaction_id = id,
-        .suggestion = STR("apply it to the transaction that it ended, or discard it")});
+    struct uuid quarantine_id = step_quarantine(
+        s, &(struct quarantine){.reason = reason,
+                                .transaction_id = id,
+                                .suggestion = STR("apply it to the transaction that it ended, or discard it")});
     if (stop == NULL)
         return;
-    struct orphan o = {.quarantine_id = quarantine_id, .meter_stop_wh = stop->meter_stop_wh, .timestamp = stop->timestamp};
+    struct orphan o = {
+        .quarantine_id = quarantine_id, .meter_stop_wh = stop->meter_stop_wh, .timestamp = stop->timestamp};
     (void)str_copy(o.reason, sizeof o.reason, stop->reason);
     station_add_orphan(s->station, &o);
 }
@@ -136,14 +140,17 @@ static enum err read_stop(const struct stop_transaction_req *r, struct stop *out
 {
     if (!r->meter_stop.is_set || !instant_is_set(r->timestamp.at))
         return ERR_MISSING;
-    *out = (struct stop){.meter_stop_wh = r->meter_stop.value, .timestamp = r->timestamp.at,
-                         .timestamp_text = r->timestamp.text, .id_tag = r->id_tag,
+    *out = (struct stop){.meter_stop_wh = r->meter_stop.value,
+                         .timestamp = r->timestamp.at,
+                         .timestamp_text = r->timestamp.text,
+                         .id_tag = r->id_tag,
                          .reason = r->reason.text.at == NULL ? STR("Local") : r->reason.text};
     out->key = ocpp_stop_key(out->meter_stop_wh, out->timestamp);
     return OK;
 }
 
-static void end_transaction(struct step *s, const struct stop_transaction_req *r, struct transaction *t, const struct stop *stop)
+static void end_transaction(struct step *s, const struct stop_transaction_req *r, struct transaction *t,
+                            const struct stop *stop)
 {
     if (s->call->why.reason[0] != 0)
         step_flag(s, STR("format_bent"));
@@ -198,7 +205,8 @@ static struct step by_hand(const struct ocpp_input *in, const struct ocpp_call *
 {
     static const struct ocpp_known nothing;
     *out = (struct ocpp_decision){0};
-    return (struct step){.in = in, .call = call, .known = &nothing, .station = in->station, .arena = a, .text = text, .out = out};
+    return (struct step){
+        .in = in, .call = call, .known = &nothing, .station = in->station, .arena = a, .text = text, .out = out};
 }
 
 static void finish_by_hand(struct step *s)
@@ -210,10 +218,11 @@ static void finish_by_hand(struct step *s)
     }
 }
 
-static enum err read_stop_frame(struct str frame_text, struct arena *a, struct ocpp_call *call, struct stop_transaction_req *r,
-                                struct stop *stop)
+static enum err read_stop_frame(struct str frame_text, struct arena *a, struct ocpp_call *call,
+                                struct stop_transaction_req *r, struct stop *stop)
 {
-    if (ocpp_frame_read(frame_text, a, &call->frame, NULL) != OK || !str_eq(call->frame.action, STR("StopTransaction")) ||
+    if (ocpp_frame_read(frame_text, a, &call->frame, NULL) != OK ||
+        !str_eq(call->frame.action, STR("StopTransaction")) ||
         schema_read(&stop_transaction_req_message, call->frame.payload, LENIENT, a, r, &call->why) != OK)
         return ERR_UNKNOWN;
     return read_stop(r, stop) == OK ? OK : ERR_UNKNOWN;
@@ -250,8 +259,8 @@ enum err ocpp_apply_stop(const struct ocpp_input *in, struct str frame_text, str
     return OK;
 }
 
-enum err ocpp_close_transaction(const struct ocpp_input *in, struct transaction *t, int64_t register_wh, struct arena *a,
-                                struct buf *text, struct ocpp_decision *out)
+enum err ocpp_close_transaction(const struct ocpp_input *in, struct transaction *t, int64_t register_wh,
+                                struct arena *a, struct buf *text, struct ocpp_decision *out)
 {
     static const struct ocpp_call no_call;
     if (t->state != TRANSACTION_OPEN)
@@ -261,7 +270,9 @@ enum err ocpp_close_transaction(const struct ocpp_input *in, struct transaction 
     instant_write(in->now, now);
     step_flag(&s, STR("closed_by_operator"));
     struct stop stop = {.meter_stop_wh = register_wh > t->meter_start_wh ? register_wh : t->meter_start_wh,
-                        .timestamp = in->now, .timestamp_text = str_of(now), .reason = STR("Other")};
+                        .timestamp = in->now,
+                        .timestamp_text = str_of(now),
+                        .reason = STR("Other")};
     stop.key = ocpp_stop_key(stop.meter_stop_wh, stop.timestamp);
     emit_stopped(&s, t, &stop);
     finish_by_hand(&s);

@@ -1,5 +1,5 @@
-/* services/stations/load.c - rows back into memory: one station when it connects, one transaction when its id is named that memory
- * no longer holds. Each is a few index look-ups, whatever lies in the tables. */
+/* services/stations/load.c - rows back into memory: one station when it connects, one transaction when its id is named
+ * that memory no longer holds. Each is a few index look-ups, whatever lies in the tables. */
 #include "services/stations/stations.h"
 
 #include "eventlog/reader.h"
@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#define TRANSACTION_COLUMNS                                                                                            \
-    "number, transaction_id, connector_id, id_tag, id_tag_status, state, started_at, meter_start_wh, meter_stop_wh,"    \
+#define TRANSACTION_COLUMNS                                                                                          \
+    "number, transaction_id, connector_id, id_tag, id_tag_status, state, started_at, meter_start_wh, meter_stop_wh," \
     " device_started_at, device_stopped_at, flags, stop_key, stop_reason, charge_point_id"
 
 enum err stations_id_key(struct db *d, const uint8_t random[16], uint64_t key[2])
@@ -43,10 +43,11 @@ static void copy_secret(uint8_t *to, size_t size, struct bytes from, bool *has)
 
 static enum err load_row(struct db *d, struct str station, struct station *s)
 {
-    struct db_rows *r = DB_ROWS(d,
-                                "SELECT registration, generation, sequence, booted_at, security_profile, secret_salt, secret_hash,"
-                                " secret_text_hash, clock_skew_ms, recent_contents FROM charge_points WHERE charge_point_id = ?1",
-                                db_text(station));
+    struct db_rows *r =
+        DB_ROWS(d,
+                "SELECT registration, generation, sequence, booted_at, security_profile, secret_salt, secret_hash,"
+                " secret_text_hash, clock_skew_ms, recent_contents FROM charge_points WHERE charge_point_id = ?1",
+                db_text(station));
     bool found = db_next(r);
     if (found) {
         bool has_salt;
@@ -68,8 +69,9 @@ static enum err load_row(struct db *d, struct str station, struct station *s)
 
 static enum err load_connectors(struct db *d, struct str station, struct station *s)
 {
-    struct db_rows *r = DB_ROWS(d, "SELECT connector_id, status, error_code, since FROM connectors WHERE charge_point_id = ?1",
-                                db_text(station));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT connector_id, status, error_code, since FROM connectors WHERE charge_point_id = ?1",
+                db_text(station));
     while (db_next(r)) {
         struct connector *c = station_connector(s, db_col_int(r, 0));
         if (c != NULL)
@@ -105,14 +107,16 @@ static struct transaction transaction_of(struct db_rows *r)
     if (str_to_int(db_col_text(r, 1), &id) == OK)
         t.id = (uint32_t)id;
     t.first_verdict = (uint8_t)(verdict < 0 ? OCPP_AUTHORIZATION_STATUS_ACCEPTED : verdict);
-    t.is_superseded = t.state == TRANSACTION_CLOSED && text_has(db_col_text(r, 11), STR("superseded")) && db_col_is_null(r, 13);
+    t.is_superseded =
+        t.state == TRANSACTION_CLOSED && text_has(db_col_text(r, 11), STR("superseded")) && db_col_is_null(r, 13);
     struct transaction_start start = {t.connector_id, db_col_text(r, 3), t.device_started, t.meter_start_wh};
     t.start_key = transaction_start_key(&start);
     (void)str_copy(t.id_tag, sizeof t.id_tag, db_col_text(r, 3));
     return t;
 }
 
-/* A station that named the id knows it. One that never did may never have got it: a stop without an id can be its (ocpp16.md 5.8). */
+/* A station that named the id knows it. One that never did may never have got it: a stop without an id can be its
+ * (ocpp16.md 5.8). */
 static enum err load_confirmed(struct db *d, struct station *s)
 {
     enum err e = OK;
@@ -120,7 +124,8 @@ static enum err load_confirmed(struct db *d, struct station *s)
         struct transaction *t = &s->transactions[i];
         if (t->state != TRANSACTION_OPEN)
             continue;
-        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_readings WHERE number = ?1 AND is_named = 1 LIMIT 1", db_int((int64_t)t->number));
+        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_readings WHERE number = ?1 AND is_named = 1 LIMIT 1",
+                                    db_int((int64_t)t->number));
         t->is_confirmed = db_next(r);
         e = db_rows_end(r);
     }
@@ -130,10 +135,12 @@ static enum err load_confirmed(struct db *d, struct station *s)
 /* All that are open and the last closed ones, oldest first: that is the order in which memory forgets them. */
 static enum err load_transactions(struct db *d, struct str station, struct station *s)
 {
-    struct db_rows *r = DB_ROWS(d, "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE number IN ("
-                                   "SELECT number FROM transactions WHERE charge_point_id = ?1 AND state = 'open' UNION "
-                                   "SELECT number FROM (SELECT number FROM transactions WHERE charge_point_id = ?1"
-                                   " ORDER BY number DESC LIMIT ?2)) ORDER BY number", db_text(station), db_int(STATION_CLOSED_MAX));
+    struct db_rows *r = DB_ROWS(d,
+                                "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE number IN ("
+                                "SELECT number FROM transactions WHERE charge_point_id = ?1 AND state = 'open' UNION "
+                                "SELECT number FROM (SELECT number FROM transactions WHERE charge_point_id = ?1"
+                                " ORDER BY number DESC LIMIT ?2)) ORDER BY number",
+                                db_text(station), db_int(STATION_CLOSED_MAX));
     while (db_next(r)) {
         struct transaction t = transaction_of(r);
         (void)station_add_transaction(s, &t);
@@ -155,12 +162,16 @@ static enum err load_orphans(struct db *d, struct str station, struct station *s
     struct orphan found[STATION_ORPHANS_MAX];
     size_t n = 0;
     /* Only those that may still meet their start: another station's, or a second one, never does. */
-    struct db_rows *r = DB_ROWS(d, "SELECT quarantine_id, frame FROM quarantine WHERE charge_point_id = ?1 AND state = 'open'"
-                                   " AND action = 'StopTransaction' AND reason IN ('unknown_transaction', 'transaction_id_unusable')"
-                                   " ORDER BY position DESC LIMIT ?2", db_text(station), db_int(STATION_ORPHANS_MAX));
+    struct db_rows *r =
+        DB_ROWS(d,
+                "SELECT quarantine_id, frame FROM quarantine WHERE charge_point_id = ?1 AND state = 'open'"
+                " AND action = 'StopTransaction' AND reason IN ('unknown_transaction', 'transaction_id_unusable')"
+                " ORDER BY position DESC LIMIT ?2",
+                db_text(station), db_int(STATION_ORPHANS_MAX));
     while (db_next(r) && n < STATION_ORPHANS_MAX) {
         arena_reset(&a);
-        if (uuid_parse(db_col_text(r, 0), &found[n].quarantine_id) == OK && ocpp_read_orphan(db_col_text(r, 1), &a, &found[n]) == OK)
+        if (uuid_parse(db_col_text(r, 0), &found[n].quarantine_id) == OK &&
+            ocpp_read_orphan(db_col_text(r, 1), &a, &found[n]) == OK)
             n++;
     }
     while (n > 0) /* oldest first: that is the order in which starts take them */
@@ -193,18 +204,22 @@ static enum err take_transaction(struct db_rows *r, struct arena *a, struct tran
     return e != OK ? e : (found ? OK : ERR_UNKNOWN);
 }
 
-enum err stations_find_transaction(struct db *d, uint64_t number, struct arena *a, struct transaction *out, struct str *owner)
+enum err stations_find_transaction(struct db *d, uint64_t number, struct arena *a, struct transaction *out,
+                                   struct str *owner)
 {
-    return take_transaction(DB_ROWS(d, "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE number = ?1", db_int((int64_t)number)),
-                            a, out, owner);
+    return take_transaction(
+        DB_ROWS(d, "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE number = ?1", db_int((int64_t)number)), a,
+        out, owner);
 }
 
-enum err stations_find_start(struct db *d, struct str station, const struct transaction_start *start, struct transaction *out)
+enum err stations_find_start(struct db *d, struct str station, const struct transaction_start *start,
+                             struct transaction *out)
 {
     uint64_t key = transaction_start_key(start);
     enum err e = ERR_UNKNOWN;
-    struct db_rows *r = DB_ROWS(d, "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE charge_point_id = ?1 AND device_started_at = ?2",
-                                db_text(station), db_time(start->timestamp));
+    struct db_rows *r = DB_ROWS(
+        d, "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE charge_point_id = ?1 AND device_started_at = ?2",
+        db_text(station), db_time(start->timestamp));
     while (e == ERR_UNKNOWN && db_next(r)) {
         struct transaction t = transaction_of(r);
         if (t.start_key != key)
@@ -219,8 +234,9 @@ enum err stations_find_start(struct db *d, struct str station, const struct tran
 enum err stations_find_tag(struct db *d, struct str id_tag, struct id_tag *out)
 {
     char key[TAG_SIZE_MAX];
-    struct db_rows *r = DB_ROWS(d, "SELECT status, expires_at, parent_id_tag, max_concurrent FROM id_tags WHERE tag_key = ?1",
-                                db_text((struct str){key, tag_key(id_tag, key)}));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT status, expires_at, parent_id_tag, max_concurrent FROM id_tags WHERE tag_key = ?1",
+                db_text((struct str){key, tag_key(id_tag, key)}));
     bool found = db_next(r);
     if (found) {
         *out = (struct id_tag){.is_known = true,
@@ -262,8 +278,9 @@ enum err stations_last_register(struct db *d, struct str log_dir, uint64_t numbe
     struct event event;
     bool found = false;
     arena_init(&a, (size_t)16 << 20);
-    struct db_rows *r = DB_ROWS(d, "SELECT position FROM transaction_readings WHERE number = ?1 ORDER BY position DESC LIMIT 8",
-                                db_int((int64_t)number));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT position FROM transaction_readings WHERE number = ?1 ORDER BY position DESC LIMIT 8",
+                db_int((int64_t)number));
     while (!found && db_next(r)) {
         arena_reset(&a);
         reader_seek(reader, (uint64_t)db_col_int(r, 0));

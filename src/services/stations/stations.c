@@ -1,7 +1,7 @@
 /* services/stations/stations.c - the consumer "stations": from events to rows, a table of handlers, one a type.
  *
- * What changes with every event (sequence, last seen) is gathered in memory and written once a batch and station, so that its
- * cost does not grow with the events of a busy station. */
+ * What changes with every event (sequence, last seen) is gathered in memory and written once a batch and station, so
+ * that its cost does not grow with the events of a busy station. */
 #include "services/stations/stations.h"
 
 #include "proto/ocpp16/decide.h"
@@ -17,7 +17,7 @@ const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
 /* What a batch saw of one station. */
 struct seen {
-    struct str station; /* owned */
+    struct str station;                    /* owned */
     uint64_t contents[STATION_METERS_MAX]; /* the newest, as the station in memory remembers them; a ring */
     size_t content_count;                  /* of all that were seen */
     uint64_t sequence;
@@ -31,13 +31,14 @@ struct stations {
     uint64_t id_key[2];
     char gateway_id[65];
     struct map seen;
-    uint64_t last_number;      /* highest transaction number of this batch; 0: none */
+    uint64_t last_number; /* highest transaction number of this batch; 0: none */
     struct arena arena;
     void (*on_committed)(void *data, uint64_t position);
     void *data;
 };
 
-struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id, void (*on_committed)(void *data, uint64_t position), void *data)
+struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id,
+                              void (*on_committed)(void *data, uint64_t position), void *data)
 {
     struct stations *s = mem_new(1, sizeof *s);
     memcpy(s->id_key, id_key, sizeof s->id_key);
@@ -122,30 +123,33 @@ static enum err on_connected(struct change *c)
 {
     const struct ev_connected *p = c->payload;
     bool is_accepted = c->e->type == EVENT_CONNECTED;
-    return DB_RUN(c->db,
-                  "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at, protocol, vendor, model,"
-                  " firmware_version, serial_number, iccid, imsi, meter_type, meter_serial_number, remote_address, booted_at)"
-                  " VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-                  " ON CONFLICT (charge_point_id) DO UPDATE SET protocol = ?4, vendor = ?5, model = ?6, firmware_version = ?7,"
-                  " serial_number = ?8, iccid = ?9, imsi = ?10, meter_type = ?11, meter_serial_number = ?12,"
-                  " remote_address = ?13, booted_at = coalesce(?14, charge_points.booted_at),"
-                  " registration = CASE WHEN charge_points.registration = 'unknown' THEN ?2 ELSE charge_points.registration END",
-                  db_text(c->e->station), db_text(p->registration.at == NULL ? STR("accepted") : p->registration),
-                  db_time(c->e->received), db_text(p->protocol), db_text(p->vendor), db_text(p->model),
-                  db_text(p->firmware_version), db_text(p->serial_number), db_text(p->iccid), db_text(p->imsi),
-                  db_text(p->meter_type), db_text(p->meter_serial), db_text(p->remote_address),
-                  is_accepted ? db_time(c->e->received) : db_null());
+    return DB_RUN(
+        c->db,
+        "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at, protocol, vendor, model,"
+        " firmware_version, serial_number, iccid, imsi, meter_type, meter_serial_number, remote_address, booted_at)"
+        " VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+        " ON CONFLICT (charge_point_id) DO UPDATE SET protocol = ?4, vendor = ?5, model = ?6, firmware_version = ?7,"
+        " serial_number = ?8, iccid = ?9, imsi = ?10, meter_type = ?11, meter_serial_number = ?12,"
+        " remote_address = ?13, booted_at = coalesce(?14, charge_points.booted_at),"
+        " registration = CASE WHEN charge_points.registration = 'unknown' THEN ?2 ELSE charge_points.registration END",
+        db_text(c->e->station), db_text(p->registration.at == NULL ? STR("accepted") : p->registration),
+        db_time(c->e->received), db_text(p->protocol), db_text(p->vendor), db_text(p->model),
+        db_text(p->firmware_version), db_text(p->serial_number), db_text(p->iccid), db_text(p->imsi),
+        db_text(p->meter_type), db_text(p->meter_serial), db_text(p->remote_address),
+        is_accepted ? db_time(c->e->received) : db_null());
 }
 
-/* A station that nobody registered and that has not booted gets its row here, since its generation must outlive a restart:
- * registration "unknown" until its boot is answered or a person decides. */
+/* A station that nobody registered and that has not booted gets its row here, since its generation must outlive a
+ * restart: registration "unknown" until its boot is answered or a person decides. */
 static enum err on_opened(struct change *c)
 {
     const struct ev_connection_opened *p = c->payload;
     return DB_RUN(c->db,
-                  "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at, online, protocol, remote_address,"
+                  "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at, online, protocol, "
+                  "remote_address,"
                   " connected_since, generation, gateway_id) VALUES (?1, 'unknown', ?4, ?4, 1, ?2, ?3, ?4, ?5, ?6)"
-                  " ON CONFLICT (charge_point_id) DO UPDATE SET online = 1, protocol = ?2, remote_address = ?3, connected_since = ?4,"
+                  " ON CONFLICT (charge_point_id) DO UPDATE SET online = 1, protocol = ?2, remote_address = ?3, "
+                  "connected_since = ?4,"
                   " generation = ?5, gateway_id = ?6 WHERE charge_points.generation < ?5",
                   db_text(c->e->station), db_text(p->protocol), db_text(p->remote_address), db_time(c->e->received),
                   db_int(p->generation.value), db_text(str_of(c->s->gateway_id)));
@@ -169,7 +173,8 @@ static enum err on_status(struct change *c)
         c->seen->skew_ms = instant_since(c->e->device_time, c->e->received).us / 1000;
     }
     return DB_RUN(c->db,
-                  "INSERT INTO connectors (charge_point_id, connector_id, status, error_code, info, vendor_error_code, since, updated_at)"
+                  "INSERT INTO connectors (charge_point_id, connector_id, status, error_code, info, vendor_error_code, "
+                  "since, updated_at)"
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)"
                   " ON CONFLICT (charge_point_id, connector_id) DO UPDATE SET"
                   " since = CASE WHEN connectors.status = ?3 THEN connectors.since ELSE ?7 END,"
@@ -194,7 +199,8 @@ static enum err on_started(struct change *c)
         return ERR_FORMAT;
     note_number(c->s, number);
     struct instant started = !instant_is_set(c->e->device_time) || has_flag(p->flags, STR("clock_corrected"))
-                                 ? c->e->received : c->e->device_time;
+                                 ? c->e->received
+                                 : c->e->device_time;
     enum err e = OK;
     if (p->supersedes.at != NULL)
         e = DB_RUN(c->db,
@@ -202,16 +208,19 @@ static enum err on_started(struct change *c)
                    " WHERE number = ?1 AND state = 'open'",
                    db_int((int64_t)number_of(c->s, p->supersedes)), db_time(started));
     if (e == OK)
-        e = DB_RUN(c->db,
-                   "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, state,"
-                   " started_at, meter_start_wh, device_started_at, received_at, flags, position)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (number) DO NOTHING",
-                   db_int((int64_t)number), db_text(p->transaction_id), db_text(c->e->station),
-                   db_int(p->connector_id.value), db_text(p->id_tag), db_text(p->id_tag_status), db_time(started),
-                   db_int(p->meter_start_wh.value), db_time(c->e->device_time), db_time(c->e->received),
-                   db_text(join_flags(c->s, p->flags)), db_int((int64_t)c->e->position));
+        e = DB_RUN(
+            c->db,
+            "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, "
+            "state,"
+            " started_at, meter_start_wh, device_started_at, received_at, flags, position)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (number) DO NOTHING",
+            db_int((int64_t)number), db_text(p->transaction_id), db_text(c->e->station), db_int(p->connector_id.value),
+            db_text(p->id_tag), db_text(p->id_tag_status), db_time(started), db_int(p->meter_start_wh.value),
+            db_time(c->e->device_time), db_time(c->e->received), db_text(join_flags(c->s, p->flags)),
+            db_int((int64_t)c->e->position));
     if (e == OK)
-        e = DB_RUN(c->db, "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        e = DB_RUN(c->db,
+                   "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                    db_text(c->e->station), db_int(p->connector_id.value));
     return e;
 }
@@ -245,8 +254,10 @@ static enum err on_meter(struct change *c)
     struct str p = c->e->payload; /* its flags are its last member */
     size_t tail = p.len < FLAGS_TAIL ? p.len : FLAGS_TAIL;
     bool is_named = memmem(p.at + p.len - tail, tail, "\"inferred\"", sizeof "\"inferred\"" - 1) == NULL;
-    return DB_RUN(c->db, "INSERT INTO transaction_readings (number, position, is_named) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                  db_int((int64_t)number_of(c->s, meter_transaction(c->e))), db_int((int64_t)c->e->position), db_int(is_named));
+    return DB_RUN(
+        c->db,
+        "INSERT INTO transaction_readings (number, position, is_named) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        db_int((int64_t)number_of(c->s, meter_transaction(c->e))), db_int((int64_t)c->e->position), db_int(is_named));
 }
 
 static enum err on_content(struct change *c)
@@ -259,9 +270,11 @@ static enum err on_stopped(struct change *c)
 {
     const struct ev_transaction_stopped *p = c->payload;
     struct instant stopped = !instant_is_set(p->stop_timestamp.at) || has_flag(p->flags, STR("clock_corrected"))
-                                 ? c->e->received : p->stop_timestamp.at;
+                                 ? c->e->received
+                                 : p->stop_timestamp.at;
     return DB_RUN(c->db,
-                  "UPDATE transactions SET state = 'closed', stopped_at = ?2, meter_stop_wh = ?3, energy_wh = ?4, stop_reason = ?5,"
+                  "UPDATE transactions SET state = 'closed', stopped_at = ?2, meter_stop_wh = ?3, energy_wh = ?4, "
+                  "stop_reason = ?5,"
                   " stop_id_tag = ?6, device_stopped_at = ?7, flags = trim(flags || ' ' || ?8), stop_key = ?9"
                   " WHERE number = ?1 AND stop_reason IS NULL",
                   db_int((int64_t)number_of(c->s, p->transaction_id)), db_time(stopped), db_int(p->meter_stop_wh.value),
@@ -275,19 +288,23 @@ static enum err on_command_queued(struct change *c)
     const struct ev_command_queued *p = c->payload;
     char trace[33];
     hex_write((struct bytes){c->e->trace, sizeof c->e->trace}, trace);
-    return DB_RUN(c->db,
-                  "INSERT INTO commands (command_id, charge_point_id, action, payload, origin, state, urgent, queued_at, expires_at,"
-                  " trace_id, position) VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
-                  db_text(p->command_id), db_text(c->e->station), db_text(p->command_name), db_text(p->payload),
-                  db_text(p->origin), db_int(p->is_urgent.value), db_time(c->e->received), db_time(p->expires_at.at),
-                  db_text(str_of(trace)), db_int((int64_t)c->e->position));
+    return DB_RUN(
+        c->db,
+        "INSERT INTO commands (command_id, charge_point_id, action, payload, origin, state, urgent, queued_at, "
+        "expires_at,"
+        " trace_id, position) VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+        db_text(p->command_id), db_text(c->e->station), db_text(p->command_name), db_text(p->payload),
+        db_text(p->origin), db_int(p->is_urgent.value), db_time(c->e->received), db_time(p->expires_at.at),
+        db_text(str_of(trace)), db_int((int64_t)c->e->position));
 }
 
 static enum err on_command_sent(struct change *c)
 {
     const struct ev_command_sent *p = c->payload;
-    return DB_RUN(c->db, "UPDATE commands SET state = 'sent', sent_at = ?2, message_id = ?3 WHERE command_id = ?1 AND state = 'queued'",
-                  db_text(p->command_id), db_time(c->e->received), db_text(p->message_id));
+    return DB_RUN(
+        c->db,
+        "UPDATE commands SET state = 'sent', sent_at = ?2, message_id = ?3 WHERE command_id = ?1 AND state = 'queued'",
+        db_text(p->command_id), db_time(c->e->received), db_text(p->message_id));
 }
 
 /* details: {"reason": ..} or {"response": ..}, see gateway/commands.c. */
@@ -307,11 +324,12 @@ static enum err on_command_response(struct change *c)
             else if (j.error == OK && !json_string_is(key, STR("reason")))
                 (void)json_skip(&j);
         }
-    return DB_RUN(c->db,
-                  "UPDATE commands SET state = 'done', outcome = ?2, status = ?3, response = ?4, reason = ?5, done_at = ?6"
-                  " WHERE command_id = ?1 AND state <> 'done'",
-                  db_text(p->command_id), db_text(p->outcome), db_text(p->status), db_text(response), db_text(reason),
-                  db_time(c->e->received));
+    return DB_RUN(
+        c->db,
+        "UPDATE commands SET state = 'done', outcome = ?2, status = ?3, response = ?4, reason = ?5, done_at = ?6"
+        " WHERE command_id = ?1 AND state <> 'done'",
+        db_text(p->command_id), db_text(p->outcome), db_text(p->status), db_text(response), db_text(reason),
+        db_time(c->e->received));
 }
 
 static enum err on_quarantined(struct change *c)
@@ -320,14 +338,15 @@ static enum err on_quarantined(struct change *c)
     note_content(c);
     if (str_eq(p->action, STR("StartTransaction")))
         note_number(c->s, number_of(c->s, p->transaction_id));
-    return DB_RUN(c->db,
-                  "INSERT INTO quarantine (quarantine_id, position, charge_point_id, action, reason, message_id, connector_id,"
-                  " transaction_id, suggestion, frame, received_at, state)"
-                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open') ON CONFLICT DO NOTHING",
-                  db_text(p->quarantine_id), db_int((int64_t)c->e->position), db_text(c->e->station), db_text(p->action),
-                  db_text(p->reason), db_text(p->message_id),
-                  p->connector_id.is_set ? db_int(p->connector_id.value) : db_null(), db_text(p->transaction_id),
-                  db_text(p->suggestion), db_text(c->e->frame.at == NULL ? STR("") : c->e->frame), db_time(c->e->received));
+    return DB_RUN(
+        c->db,
+        "INSERT INTO quarantine (quarantine_id, position, charge_point_id, action, reason, message_id, connector_id,"
+        " transaction_id, suggestion, frame, received_at, state)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open') ON CONFLICT DO NOTHING",
+        db_text(p->quarantine_id), db_int((int64_t)c->e->position), db_text(c->e->station), db_text(p->action),
+        db_text(p->reason), db_text(p->message_id), p->connector_id.is_set ? db_int(p->connector_id.value) : db_null(),
+        db_text(p->transaction_id), db_text(p->suggestion), db_text(c->e->frame.at == NULL ? STR("") : c->e->frame),
+        db_time(c->e->received));
 }
 
 static enum err on_quarantine_resolved(struct change *c)
@@ -336,13 +355,16 @@ static enum err on_quarantine_resolved(struct change *c)
     return DB_RUN(c->db,
                   "UPDATE quarantine SET state = ?2, resolved_at = ?3, resolved_by = ?4, applied_to = ?5"
                   " WHERE quarantine_id = ?1 AND state = 'open'",
-                  db_text(p->quarantine_id), db_text(p->resolution), db_time(c->e->received), db_text(p->by), db_text(p->transaction_id));
+                  db_text(p->quarantine_id), db_text(p->resolution), db_time(c->e->received), db_text(p->by),
+                  db_text(p->transaction_id));
 }
 
-/* The process before this one is gone, and with it its connections; what it did not write down itself the gateway adds. */
+/* The process before this one is gone, and with it its connections; what it did not write down itself the gateway adds.
+ */
 static enum err on_gateway_started(struct change *c)
 {
-    return DB_RUN(c->db, "UPDATE charge_points SET online = 0, connected_since = NULL, disconnected_at = ?1 WHERE online = 1",
+    return DB_RUN(c->db,
+                  "UPDATE charge_points SET online = 0, connected_since = NULL, disconnected_at = ?1 WHERE online = 1",
                   db_time(c->e->received));
 }
 
@@ -394,7 +416,8 @@ static enum err join_contents(struct db *d, const struct seen *v, uint8_t out[8 
 {
     uint8_t all[16 * STATION_METERS_MAX];
     size_t size = 0, kept = v->content_count < STATION_METERS_MAX ? v->content_count : STATION_METERS_MAX;
-    struct db_rows *r = DB_ROWS(d, "SELECT recent_contents FROM charge_points WHERE charge_point_id = ?1", db_text(v->station));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT recent_contents FROM charge_points WHERE charge_point_id = ?1", db_text(v->station));
     if (db_next(r)) {
         struct bytes before = db_col_blob(r, 0);
         size = before.len < sizeof all / 2 ? before.len : sizeof all / 2;
@@ -417,8 +440,9 @@ static enum err write_contents(struct db *d, const struct seen *v)
     if (v->content_count == 0)
         return OK;
     enum err e = join_contents(d, v, keys, &len);
-    return e != OK ? e : DB_RUN(d, "UPDATE charge_points SET recent_contents = ?2 WHERE charge_point_id = ?1", db_text(v->station),
-                                db_blob((struct bytes){keys, len}));
+    return e != OK ? e
+                   : DB_RUN(d, "UPDATE charge_points SET recent_contents = ?2 WHERE charge_point_id = ?1",
+                            db_text(v->station), db_blob((struct bytes){keys, len}));
 }
 
 static enum err on_batch_end(void *state, struct db *d, struct fault *why)
@@ -427,11 +451,12 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
     enum err e = OK;
     size_t i = 0;
     for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;) {
-        e = DB_RUN(d,
-                   "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = ?3, event_count = event_count + ?4,"
-                   " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
-                   db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
-                   v->has_skew ? db_int(v->skew_ms) : db_null());
+        e = DB_RUN(
+            d,
+            "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = ?3, event_count = event_count + ?4,"
+            " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
+            db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
+            v->has_skew ? db_int(v->skew_ms) : db_null());
         if (e == OK)
             e = write_contents(d, v);
     }

@@ -1,5 +1,5 @@
-/* services/stations/stations.h - the consumer that keeps the tables of stations, connectors, transactions, commands and quarantine
- * (0001_stations.sql), and the reading of them: for the gateway after a restart, for the API's lists. */
+/* services/stations/stations.h - the consumer that keeps the tables of stations, connectors, transactions, commands and
+ * quarantine (0001_stations.sql), and the reading of them: for the gateway after a restart, for the API's lists. */
 #ifndef SERVICES_STATIONS_STATIONS_H
 #define SERVICES_STATIONS_STATIONS_H
 #include "bus/bus.h"
@@ -8,24 +8,29 @@
 extern const struct migration stations_migrations[];
 extern const size_t stations_migration_count;
 
-/* id_key: the server's key of transaction ids, see stations_id_key. on_committed (may be NULL): up to this position everything is in
- * the tables. */
+/* id_key: the server's key of transaction ids, see stations_id_key. on_committed (may be NULL): up to this position
+ * everything is in the tables. */
 struct stations;
-struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id, void (*on_committed)(void *data, uint64_t position), void *data);
+struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id,
+                              void (*on_committed)(void *data, uint64_t position), void *data);
 void stations_free(struct stations *s);
 void stations_consumer(struct stations *s, struct consumer *out);
 
-/* The key by which transaction numbers become ids: made of random[16] at the first call, kept in the store ever after. */
+/* The key by which transaction numbers become ids: made of random[16] at the first call, kept in the store ever after.
+ */
 MUST_USE enum err stations_id_key(struct db *d, const uint8_t random[16], uint64_t key[2]);
 
 /* For the gateway. ERR_UNKNOWN: no row. s is initialised by the caller and owned by it. */
 MUST_USE enum err stations_load(struct db *d, struct str station, struct station *s);
 uint64_t stations_last_number(struct db *d); /* highest transaction number in the tables */
-/* A transaction that is no longer in memory: by number, or as the repeat of a start. ERR_UNKNOWN: none. *owner (copied to arena)
- * says whose it is. */
-MUST_USE enum err stations_find_transaction(struct db *d, uint64_t number, struct arena *a, struct transaction *out, struct str *owner);
-MUST_USE enum err stations_find_start(struct db *d, struct str station, const struct transaction_start *start, struct transaction *out);
-/* Energy register of the newest reading of a transaction, in Wh, from the log: for an operator's close. ERR_UNKNOWN: none. */
+/* A transaction that is no longer in memory: by number, or as the repeat of a start. ERR_UNKNOWN: none. *owner (copied
+ * to arena) says whose it is. */
+MUST_USE enum err stations_find_transaction(struct db *d, uint64_t number, struct arena *a, struct transaction *out,
+                                            struct str *owner);
+MUST_USE enum err stations_find_start(struct db *d, struct str station, const struct transaction_start *start,
+                                      struct transaction *out);
+/* Energy register of the newest reading of a transaction, in Wh, from the log: for an operator's close. ERR_UNKNOWN:
+ * none. */
 MUST_USE enum err stations_last_register(struct db *d, struct str log_dir, uint64_t number, int64_t *wh);
 MUST_USE enum err stations_find_tag(struct db *d, struct str id_tag, struct id_tag *out); /* ERR_UNKNOWN */
 #endif
