@@ -174,7 +174,7 @@ void on_meter_values(struct step *s)
                                                       .connector_id = r->connector_id});
         return;
     }
-    struct integer connector_id = is_usable ? r->connector_id : (struct integer){t->connector_id, true};
+    struct integer connector_id = is_usable || t == NULL ? r->connector_id : (struct integer){t->connector_id, true};
     if (t != NULL && transaction_apply(t, TRANSACTION_METER) != OK)
         t = NULL;
     if (connector_id.value > 0)
