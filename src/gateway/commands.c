@@ -54,18 +54,25 @@ static struct command_result result_of(const struct command *c)
 
 /* --- one outcome --- */
 
-/* Forgets the oldest done command when the ring is full; those whose results are still on their way stay. */
+static size_t size_of(const struct command *c)
+{
+    return sizeof *c + strlen(c->payload) + (c->response == NULL ? 0 : strlen(c->response));
+}
+
+/* Done, and told: nothing waits for it any more. The oldest are forgotten; their rows are in the store. */
 static void keep_done(struct gateway *g, struct command *c)
 {
-    struct command **place = &g->done_ring[g->done_next];
-    if (*place != NULL && (*place)->held > 0)
-        return; /* c stays in the map until the process ends: the ring was lapped within one commit, which its size forbids */
-    g->done_next = (g->done_next + 1) % COMMANDS_DONE_KEPT;
-    if (*place != NULL) {
-        (void)map_take(&g->commands, str_of((*place)->id));
-        command_free(*place);
+    check(c->held == 0);
+    g->done_size += size_of(c);
+    while (g->done_count == COMMANDS_DONE_KEPT || (g->done_count > 0 && g->done_size > COMMANDS_DONE_SIZE_MAX)) {
+        struct command *oldest = g->done_ring[g->done_first];
+        g->done_first = (g->done_first + 1) % COMMANDS_DONE_KEPT;
+        g->done_count--;
+        g->done_size -= size_of(oldest);
+        (void)map_take(&g->commands, str_of(oldest->id));
+        command_free(oldest);
     }
-    *place = c;
+    g->done_ring[(g->done_first + g->done_count++) % COMMANDS_DONE_KEPT] = c;
 }
 
 static void write_details(struct command *c, struct str code, struct str text, struct buf *out)
@@ -179,12 +186,29 @@ static void on_timer(struct timer *t)
 
 /* --- sending --- */
 
+/* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. */
+static bool is_allowed(const struct slot *slot, const struct ocpp_action *a)
+{
+    bool starts_or_stops = ocpp_action_index(a) == ACTION_remote_start_transaction || ocpp_action_index(a) == ACTION_remote_stop_transaction;
+    return slot->station.registration != REGISTRATION_REJECTED &&
+           !(slot->station.registration == REGISTRATION_PENDING && starts_or_stops);
+}
+
+/* The first that is urgent, else the first. What was taken on while it was allowed, and is not any more, waits: until it is
+ * again, or expires. */
 static struct command *next_command(struct slot *slot)
 {
-    for (struct link *l = slot->commands.next; l != &slot->commands; l = l->next)
-        if (CONTAINER(l, struct command, link)->is_urgent)
-            return CONTAINER(l, struct command, link);
-    return list_is_empty(&slot->commands) ? NULL : CONTAINER(slot->commands.next, struct command, link);
+    struct command *first = NULL;
+    for (struct link *l = slot->commands.next; l != &slot->commands; l = l->next) {
+        struct command *c = CONTAINER(l, struct command, link);
+        if (!is_allowed(slot, c->action))
+            continue;
+        if (c->is_urgent)
+            return c;
+        if (first == NULL)
+            first = c;
+    }
+    return first;
 }
 
 void commands_try_send(struct slot *slot)
@@ -225,6 +249,7 @@ void commands_try_send(struct slot *slot)
 
 void command_leave(struct gateway *g, struct command *c, struct session *s, struct str frame)
 {
+    command_tell_queued(c); /* who asked again meanwhile */
     if (c->is_finished)
         return; /* its connection ended while its "sent" went to the disk */
     if (s->conn == NULL || c->slot->session != s ||
@@ -271,16 +296,20 @@ static void on_result(struct command *c, const struct ocpp_frame *f, struct str 
 {
     struct gateway *g = c->slot->gateway;
     struct session *s = c->slot->session;
-    struct fault why;
+    struct fault why = {0};
     void *conf = arena_take(&g->arena, c->action->response->size + 1);
     enum err e = conf == NULL ? ERR_MEMORY : schema_read(c->action->response, f->payload, LENIENT, &g->arena, conf, &why);
     struct str status = status_of(f->payload, &g->arena);
-    if (status.at == NULL && e == OK && has_status(c->action->response))
+    if (status.at == NULL && e == OK && has_status(c->action->response)) {
         e = ERR_MISSING;
+        fault_set(&why, STR("status"), "missing");
+    }
     if (status.at == NULL) /* some answers have none; one that should have it and does not says nothing good */
         status = e == OK ? STR("Accepted") : STR("Rejected");
     bool is_rejected = str_eq(status, STR("Rejected"));
-    if (str_eq(c->action->name, STR("TriggerMessage")) && str_eq(status, STR("Accepted")))
+    bool is_trigger = ocpp_action_index(c->action) == ACTION_trigger_message ||
+                      ocpp_action_index(c->action) == ACTION_extended_trigger_message;
+    if (is_trigger && str_eq(status, STR("Accepted")))
         s->trigger_until_ms = clock_monotonic_ms() + TRIGGER_WINDOW_MS;
     if (e != OK)
         LOG_WARN("answer.invalid", F_CSTR("station", s->slot->station.id), F_CSTR("command", c->id), F_CSTR("field", why.field),
@@ -350,11 +379,6 @@ static void reject(struct submission *sub, enum err e, const struct fault *why)
     submission_free(sub);
 }
 
-static void add_listener(struct command *c, const struct command_listener *l)
-{
-    if (c->listener_count < LISTENERS_MAX)
-        c->listeners[c->listener_count++] = *l;
-}
 
 static void enqueue(struct slot *slot, struct command *c)
 {
@@ -400,13 +424,7 @@ static void take_on(struct slot *slot, struct command *c)
         commands_try_send(slot);
 }
 
-/* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. */
-static bool is_allowed(const struct slot *slot, const struct ocpp_action *a)
-{
-    bool starts_or_stops = ocpp_action_index(a) == ACTION_remote_start_transaction || ocpp_action_index(a) == ACTION_remote_stop_transaction;
-    return slot->station.registration != REGISTRATION_REJECTED &&
-           !(slot->station.registration == REGISTRATION_PENDING && starts_or_stops);
-}
+static void answer_repeat(struct submission *sub, struct command *known);
 
 static void on_slot(struct waiter *w, struct slot *slot, enum err e)
 {
@@ -430,7 +448,12 @@ static void on_slot(struct waiter *w, struct slot *slot, enum err e)
         reject(sub, e, &why);
         return;
     }
-    add_listener(c, &sub->listener);
+    struct command *known = map_find(&g->commands, str_of(c->id));
+    if (known != NULL) { /* taken on while this one waited for the station */
+        answer_repeat(sub, known);
+        return;
+    }
+    c->listeners[c->listener_count++] = sub->listener;
     sub->command = NULL;
     submission_free(sub);
     take_on(slot, c);
@@ -445,15 +468,21 @@ static void answer_repeat(struct submission *sub, struct command *known)
         reject(sub, ERR_EXISTS, &why);
         return;
     }
+    bool is_told = known->state == COMMAND_STATE_DONE && known->held == 0;
+    if (!is_told && (known == sub->found || known->listener_count == LISTENERS_MAX)) {
+        fault_set(&why, STR("command_id"), known == sub->found ? "the store is behind" : "too many wait for this command");
+        reject(sub, known == sub->found ? ERR_FULL : ERR_LIMIT, &why);
+        return;
+    }
     struct command_result r = result_of(known);
-    if (known->state == COMMAND_STATE_DONE && known->held == 0) {
+    if (is_told) {
         if (sub->listener.on_queued != NULL)
             sub->listener.on_queued(sub->listener.data, &r, OK, NULL);
         if (sub->listener.on_done != NULL)
             sub->listener.on_done(sub->listener.data, &r);
     } else {
-        add_listener(known, &sub->listener);
-        if (known->listener_count > known->told_queued && known->held == 0)
+        known->listeners[known->listener_count++] = sub->listener;
+        if (known->held == 0)
             command_tell_queued(known);
     }
     submission_free(sub);

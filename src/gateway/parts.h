@@ -27,6 +27,7 @@
 #define GARBAGE_MAX          32      /* in a row, then 1008 */
 #define TAGS_CACHED_MAX      65536
 #define COMMANDS_DONE_KEPT   4096    /* for repeats of a command id */
+#define COMMANDS_DONE_SIZE_MAX ((size_t)16 << 20) /* an answer can be as long as a message */
 #define LISTENERS_MAX        4       /* that wait for one command */
 #define MESSAGE_ARENA_MAX    ((size_t)64 << 20) /* what the largest message can grow to when read and written anew */
 #define PREFIXES_MAX         8
@@ -153,8 +154,8 @@ struct gateway {
     size_t session_count;
     struct map tag_cache;          /* key -> struct cached_tag */
     struct map commands;           /* id -> struct command, the open ones and the last done */
-    struct command *done_ring[COMMANDS_DONE_KEPT];
-    size_t done_next;
+    struct command *done_ring[COMMANDS_DONE_KEPT]; /* done and told, from done_first on */
+    size_t done_first, done_count, done_size;
     struct map failures;
 
     struct held *held_first, *held_last;
@@ -230,7 +231,6 @@ struct ocpp_input input_of(struct gateway *g, struct slot *slot);
 
 /* commands.c */
 void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct str text);
-void commands_on_connected(struct slot *slot);
 void commands_on_lost(struct slot *slot, bool is_for_good);
 void commands_try_send(struct slot *slot);
 void command_leave(struct gateway *g, struct command *c, struct session *s, struct str frame);

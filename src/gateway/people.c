@@ -209,6 +209,7 @@ static void done_reload(struct job *j)
         slot->has_row = true;
         if (st->registration == REGISTRATION_REJECTED && slot->session != NULL)
             session_close(slot->session, CONN_END_OURS, WS_CLOSE_POLICY, STR("registration was rejected"));
+        commands_try_send(slot); /* what was not allowed before may be now */
     }
     station_release(&r->row);
     free(r);

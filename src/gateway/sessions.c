@@ -312,9 +312,11 @@ static void on_boot_wait(struct timer *t)
     if (s->conn == NULL || s->is_ready_for_commands)
         return;
     s->is_ready_for_commands = true;
-    if (s->slot->command_count > 0)
+    /* It is urgent: where there is room for it in the queue it leaves first, and the others behind it. */
+    if (s->slot->command_count > 0 && s->slot->command_count < (size_t)s->gateway->config->command_queue_max)
         commands_trigger_boot(s->slot);
-    commands_try_send(s->slot);
+    else
+        commands_try_send(s->slot);
 }
 
 static void on_rate_wait(struct timer *t)
@@ -376,7 +378,7 @@ void session_accept(struct session *s)
         return;
     }
     s->slot->lost_ms = 0;
-    if (s->slot->station.registration == REGISTRATION_ACCEPTED)
+    if (s->slot->station.registration == REGISTRATION_ACCEPTED || s->slot->station.registration == REGISTRATION_PENDING)
         timer_start(s->gateway->loop, &s->boot_wait, s->gateway->config->ocpp_boot_wait_s * 1000);
 }
 

@@ -213,12 +213,48 @@ async def stop_gracefully(server):
     check("the server stops within its time", time.monotonic() - started < 10)
 
 
+async def queue_rules():
+    """What is in the queue is sent only while it is allowed (6), after the boot that is waited for (field-lessons 49), and once an id."""
+    with Server("device.unknown=pending", "ocpp.boot_wait_s=1") as server:
+        s = await Station(server, "NEW").connect()
+        await until_async(lambda: server.get("/charge-points/NEW").status == 200, "a new station is known")
+        s.on_call["ClearCache"] = {"status": "Accepted"}
+        for action, payload in (("RemoteStartTransaction", {"idTag": "A"}), ("ClearCache", {})):
+            r = server.post("/charge-points/NEW/commands", {"action": action, "payload": payload, "wait_s": 0, "expires_in_s": 3})
+            check("a command to one that has not booted waits", r.status == 202, r.text)
+        check("10.1 it is pending then", (await s.boot())["status"] == "Pending")
+        def outcomes():
+            rows = server.get("/charge-points/NEW/commands").data["list"]
+            return {c["action"]: (c["outcome"], c["reason"]) for c in rows} if all(c["state"] == "done" for c in rows) else None
+        done = await asyncio.to_thread(until, outcomes, "both come to an end")
+        check("6 a pending station is not started, whenever that was asked for", done["RemoteStartTransaction"] == ("not_sent", "EXPIRED") and s.calls == [("ClearCache", {})], (done, s.calls))
+        check("6 but told what it may be told", done["ClearCache"] == ("answered", None), done)
+        await s.close()
+
+        server.put("/charge-points/QUIET", {"registration": "accepted"})
+        s = await Station(server, "QUIET").connect()
+        s.on_call.update({"TriggerMessage": {"status": "NotImplemented"}, "ClearCache": {"status": "Accepted"}})
+        r = await asyncio.to_thread(server.post, "/charge-points/QUIET/commands", {"action": "ClearCache", "payload": {}})
+        check("49 who does not boot is asked to, then gets its commands", [a for a, _ in s.calls] == ["TriggerMessage", "ClearCache"] and r.data["outcome"] == "answered", (s.calls, r.text))
+        await s.close()
+
+        body = {"action": "ClearCache", "payload": {}, "command_id": ""}
+        for i in range(20):
+            server.put(f"/charge-points/AWAY-{i}", {"registration": "accepted"})
+        posts = [asyncio.to_thread(server.post, f"/charge-points/AWAY-{i}/commands", {**body, "command_id": f"{i:08x}-2222-4333-8444-555555555555"}) for i in range(20) for _ in range(4)]
+        answers = await asyncio.gather(*posts)
+        check("a command id that comes several times at once is one command", all(r.status == 200 and r.data["reason"] == "DEVICE_OFFLINE" for r in answers), [r.text for r in answers if r.status != 200][:1])
+        told = [e["payload"]["commandId"] for e in server.tail() if e["eventType"] == "command.response" and e["chargePointId"].startswith("AWAY")]
+        check("and has one outcome", sorted(set(told)) == sorted(told) and len(told) == 20, len(told))
+
+
 def main():
     with Server("events.mass_disconnect_count=10") as server:
         who_may_connect(server)
         for part in (boot_policy, take_over, garbage, commands, mass, stop_gracefully):
             asyncio.run(part(server))
     too_many_failures()
+    asyncio.run(queue_rules())
     report()
 
 
