@@ -346,22 +346,22 @@ static struct part *part_for(struct buffer *b, size_t at, size_t size, const str
 
 enum err eventlog_append(struct eventlog *l, struct event *e)
 {
+    return record_size(e) != 0 && pending(l) >= l->options.pending_max ? ERR_LIMIT : eventlog_append_always(l, e);
+}
+
+enum err eventlog_append_always(struct eventlog *l, struct event *e)
+{
     const size_t size = record_size(e);
     const uint64_t position = atomic_load_explicit(&l->position, memory_order_relaxed) + 1;
 
     if (size == 0)
         return ERR_RANGE;
-    if (pending(l) >= l->options.pending_max)
-        return ERR_LIMIT;
     if (l->is_offered)
         take_back(l);
     struct buffer *b = l->fill;
     const size_t at = b->data.len;
     record_write(e, &b->data);
-    if (b->data.failed) {
-        b->data.failed = false;
-        return ERR_LIMIT;
-    }
+    check(!b->data.failed);
     e->position = position;
     e->id = identity_event(&l->identity, position, e->received);
     struct part *p = part_for(b, at, size, e);
@@ -591,7 +591,7 @@ static struct eventlog *make(const struct eventlog_options *o)
     memcpy(l->identity.gateway_id, l->options.gateway_id.at, o->gateway_id.len);
     l->lock_fd = l->durable_fd = -1;
     for (size_t i = 0; i < COUNT_OF(l->buffers); i++)
-        buf_init(&l->buffers[i].data, o->pending_max + RECORD_SIZE_MAX);
+        buf_init(&l->buffers[i].data, SIZE_MAX / 2); /* eventlog_append sees to the limit */
     l->fill = &l->buffers[0];
     (void)pthread_mutex_init(&l->lock, NULL);
     (void)pthread_condattr_init(&attr);

@@ -40,6 +40,8 @@ void eventlog_close(struct eventlog *l); /* commits what is pending (unless the 
  * stops reading from its stations then; eventlog_has_room() says when to go on: at half of it. ERR_RANGE: a text is longer
  * than a record holds (station 65,534 bytes, all together 16 MiB). Appender's thread only. */
 MUST_USE enum err eventlog_append(struct eventlog *l, struct event *e);
+/* The same past pending_max too: for what follows from something that was taken up while there was room, and is bounded by that. */
+MUST_USE enum err eventlog_append_always(struct eventlog *l, struct event *e);
 void eventlog_commit(struct eventlog *l); /* end of the round: hand over what was appended, if anything */
 bool eventlog_has_room(const struct eventlog *l);
 uint64_t eventlog_position(const struct eventlog *l); /* of the last event appended; any thread */

@@ -44,8 +44,9 @@ void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const
         memcpy(e->trace, trace, sizeof e->trace);
     else
         gateway_random(g, e->trace, sizeof e->trace);
-    /* Room was seen to before the message was taken up: what follows from one message always fits behind that mark. */
-    check(!g->text.failed && eventlog_append(g->log, e) == OK);
+    /* Room was seen to before a message, a connection or a command was taken up. What follows from it is bounded by its limits, and is
+     * never refused: with a disk that stands still for long, one message's events, and an end for each connection and command. */
+    check(!g->text.failed && eventlog_append_always(g->log, e) == OK);
     if (slot != NULL)
         slot->station.position = e->position;
     metric_add_label(METRIC_EVENTS, event_kinds[e->type].wire, 1);
@@ -227,7 +228,6 @@ static struct gateway *gateway_new(const struct gateway_options *o)
     g->config = c;
     g->loop = o->loop;
     g->log = o->log;
-    g->bus = o->bus;
     g->db_path = strdup(o->db_path);
     g->log_dir = strndup(o->log_dir.at, o->log_dir.len);
     g->started_at = clock_now();

@@ -102,6 +102,8 @@ static void test_limits(void)
         n++;
     CHECK("past the limit it is refused", error == ERR_LIMIT && n >= 2 && eventlog_position(l) == n);
     CHECK("and says that there is no room", !eventlog_has_room(l));
+    e = kit_event(n + 1, &t);
+    CHECK("what follows from what was taken up before is not", eventlog_append_always(l, &e) == OK && eventlog_position(l) == ++n);
     eventlog_commit(l);
     CHECK("the disk makes room", kit_wait(l, n) && eventlog_has_room(l) && kit_append(l) == OK);
     eventlog_close(l);
