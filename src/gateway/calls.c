@@ -109,10 +109,8 @@ static void after_call(struct session *s, const struct ocpp_call *call, const st
     }
     if (d->is_repeat)
         metric_add(METRIC_REPEATS, 1);
-    if (d->has_booted) {
-        s->is_booted = true;
+    if (d->has_booted)
         s->slot->has_row = true;
-    }
     /* Who booted, or says something else than a boot, is ready to be spoken to (field-lessons.md 49). */
     if (s->slot->station.registration == REGISTRATION_PENDING || d->has_booted || d->error_code.at == NULL) {
         bool was_ready = s->is_ready_for_commands;
@@ -149,6 +147,7 @@ struct lookup {
     char tag[TAG_SIZE_MAX * 2];
     size_t tag_len;
     bool wants_tag;
+    uint64_t tag_changes;            /* gateway.tag_changes when it began */
     uint64_t number;                 /* of the transaction; 0: none */
     bool wants_start;
     struct transaction_start start;
@@ -193,7 +192,7 @@ static void done_lookup(struct job *j)
     struct lookup *l = CONTAINER(j, struct lookup, job);
     struct session *s = l->session;
     struct gateway *g = s->gateway;
-    if (l->wants_tag && l->error == OK)
+    if (l->wants_tag && l->error == OK && l->tag_changes == g->tag_changes)
         tag_cache_put(g, (struct str){l->tag, l->tag_len}, &l->known.tag);
     l->slot->pins--;
     s->held--;
@@ -230,6 +229,7 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     if (call->wants_tag.at != NULL) {
         const struct id_tag *tag = tag_cached(g, call->wants_tag);
         l->wants_tag = tag == NULL;
+        l->tag_changes = g->tag_changes;
         l->tag_len = str_copy(l->tag, sizeof l->tag, call->wants_tag);
         if (tag != NULL)
             l->known.tag = *tag;

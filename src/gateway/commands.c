@@ -668,6 +668,11 @@ enum err commands_resume(struct gateway *g, struct db *d)
             continue;
         }
         struct slot *slot = slot_load_now(g, d, str_of(c->station));
+        if (!slot->is_loaded) { /* what follows would take numbers that the station has used already */
+            enum err e = db_rows_end(r);
+            command_free(c);
+            return e == OK ? ERR_IO : e;
+        }
         (void)map_put(&g->commands, str_of(c->id), c);
         enqueue(slot, c);
         slot->lost_ms = clock_monotonic_ms(); /* it may be on its way back to us */

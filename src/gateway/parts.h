@@ -41,7 +41,8 @@ struct command;
 struct slot {
     struct station station;
     struct gateway *gateway;
-    bool is_loaded, is_loading, is_dropped, has_row;
+    bool is_loaded, is_loading, has_row;
+    bool is_deleted;               /* its row is gone, by a person; until it comes in as a new one, or is made again */
     struct session *session;       /* the current one, or NULL */
     struct link waiting;           /* sessions and works that wait for the load: struct waiter */
     struct link commands;          /* queued, in order: struct command */
@@ -70,7 +71,7 @@ struct session {
     uint64_t generation;
     char *identity;
     char protocol[16];             /* accepted sub-protocol; "" none was offered */
-    bool is_refused_protocol, is_tls, is_open, is_booted, is_ready_for_commands;
+    bool is_refused_protocol, is_tls, is_open, is_ready_for_commands;
     uint8_t *password;
     size_t password_len;
     enum err password_state;
@@ -136,7 +137,6 @@ struct gateway {
     const struct config *config;
     struct loop *loop;
     struct eventlog *log;
-    struct bus *bus;
     char *db_path, *log_dir;
     struct workers *workers;
     struct mailbox *mailbox;
@@ -153,6 +153,7 @@ struct gateway {
     struct link sessions;
     size_t session_count;
     struct map tag_cache;          /* key -> struct cached_tag */
+    uint64_t tag_changes;          /* by persons: what was read before the last one may be old */
     struct map commands;           /* id -> struct command, the open ones and the last done */
     struct command *done_ring[COMMANDS_DONE_KEPT]; /* done and told, from done_first on */
     size_t done_first, done_count, done_size;
@@ -168,7 +169,6 @@ struct gateway {
     uint64_t flushed;
     struct {
         struct mail mail;
-        struct gateway *gateway;
         atomic_bool is_posted;
     } durable_mail, projected_mail;
 

@@ -138,10 +138,19 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
         return;
     }
     struct transaction *t = NULL;
-    if (w->has_transaction) { /* what memory holds is newer than the row */
+    if (w->has_transaction) { /* what memory holds is newer than the row, and it holds all that are open, unless the station is gone */
         t = station_transaction(&slot->station, w->transaction.id);
+        if (t == NULL && e == OK)
+            w->transaction.state = TRANSACTION_CLOSED;
         if (t == NULL)
             t = station_add_transaction(&slot->station, &w->transaction);
+        e = t == NULL ? ERR_LIMIT : OK;
+    } else {
+        e = OK;
+    }
+    if (e != OK) {
+        wish_end(w, e, "too many transactions are open");
+        return;
     }
     struct ocpp_decision d = {0};
     struct ocpp_input in = input_of(g, slot);
@@ -151,8 +160,6 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
         e = ocpp_close_transaction(&in, t, w->register_wh, &g->arena, &g->text, &d);
     else if (w->kind == WISH_APPLY)
         e = ocpp_apply_stop(&in, str_of(w->frame), t, &g->arena, &g->text, &d);
-    else
-        e = OK;
     if (e != OK) {
         wish_end(w, e, e == ERR_STATE ? "the transaction is closed already" : "only a stop with a reading can be applied; discard it");
         return;
@@ -197,6 +204,12 @@ static void done_reload(struct job *j)
     struct reload *r = CONTAINER(j, struct reload, job);
     struct wish *w = r->wish;
     struct slot *slot = slot_find(w->gateway, str_of(w->subject));
+    if (slot != NULL && slot->is_loading && j->was_run) { /* perhaps from the row as it was: once more, behind it */
+        station_release(&r->row);
+        station_init(&r->row, str_of(w->subject));
+        workers_add(w->gateway->workers, j);
+        return;
+    }
     if (slot != NULL && slot->is_loaded && w->error == OK) {
         struct station *st = &slot->station;
         st->registration = r->row.registration;
@@ -207,6 +220,7 @@ static void done_reload(struct job *j)
         st->has_secret = r->row.has_secret;
         st->has_secret_text = r->row.has_secret_text;
         slot->has_row = true;
+        slot->is_deleted = false;
         if (st->registration == REGISTRATION_REJECTED && slot->session != NULL)
             session_close(slot->session, CONN_END_OURS, WS_CLOSE_POLICY, STR("registration was rejected"));
         commands_try_send(slot); /* what was not allowed before may be now */
@@ -223,6 +237,7 @@ static void on_wish(struct mail *m)
     struct slot *slot;
     switch (w->kind) {
     case WISH_TAG:
+        g->tag_changes++;
         tag_cache_drop(g, str_of(w->subject));
         wish_end(w, OK, NULL);
         break;
@@ -233,6 +248,7 @@ static void on_wish(struct mail *m)
         if (slot != NULL) {
             slot->station.registration = REGISTRATION_UNKNOWN;
             slot->has_row = false;
+            slot->is_deleted = true;
         }
         wish_end(w, OK, NULL);
         break;

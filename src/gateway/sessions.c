@@ -219,6 +219,7 @@ static void come_in(struct session *s, struct slot *slot)
         take_place_of(s, slot->session);
     slot->session = s;
     timer_stop(&slot->sweep);
+    slot->is_deleted = false;
     s->generation = ++slot->station.generation;
     s->is_open = true;
     list_add_last(&g->sessions, &s->link);

@@ -108,6 +108,8 @@ static void done_load(struct job *j)
     } else {
         station_release(&load->loaded);
     }
+    if (slot->is_deleted && load->error == OK)
+        load->error = ERR_UNKNOWN; /* the row was read before it went */
     slot->is_loaded = load->error == OK || load->error == ERR_UNKNOWN;
     slot->has_row = load->error == OK;
     if (!slot->is_loaded)
@@ -123,7 +125,8 @@ void slot_load(struct gateway *g, struct str id, struct waiter *w)
     if (slot == NULL)
         slot = slot_new(g, id);
     if (slot->is_loaded) {
-        w->on_loaded(w, slot, slot->has_row || slot->station.position > 0 ? OK : ERR_UNKNOWN);
+        bool is_known = slot->has_row || (slot->station.position > 0 && !slot->is_deleted); /* its row is on its way, else */
+        w->on_loaded(w, slot, is_known ? OK : ERR_UNKNOWN);
         return;
     }
     list_add_last(&slot->waiting, &w->link);
