@@ -16,7 +16,7 @@ static bool read_id(struct json *j, bool *is_closed, struct arena *a, struct ocp
         if (!json_get_raw(j, &f->id_json))
             return false;
         f->id = f->id_json;
-        return true;
+        return f->id.len <= OCPP_ID_MAX; /* it is echoed, and kept with its answer */
     }
     struct json_string s;
     if (kind != JSON_STRING || !json_get_string(j, &s) || json_string_text(s, a, &f->id) != OK)

@@ -25,6 +25,7 @@ static const struct {
     {"an empty id is one", "[2,\"\",\"A\",{}]", OK, OCPP_CALL, "\"\"", "", "A", "{}", NULL, NULL},
     {"a long id (2.2)", "[2,\"" ID255 "\",\"A\",{}]", OK, OCPP_CALL, "\"" ID255 "\"", ID255, "A", "{}", NULL, NULL},
     {"an id that is too long", "[2,\"" ID255 "6\",\"A\",{}]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
+    {"a number as id that is too long", "[2,1" ID255 ",\"A\",{}]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
     {"no id", "[2]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
     {"an id of another kind", "[2,{},\"A\",{}]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
     {"an id null", "[2,null,\"A\",{}]", ERR_FORMAT, 0, NULL, NULL, NULL, NULL, NULL, NULL},
