@@ -84,7 +84,6 @@ struct station {
     uint16_t connector_count, transaction_count;
     struct said *said;           /* NULL: nothing yet that could be repeated */
     struct orphan *orphans;      /* STATION_ORPHANS_MAX of them, or NULL */
-    struct span clock_skew;      /* device minus ours, of the last believable time */
     struct instant newest_start; /* latest device time of a start, of all transactions there ever were; not set: none */
 };
 

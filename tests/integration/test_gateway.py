@@ -188,6 +188,8 @@ async def commands(server):
     server.put("/charge-points/NEVER", {"registration": "accepted"})
     r = server.post("/charge-points/NEVER/commands", {"action": "ClearCache", "payload": {}})
     check("a station that is not there: not sent", r.status == 200 and (r.data["outcome"], r.data["reason"]) == ("not_sent", "DEVICE_OFFLINE"), r.text)
+    until(lambda: any(c["state"] == "done" for c in server.get("/charge-points/NEVER/commands").data["list"]), "the command is in the tables")
+    check("1.6 what we do about a station is no sign of its life", server.get("/charge-points/NEVER").data["last_seen"] is None)
 
 
 async def mass(server):

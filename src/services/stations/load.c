@@ -46,7 +46,7 @@ static enum err load_row(struct db *d, struct str station, struct station *s)
     struct db_rows *r =
         DB_ROWS(d,
                 "SELECT registration, generation, sequence, booted_at, security_profile, secret_salt, secret_hash,"
-                " secret_text_hash, clock_skew_ms, recent_contents FROM charge_points WHERE charge_point_id = ?1",
+                " secret_text_hash, recent_contents FROM charge_points WHERE charge_point_id = ?1",
                 db_text(station));
     bool found = db_next(r);
     if (found) {
@@ -59,8 +59,7 @@ static enum err load_row(struct db *d, struct str station, struct station *s)
         copy_secret(s->secret_salt, sizeof s->secret_salt, db_col_blob(r, 5), &has_salt);
         copy_secret(s->secret_hash, sizeof s->secret_hash, db_col_blob(r, 6), &s->has_secret);
         copy_secret(s->secret_text_hash, sizeof s->secret_text_hash, db_col_blob(r, 7), &s->has_secret_text);
-        s->clock_skew = (struct span){db_col_int(r, 8) * 1000};
-        for (struct bytes keys = db_col_blob(r, 9); keys.len >= 8; keys = (struct bytes){keys.at + 8, keys.len - 8})
+        for (struct bytes keys = db_col_blob(r, 8); keys.len >= 8; keys = (struct bytes){keys.at + 8, keys.len - 8})
             station_remember_meter(s, be64(keys.at));
     }
     enum err e = db_rows_end(r);

@@ -394,7 +394,8 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     arena_reset(&s->arena);
     if (e->sequence > c.seen->sequence)
         c.seen->sequence = e->sequence;
-    c.seen->last_seen = e->received;
+    if ((e->frame.at != NULL && e->type != EVENT_COMMAND_SENT) || e->type == EVENT_CONNECTION_OPENED)
+        c.seen->last_seen = e->received; /* it spoke; what we did about it, or others in its name, does not count */
     c.seen->event_count += event_kinds[e->type].is_published;
     if (handlers[e->type] == NULL)
         return OK;
@@ -453,7 +454,7 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
     for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;) {
         e = DB_RUN(
             d,
-            "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = ?3, event_count = event_count + ?4,"
+            "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), event_count = event_count + ?4,"
             " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
             db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
             v->has_skew ? db_int(v->skew_ms) : db_null());
