@@ -11,6 +11,7 @@
 #define MAILBOX_MAX       4096
 #define WORKER_THREADS    2
 #define DRAIN_CHECK_MS    20
+#define DRAIN_ANSWERS_MS  1000 /* for what a station is owed; then it is closed all the same */
 
 static uint64_t rotate(uint64_t x, int k)
 {
@@ -388,11 +389,13 @@ struct str gateway_address_tls(const struct gateway *g)
 static void drain_step(struct timer *t)
 {
     struct gateway *g = CONTAINER(t, struct gateway, drain_check);
-    if (g->held_count == 0)
-        for (struct link *l = g->sessions.next, *next; l != &g->sessions; l = next) {
-            next = l->next;
-            session_close(CONTAINER(l, struct session, link), CONN_END_SHUTDOWN, WS_CLOSE_GOING_AWAY, STR("server stops"));
-        }
+    bool is_late = clock_monotonic_ms() - g->drain_began_ms > DRAIN_ANSWERS_MS; /* some always have one under way */
+    for (struct link *l = g->sessions.next, *next; l != &g->sessions; l = next) {
+        struct session *s = CONTAINER(l, struct session, link);
+        next = l->next;
+        if (s->held == 0 || is_late)
+            session_close(s, CONN_END_SHUTDOWN, WS_CLOSE_GOING_AWAY, STR("server stops"));
+    }
     eventlog_commit(g->log);
     if (g->session_count == 0 && g->held_count == 0) {
         g->drained(g->drained_data);
@@ -413,6 +416,7 @@ void gateway_drain(struct gateway *g, void (*done)(void *data), void *data)
     if (g->tls_listener != NULL)
         listener_close(g->tls_listener);
     g->plain = g->tls_listener = NULL;
+    g->drain_began_ms = clock_monotonic_ms();
     timer_init(&g->drain_check, drain_step);
     timer_start(g->loop, &g->drain_check, 0);
 }

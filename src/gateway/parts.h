@@ -187,6 +187,7 @@ struct gateway {
     void (*drained)(void *data);
     void *drained_data;
     struct timer drain_check;
+    int64_t drain_began_ms;
     _Atomic uint64_t stat_connections, stat_slots, stat_commands, stat_held;
 };
 
