@@ -5,6 +5,7 @@
 int serve_main(int argc, char **argv);
 int tail_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
+int decode_main(int argc, char **argv);
 int config_main(int argc, char **argv);
 int version_main(int argc, char **argv);
 int reference_main(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct {
     {"tail",      tail_main,      "follow the events of a server, readable or as JSON"},
     {"doctor",    doctor_main,    "say what is wrong with a data directory, its server running or not"},
     {"config",    config_main,    "explain every setting, or check a file"},
+    {"decode",    decode_main,    "explain the bytes of an AP3000 pile, field by field"},
     {"version",   version_main,   "print the version"},
     {"reference", reference_main, "write the reference pages from the tables"},
 };

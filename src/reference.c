@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "eventlog/event.h"
 #include "metrics/metrics.h"
+#include "proto/ap3000/describe.h"
 #include "proto/ocpp16/decide.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ static const struct option_line options[] = {
 static const struct command_page page = {
     .name = "reference",
     .usage = "--out DIR",
-    .about = "Writes the reference pages (Markdown): settings, metrics, events, OCPP messages, errors, HTTP API.",
+    .about = "Writes the reference pages (Markdown): settings, metrics, events, OCPP messages, AP3000 frames, "
+             "errors,\nHTTP API.",
     .more = "example: chargeline reference --out docs/reference\n\n"
             "exit: 0 done, 1 a page could not be written, 2 usage\n",
     .options = options,
@@ -209,6 +211,7 @@ static const struct {
 } pages[] = {
     {"configuration.md", config_document}, {"metrics.md", metrics_document}, {"events.md", write_events},
     {"messages.md", write_messages},       {"errors.md", write_errors},      {"api.md", write_api},
+    {"ap3000.md", ap3000_document},
 };
 
 static int write_page(size_t i, struct buf *text)
