@@ -10,6 +10,7 @@
 #define COMMAND_OLD_PILE_FIRMWARE 0xF8
 #define COMMAND_OLD_HOST_FIRMWARE 0xF9
 
+static const uint8_t header[AP3000_HEADER_SIZE] = {'D', 'N', 'Y'};
 static const uint32_t fallback_numbers[] = {10011001, 12000000, 13000001};
 
 uint16_t ap3000_checksum(struct bytes b)
@@ -23,7 +24,7 @@ uint16_t ap3000_checksum(struct bytes b)
 enum err ap3000_frame_read(struct bytes in, struct ap3000_frame *out, size_t *size, struct fault *why)
 {
     size_t seen = in.len < AP3000_HEADER_SIZE ? in.len : AP3000_HEADER_SIZE;
-    if (seen > 0 && memcmp(in.at, AP3000_HEADER, seen) != 0) {
+    if (seen > 0 && memcmp(in.at, header, seen) != 0) {
         fault_set(why, STR("header"), "does not begin with " AP3000_HEADER);
         return ERR_FORMAT;
     }
@@ -69,7 +70,7 @@ enum err ap3000_frame_write(const struct ap3000_frame *f, uint8_t *to, size_t ro
     size_t whole = AP3000_PREFIX_SIZE + length;
     if (room < whole)
         return ERR_FULL;
-    memcpy(to, AP3000_HEADER, AP3000_HEADER_SIZE);
+    memcpy(to, header, sizeof header);
     le_put(to + AP3000_HEADER_SIZE, 2, (uint32_t)length);
     le_put(to + 5, 4, f->physical_id);
     le_put(to + 9, 2, f->message_id);

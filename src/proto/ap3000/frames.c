@@ -76,8 +76,11 @@ enum err ap3000_slice(const struct ap3000_layout *l, struct bytes payload, struc
     for (; s.count < l->count; s.count++) {
         const struct ap3000_field *f = &l->fields[s.count];
         size_t size = f->kind == AP3000_REST ? s.extra.len : f->size;
-        if (f->count_index >= 0)
-            size *= s.at[f->count_index].at[0];
+        if (f->count_index >= 0) {
+            const uint8_t *count = s.at[f->count_index].at;
+            check(count != NULL); /* it stands before what it counts: a test looks at every line */
+            size *= *count;
+        }
         if (size > s.extra.len) {
             if (f->presence == AP3000_OPTIONAL)
                 break;
