@@ -127,8 +127,9 @@ struct command {
     size_t told_queued;            /* listeners whose on_queued has run */
 };
 
-struct failures {                  /* failed log-ins of one address */
-    char network[64];              /* its key in gateway.failures: never written again */
+#define FAILURES_NAME_SIZE (64 + IDENTITY_MAX + 1)
+struct failures {                  /* failed log-ins */
+    char name[FAILURES_NAME_SIZE]; /* address and identity: its key in gateway.failures, never written again */
     int64_t window_ms;
     int64_t count;
 };

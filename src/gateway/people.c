@@ -247,6 +247,8 @@ static void on_wish(struct mail *m)
             session_close(slot->session, CONN_END_OURS, WS_CLOSE_POLICY, STR("the station was deleted"));
         if (slot != NULL) {
             slot->station.registration = REGISTRATION_UNKNOWN;
+            slot->station.has_secret = slot->station.has_secret_text = false;
+            slot->station.security_profile = 0;
             slot->has_row = false;
             slot->is_deleted = true;
         }

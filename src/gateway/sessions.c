@@ -8,11 +8,11 @@
 #include <stdio.h>
 
 #define FAILURE_WINDOW_MS   60000
-#define FAILURES_KEPT_MAX   65536
+#define FAILURES_KEPT_MAX   16384
 #define CLOSE_REPLACED      4001 /* private use: a newer connection of the same identity */
 #define CONTINUE_MS         1
 
-/* "10.0.0.7:41234" -> "10.0.0.7", the address whose failures are counted. */
+/* "10.0.0.7:41234" -> "10.0.0.7". */
 static struct str host_of(struct str remote)
 {
     for (size_t i = remote.len; i-- > 0;)
@@ -29,9 +29,19 @@ void failures_release(struct gateway *g)
     map_release(&g->failures);
 }
 
-static struct failures *failures_of(struct gateway *g, struct str host)
+/* Of one address for one identity (ocpp16.md 1.3): many stations may come by one address, and none of them pays for another. */
+static struct failures *failures_find(struct session *s, char name[FAILURES_NAME_SIZE])
 {
-    struct failures *f = map_find(&g->failures, host);
+    struct str host = host_of(conn_remote(s->conn));
+    (void)snprintf(name, FAILURES_NAME_SIZE, "%.*s %s", STR_ARG(host), s->identity);
+    return map_find(&s->gateway->failures, str_of(name));
+}
+
+static struct failures *failures_of(struct session *s)
+{
+    struct gateway *g = s->gateway;
+    char name[FAILURES_NAME_SIZE];
+    struct failures *f = failures_find(s, name);
     if (f != NULL)
         return f;
     if (g->failures.count >= FAILURES_KEPT_MAX) { /* begin anew: who goes on failing is back at once */
@@ -40,20 +50,22 @@ static struct failures *failures_of(struct gateway *g, struct str host)
     }
     f = mem_new(1, sizeof *f);
     f->window_ms = clock_monotonic_ms();
-    size_t len = str_copy(f->network, sizeof f->network, host);
-    (void)map_put(&g->failures, (struct str){f->network, len}, f);
+    memcpy(f->name, name, sizeof f->name);
+    (void)map_put(&g->failures, str_of(f->name), f);
     return f;
 }
 
-static bool is_over_limit(struct gateway *g, struct str host)
+static bool is_over_limit(struct session *s)
 {
-    struct failures *f = map_find(&g->failures, host);
-    return f != NULL && clock_monotonic_ms() - f->window_ms < FAILURE_WINDOW_MS && f->count >= g->config->auth_failures;
+    char name[FAILURES_NAME_SIZE];
+    struct failures *f = failures_find(s, name);
+    return f != NULL && clock_monotonic_ms() - f->window_ms < FAILURE_WINDOW_MS &&
+           f->count >= s->gateway->config->auth_failures;
 }
 
-static void count_failure(struct gateway *g, struct str host)
+static void count_failure(struct session *s)
 {
-    struct failures *f = failures_of(g, host);
+    struct failures *f = failures_of(s);
     int64_t now = clock_monotonic_ms();
     metric_add(METRIC_AUTH_FAILED, 1);
     if (now - f->window_ms >= FAILURE_WINDOW_MS) {
@@ -61,6 +73,14 @@ static void count_failure(struct gateway *g, struct str host)
         f->count = 0;
     }
     f->count++;
+}
+
+static void forget_password(struct session *s)
+{
+    secret_wipe(s->password, s->password_len);
+    free(s->password);
+    s->password = NULL;
+    s->password_len = 0;
 }
 
 static void session_free(struct session *s)
@@ -71,8 +91,7 @@ static void session_free(struct session *s)
     timer_stop(&s->rate_wait);
     timer_stop(&s->flood_rest);
     buf_release(&s->stash);
-    secret_wipe(s->password, s->password_len);
-    free(s->password);
+    forget_password(s);
     free(s->identity);
     free(s);
 }
@@ -137,7 +156,7 @@ static bool secret_is(const struct station *st, struct bytes password)
 static void tell_failure(struct session *s, struct slot *slot)
 {
     struct gateway *g = s->gateway;
-    count_failure(g, host_of(conn_remote(s->conn)));
+    count_failure(s);
     LOG_WARN("auth.failed", F_CSTR("station", s->identity), F_INT("conn", conn_number(s->conn)),
              F_STR("remote", conn_remote(s->conn)), F_CSTR("err", s->password_state == ERR_MISSING ? "no credentials" : "wrong credentials"));
     if (!slot->has_row || !gateway_has_room(g))
@@ -214,6 +233,7 @@ static void take_place_of(struct session *s, struct session *old)
 static void come_in(struct session *s, struct slot *slot)
 {
     struct gateway *g = s->gateway;
+    forget_password(s);
     s->slot = slot;
     if (slot->session != NULL)
         take_place_of(s, slot->session);
@@ -256,7 +276,7 @@ static void on_loaded(struct waiter *w, struct slot *slot, enum err e)
         return;
     }
     if (e == ERR_UNKNOWN && g->policy.unknown_station == REGISTRATION_REJECTED) {
-        count_failure(g, host_of(conn_remote(s->conn)));
+        count_failure(s);
         refuse(s, 404, (struct str){NULL, 0});
         return;
     }
@@ -358,7 +378,7 @@ static void on_upgrade(struct conn *c, const struct http_head *head)
         refuse(s, 503, STR("Retry-After: 10\r\n"));
         return;
     }
-    if (is_over_limit(g, host_of(conn_remote(c)))) {
+    if (is_over_limit(s)) {
         refuse(s, 429, STR("Retry-After: 60\r\n"));
         return;
     }

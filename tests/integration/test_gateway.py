@@ -68,6 +68,7 @@ def too_many_failures():
         check("1.3 past the limit of failures an address is not looked at", statuses == [401, 401, 401, 429, 429], statuses)
         right = upgrade(server, "/ocpp/S1", basic("S1", bytes.fromhex("0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF")))[0]
         check("1.3 nor with the right key, for a moment", right == 429, right)
+        check("1.3 another station of that address is", upgrade(server, "/ocpp/S2")[0] == 101)
 
 
 async def boot_policy(server):
@@ -215,6 +216,21 @@ async def stop_gracefully(server):
     check("the server stops within its time", time.monotonic() - started < 10)
 
 
+async def deletion():
+    """A station that was deleted is one that nobody knows, though it is still in memory."""
+    with Server("device.unknown=reject") as server:
+        check("10.1 who is not known is not let in", upgrade(server, "/ocpp/GONE")[0] == 404)
+        server.put("/charge-points/GONE", {"registration": "accepted"})
+        s = await Station(server, "GONE").connect()
+        await s.boot()
+        check("it is deleted", server.call("DELETE", "/charge-points/GONE").status == 200)
+        await asyncio.wait_for(s.ws.wait_closed(), 20)
+        check("2 and its connection closed with 1008", s.ws.close_code == 1008, s.ws.close_code)
+        check("10.1 then it is not known any more", upgrade(server, "/ocpp/GONE")[0] == 404)
+        server.put("/charge-points/GONE", {"registration": "accepted"})
+        check("until it is made again", await asyncio.to_thread(until, lambda: upgrade(server, "/ocpp/GONE")[0] == 101, "it may come in"))
+
+
 async def queue_rules():
     """What is in the queue is sent only while it is allowed (6), after the boot that is waited for (field-lessons 49), and once an id."""
     with Server("device.unknown=pending", "ocpp.boot_wait_s=1") as server:
@@ -256,6 +272,7 @@ def main():
         for part in (boot_policy, take_over, garbage, commands, mass, stop_gracefully):
             asyncio.run(part(server))
     too_many_failures()
+    asyncio.run(deletion())
     asyncio.run(queue_rules())
     report()
 
