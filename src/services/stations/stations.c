@@ -452,12 +452,12 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
     enum err e = OK;
     size_t i = 0;
     for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;) {
-        e = DB_RUN(
-            d,
-            "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), event_count = event_count + ?4,"
-            " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
-            db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
-            v->has_skew ? db_int(v->skew_ms) : db_null());
+        e = DB_RUN(d,
+                   "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
+                   "event_count = event_count + ?4,"
+                   " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
+                   db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
+                   v->has_skew ? db_int(v->skew_ms) : db_null());
         if (e == OK)
             e = write_contents(d, v);
     }
