@@ -1,4 +1,5 @@
-/* serve.c - chargeline serve: puts the parts together in the way of the data and takes them apart in the other direction.
+/* serve.c - chargeline serve: puts the parts together in the way of the data and takes them apart in the other
+ * direction.
  *
  *   store (tables)  ->  log  ->  consumers catch up  ->  gateway (memory)  ->  listeners  ->  API  ->  "ready"
  *
@@ -24,14 +25,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SETS_MAX       256
-#define PATH_SIZE      4400
-#define RETRY_COMMIT_MS 200
-#define PARKED_MAX     100000
-#define CATCH_UP_WAIT_MS 100
-#define CATCH_UP_TRIES 100
+#define SETS_MAX          256
+#define PATH_SIZE         4400
+#define RETRY_COMMIT_MS   200
+#define PARKED_MAX        100000
+#define CATCH_UP_WAIT_MS  100
+#define CATCH_UP_TRIES    100
 #define LAST_COMMIT_TRIES 20
-#define LAST_EVENTS_MAX 100000
+#define LAST_EVENTS_MAX   100000
 
 enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_HELD };
 
@@ -46,7 +47,8 @@ struct server {
     struct consumer consumers[2];
     struct bus *bus;
     struct gateway *gateway;
-    pthread_mutex_t told_lock; /* held while the threads of log and bus tell it something, so that it does not go meanwhile */
+    pthread_mutex_t
+        told_lock; /* held while the threads of log and bus tell it something, so that it does not go meanwhile */
     struct gateway *told_gateway;
     struct api *api;
     uint64_t id_key[2];
@@ -145,10 +147,11 @@ static int read_arguments(struct server *s, int argc, char **argv)
             (void)fputs(help, stdout);
             exit(EXIT_OK);
         }
-        bool is_known = strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "--data") == 0 || strcmp(argv[i], "--set") == 0 ||
-                        strcmp(argv[i], "--ready-fd") == 0;
+        bool is_known = strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "--data") == 0 ||
+                        strcmp(argv[i], "--set") == 0 || strcmp(argv[i], "--ready-fd") == 0;
         if (!is_known || value == NULL || set_count == SETS_MAX) {
-            fault_set(&why, str_of(argv[i]), "%s", is_known ? "needs a value" : "no such option; see chargeline serve --help");
+            fault_set(&why, str_of(argv[i]), "%s",
+                      is_known ? "needs a value" : "no such option; see chargeline serve --help");
             return fail(EXIT_USAGE, &why, "usage");
         }
         i++;
@@ -261,7 +264,11 @@ static enum err open_bus(struct server *s, struct fault *why)
 /* The gateway has written who was lost with the process before: that too is in the tables before a station comes in. */
 static enum err open_gateway(struct server *s, struct fault *why)
 {
-    struct gateway_options o = {.config = &s->config, .loop = s->loop, .log = s->log, .bus = s->bus, .db_path = s->db_path,
+    struct gateway_options o = {.config = &s->config,
+                                .loop = s->loop,
+                                .log = s->log,
+                                .bus = s->bus,
+                                .db_path = s->db_path,
                                 .log_dir = str_of(s->log_dir)};
     enum err e = gateway_open(&o, &s->gateway, why);
     if (e != OK)
@@ -293,8 +300,13 @@ static enum err build(struct server *s, struct fault *why)
         e = gateway_listen(s->gateway, why);
     if (e != OK)
         return e;
-    struct api_options o = {.config = &s->config, .log = s->log, .bus = s->bus, .gateway = s->gateway, .db_path = s->db_path,
-                            .log_dir = str_of(s->log_dir), .started_at = clock_now()};
+    struct api_options o = {.config = &s->config,
+                            .log = s->log,
+                            .bus = s->bus,
+                            .gateway = s->gateway,
+                            .db_path = s->db_path,
+                            .log_dir = str_of(s->log_dir),
+                            .started_at = clock_now()};
     e = api_open(&o, &s->api, why);
     if (e == OK)
         metrics_on_read(fill_metrics, s);
@@ -306,12 +318,13 @@ static void tell_ready(struct server *s)
     struct str ocpp = gateway_address(s->gateway), tls = gateway_address_tls(s->gateway), api = api_address(s->api);
     struct str none = STR("");
     /* Whatever the level and form of the log: scripts wait for this line. */
-    (void)fprintf(stderr, "level=info event=server.ready ocpp=%.*s api=%.*s%s%.*s version=%s\n", STR_ARG(ocpp), STR_ARG(api),
-                  tls.at == NULL ? "" : " ocpp_tls=", STR_ARG(tls.at == NULL ? none : tls), CHARGELINE_VERSION);
+    (void)fprintf(stderr, "level=info event=server.ready ocpp=%.*s api=%.*s%s%.*s version=%s\n", STR_ARG(ocpp),
+                  STR_ARG(api), tls.at == NULL ? "" : " ocpp_tls=", STR_ARG(tls.at == NULL ? none : tls),
+                  CHARGELINE_VERSION);
     if (s->ready_fd < 0)
         return;
-    (void)dprintf(s->ready_fd, "ocpp=%.*s api=%.*s%s%.*s\n", STR_ARG(ocpp), STR_ARG(api), tls.at == NULL ? "" : " ocpp_tls=",
-                  STR_ARG(tls.at == NULL ? none : tls));
+    (void)dprintf(s->ready_fd, "ocpp=%.*s api=%.*s%s%.*s\n", STR_ARG(ocpp), STR_ARG(api),
+                  tls.at == NULL ? "" : " ocpp_tls=", STR_ARG(tls.at == NULL ? none : tls));
     (void)close(s->ready_fd);
 }
 
@@ -328,8 +341,8 @@ static uint64_t consumers_position(struct server *s)
     return least;
 }
 
-/* The tables shall say what the stop itself caused: who is offline. The log is the truth without it, so a disk that refuses
- * keeps nobody from stopping. */
+/* The tables shall say what the stop itself caused: who is offline. The log is the truth without it, so a disk that
+ * refuses keeps nobody from stopping. */
 static void see_the_end(struct server *s)
 {
     struct fault why;

@@ -1,7 +1,8 @@
-/* gateway/calls.c - a message from a station: to the pure core, what follows into the log, its answer into the queue of what is held.
+/* gateway/calls.c - a message from a station: to the pure core, what follows into the log, its answer into the queue of
+ * what is held.
  *
- * What the core needs and memory has not (a tag, an old transaction) is fetched by a worker; the station's next messages wait
- * meanwhile, so its order is kept, and nobody else's. */
+ * What the core needs and memory has not (a tag, an old transaction) is fetched by a worker; the station's next
+ * messages wait meanwhile, so its order is kept, and nobody else's. */
 #include "gateway/parts.h"
 
 /* --- tags: the store's rows, remembered --- */
@@ -57,7 +58,8 @@ struct ocpp_input input_of(struct gateway *g, struct slot *slot)
         .tags = g->tags,
         .next_number = &g->next_number,
         .id_key = g->id_key,
-        .remote_address = slot->session == NULL || slot->session->conn == NULL ? STR("") : conn_remote(slot->session->conn),
+        .remote_address =
+            slot->session == NULL || slot->session->conn == NULL ? STR("") : conn_remote(slot->session->conn),
     };
     gateway_random(g, in.random, sizeof in.random);
     return in;
@@ -81,12 +83,18 @@ void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_dec
 /* A frame that is no event of its own is kept for the message view; its answer does not wait for it. */
 static void append_frame(struct gateway *g, struct slot *slot, struct str text, struct str answer, struct instant now)
 {
-    struct event e = {.type = EVENT_FRAME, .station = str_of(slot->station.id), .received = now, .device_time = INSTANT_NONE,
-                      .payload = STR("{}"), .frame = text, .answer = answer};
+    struct event e = {.type = EVENT_FRAME,
+                      .station = str_of(slot->station.id),
+                      .received = now,
+                      .device_time = INSTANT_NONE,
+                      .payload = STR("{}"),
+                      .frame = text,
+                      .answer = answer};
     gateway_append(g, slot, &e, NULL);
 }
 
-/* The answer goes into the queue last: it may leave at once, and a connection that ends by it takes the session along. */
+/* The answer goes into the queue last: it may leave at once, and a connection that ends by it takes the session along.
+ */
 static void send_answer(struct session *s, const struct ocpp_decision *d, struct str text, struct instant now)
 {
     struct gateway *g = s->gateway;
@@ -120,7 +128,8 @@ static void after_call(struct session *s, const struct ocpp_call *call, const st
     }
 }
 
-static void decide(struct session *s, const struct ocpp_input *in, const struct ocpp_call *call, const struct ocpp_known *known)
+static void decide(struct session *s, const struct ocpp_input *in, const struct ocpp_call *call,
+                   const struct ocpp_known *known)
 {
     struct gateway *g = s->gateway;
     struct slot *slot = s->slot;
@@ -138,8 +147,8 @@ static void decide(struct session *s, const struct ocpp_input *in, const struct 
 
 struct lookup {
     struct job job;
-    struct link link;                /* of gateway.waiting_tables */
-    uint64_t position;               /* that the tables must have reached */
+    struct link link;  /* of gateway.waiting_tables */
+    uint64_t position; /* that the tables must have reached */
     struct session *session;
     struct slot *slot;
     char *text;
@@ -147,8 +156,8 @@ struct lookup {
     char tag[TAG_SIZE_MAX * 2];
     size_t tag_len;
     bool wants_tag;
-    uint64_t tag_changes;            /* gateway.tag_changes when it began */
-    uint64_t number;                 /* of the transaction; 0: none */
+    uint64_t tag_changes; /* gateway.tag_changes when it began */
+    uint64_t number;      /* of the transaction; 0: none */
     bool wants_start;
     struct transaction_start start;
     char start_tag[TAG_SIZE_MAX];
@@ -179,7 +188,8 @@ static void run_lookup(struct job *j)
         l->known.is_of_other_station = found && !str_eq(owner, str_of(l->slot->station.id));
     }
     if (l->error == OK && l->wants_start) {
-        l->error = ignore_unknown(stations_find_start(d, str_of(l->slot->station.id), &l->start, &l->known.transaction), &found);
+        l->error = ignore_unknown(stations_find_start(d, str_of(l->slot->station.id), &l->start, &l->known.transaction),
+                                  &found);
         l->known.has_transaction = found;
     }
     arena_release(&a);
@@ -254,8 +264,8 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     lookups_go_on(g); /* after the count, so that tables which move just now are not missed */
 }
 
-/* What a station did lately is in the tables only when the consumer has been there: to look before would be to find nothing, and to
- * take the end of a transaction for a stop that nobody knows. */
+/* What a station did lately is in the tables only when the consumer has been there: to look before would be to find
+ * nothing, and to take the end of a transaction for a stop that nobody knows. */
 void lookups_go_on(struct gateway *g)
 {
     uint64_t projected = atomic_load(&g->projected);
@@ -307,11 +317,16 @@ static void on_garbage(struct session *s, enum err e, struct str text, const str
     struct ev_protocol_error p = {.code = STR("garbage"), .detail = str_of(why->reason)};
     buf_clear(&g->text);
     schema_write(&ev_protocol_error_message, &p, &g->text);
-    struct event event = {.type = EVENT_PROTOCOL_ERROR, .station = str_of(s->slot->station.id), .received = now,
-                          .device_time = INSTANT_NONE, .sequence = ++s->slot->station.sequence, .payload = buf_str(&g->text),
+    struct event event = {.type = EVENT_PROTOCOL_ERROR,
+                          .station = str_of(s->slot->station.id),
+                          .received = now,
+                          .device_time = INSTANT_NONE,
+                          .sequence = ++s->slot->station.sequence,
+                          .payload = buf_str(&g->text),
                           .frame = text};
     gateway_append(g, s->slot, &event, NULL);
-    LOG_WARN("frame.garbage", F_CSTR("station", s->slot->station.id), F_INT("conn", conn_number(s->conn)), F_CSTR("err", why->reason));
+    LOG_WARN("frame.garbage", F_CSTR("station", s->slot->station.id), F_INT("conn", conn_number(s->conn)),
+             F_CSTR("err", why->reason));
     if (++s->garbage >= GARBAGE_MAX)
         session_close(s, CONN_END_PROTOCOL, WS_CLOSE_POLICY, STR("too much that is no OCPP message"));
 }

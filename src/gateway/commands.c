@@ -1,13 +1,13 @@
-/* gateway/commands.c - commands to stations: taken on, queued one behind the other, sent, and brought to exactly one outcome
- * (gateway-contract.md 2; ocpp16.md 2.5, 2.6; ../models: cmd.pml).
+/* gateway/commands.c - commands to stations: taken on, queued one behind the other, sent, and brought to exactly one
+ * outcome (gateway-contract.md 2; ocpp16.md 2.5, 2.6; ../models: cmd.pml).
  *
  *   queued ──> sent ──> done          answered   the station said something, whatever it said
  *      └─────────────────^            unknown    it left, and no answer came: it may have been carried out
  *                                     not_sent   it never left
  *
- * "queued" and "sent" are in the log before anyone is told, "sent" before the frame leaves: so after a crash a command that may
- * have been carried out is never called not sent, nor sent again. An answer counts only on the connection on which its command
- * went out. */
+ * "queued" and "sent" are in the log before anyone is told, "sent" before the frame leaves: so after a crash a command
+ * that may have been carried out is never called not sent, nor sent again. An answer counts only on the connection on
+ * which its command went out. */
 #include "gateway/parts.h"
 
 #define TRIGGER_WINDOW_MS 30000
@@ -92,11 +92,11 @@ static void write_details(struct command *c, struct str code, struct str text, s
 }
 
 struct ending {
-    const char *outcome, *reason;   /* reason NULL: none */
-    struct str status;              /* the device's own word; absent: Rejected */
-    struct str response;            /* its payload; absent: none */
+    const char *outcome, *reason; /* reason NULL: none */
+    struct str status;            /* the device's own word; absent: Rejected */
+    struct str response;          /* its payload; absent: none */
     struct str error_code, error_text;
-    struct str frame;               /* the answer as it came; absent: none */
+    struct str frame; /* the answer as it came; absent: none */
 };
 
 static void finish(struct command *c, const struct ending *end)
@@ -124,18 +124,26 @@ static void finish(struct command *c, const struct ending *end)
     struct buf details;
     buf_init(&details, MESSAGE_ARENA_MAX);
     write_details(c, end->error_code, end->error_text, &details);
-    struct ev_command_response p = {.command_id = str_of(c->id), .command_name = c->action->name, .status = str_of(c->status),
-                                    .details = buf_str(&details), .outcome = str_of(c->outcome)};
+    struct ev_command_response p = {.command_id = str_of(c->id),
+                                    .command_name = c->action->name,
+                                    .status = str_of(c->status),
+                                    .details = buf_str(&details),
+                                    .outcome = str_of(c->outcome)};
     buf_clear(&g->text);
     schema_write(&ev_command_response_message, &p, &g->text);
-    struct event e = {.type = EVENT_COMMAND_RESPONSE, .station = str_of(slot->station.id), .received = c->done_at,
-                      .device_time = INSTANT_NONE, .sequence = ++slot->station.sequence, .payload = buf_str(&g->text),
+    struct event e = {.type = EVENT_COMMAND_RESPONSE,
+                      .station = str_of(slot->station.id),
+                      .received = c->done_at,
+                      .device_time = INSTANT_NONE,
+                      .sequence = ++slot->station.sequence,
+                      .payload = buf_str(&g->text),
                       .frame = end->frame};
     gateway_append(g, slot, &e, c->trace);
     buf_release(&details);
     metric_add_label(METRIC_COMMAND_OUTCOMES, str_of(c->outcome), 1);
-    LOG_INFO("command.done", F_CSTR("station", slot->station.id), F_CSTR("command", c->id), F_STR("action", c->action->name),
-             F_CSTR("outcome", c->outcome), F_CSTR("status", c->status), F_CSTR("reason", c->reason));
+    LOG_INFO("command.done", F_CSTR("station", slot->station.id), F_CSTR("command", c->id),
+             F_STR("action", c->action->name), F_CSTR("outcome", c->outcome), F_CSTR("status", c->status),
+             F_CSTR("reason", c->reason));
     atomic_fetch_sub(&g->stat_commands, 1);
     c->slot = NULL;
     struct held *h = held_new(g, HELD_DONE, STR(""));
@@ -189,13 +197,14 @@ static void on_timer(struct timer *t)
 /* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. */
 static bool is_allowed(const struct slot *slot, const struct ocpp_action *a)
 {
-    bool starts_or_stops = ocpp_action_index(a) == ACTION_remote_start_transaction || ocpp_action_index(a) == ACTION_remote_stop_transaction;
+    bool starts_or_stops = ocpp_action_index(a) == ACTION_remote_start_transaction ||
+                           ocpp_action_index(a) == ACTION_remote_stop_transaction;
     return slot->station.registration != REGISTRATION_REJECTED &&
            !(slot->station.registration == REGISTRATION_PENDING && starts_or_stops);
 }
 
-/* The first that is urgent, else the first. What was taken on while it was allowed, and is not any more, waits: until it is
- * again, or expires. */
+/* The first that is urgent, else the first. What was taken on while it was allowed, and is not any more, waits: until
+ * it is again, or expires. */
 static struct command *next_command(struct slot *slot)
 {
     struct command *first = NULL;
@@ -215,7 +224,8 @@ void commands_try_send(struct slot *slot)
 {
     struct gateway *g = slot->gateway;
     struct session *s = slot->session;
-    if (s == NULL || s->conn == NULL || !s->is_ready_for_commands || slot->outstanding != NULL || g->is_draining || !gateway_has_room(g))
+    if (s == NULL || s->conn == NULL || !s->is_ready_for_commands || slot->outstanding != NULL || g->is_draining ||
+        !gateway_has_room(g))
         return;
     struct command *c = next_command(slot);
     if (c == NULL)
@@ -237,8 +247,12 @@ void commands_try_send(struct slot *slot)
     size_t payload_len = g->text.len;
     ocpp_write_call(&g->text, str_of(c->message_id), c->action->name, str_of(c->payload));
     struct str frame = {(const char *)g->text.at + payload_len, g->text.len - payload_len};
-    struct event e = {.type = EVENT_COMMAND_SENT, .station = str_of(slot->station.id), .received = c->sent_at,
-                      .device_time = INSTANT_NONE, .payload = {(const char *)g->text.at, payload_len}, .frame = frame};
+    struct event e = {.type = EVENT_COMMAND_SENT,
+                      .station = str_of(slot->station.id),
+                      .received = c->sent_at,
+                      .device_time = INSTANT_NONE,
+                      .payload = {(const char *)g->text.at, payload_len},
+                      .frame = frame};
     struct held *h = held_new(g, HELD_COMMAND, frame);
     h->command = c;
     h->session = s;
@@ -298,7 +312,8 @@ static void on_result(struct command *c, const struct ocpp_frame *f, struct str 
     struct session *s = c->slot->session;
     struct fault why = {0};
     void *conf = arena_take(&g->arena, c->action->response->size + 1);
-    enum err e = conf == NULL ? ERR_MEMORY : schema_read(c->action->response, f->payload, LENIENT, &g->arena, conf, &why);
+    enum err e =
+        conf == NULL ? ERR_MEMORY : schema_read(c->action->response, f->payload, LENIENT, &g->arena, conf, &why);
     struct str status = status_of(f->payload, &g->arena);
     if (status.at == NULL && e == OK && has_status(c->action->response)) {
         e = ERR_MISSING;
@@ -312,9 +327,12 @@ static void on_result(struct command *c, const struct ocpp_frame *f, struct str 
     if (is_trigger && str_eq(status, STR("Accepted")))
         s->trigger_until_ms = clock_monotonic_ms() + TRIGGER_WINDOW_MS;
     if (e != OK)
-        LOG_WARN("answer.invalid", F_CSTR("station", s->slot->station.id), F_CSTR("command", c->id), F_CSTR("field", why.field),
-                 F_CSTR("err", why.reason));
-    finish(c, &(struct ending){.outcome = "answered", .status = status, .response = f->payload, .frame = text,
+        LOG_WARN("answer.invalid", F_CSTR("station", s->slot->station.id), F_CSTR("command", c->id),
+                 F_CSTR("field", why.field), F_CSTR("err", why.reason));
+    finish(c, &(struct ending){.outcome = "answered",
+                               .status = status,
+                               .response = f->payload,
+                               .frame = text,
                                .reason = e != OK ? "INVALID_RESPONSE" : (is_rejected ? "DEVICE_REJECTED" : NULL)});
 }
 
@@ -323,8 +341,12 @@ void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct st
     struct slot *slot = s->slot;
     struct command *c = slot->outstanding;
     if (c == NULL || !c->is_on_the_wire || c->generation != s->generation || !str_eq(str_of(c->message_id), f->id)) {
-        struct event e = {.type = EVENT_FRAME, .station = str_of(slot->station.id), .received = clock_now(),
-                          .device_time = INSTANT_NONE, .payload = STR("{}"), .frame = text};
+        struct event e = {.type = EVENT_FRAME,
+                          .station = str_of(slot->station.id),
+                          .received = clock_now(),
+                          .device_time = INSTANT_NONE,
+                          .payload = STR("{}"),
+                          .frame = text};
         gateway_append(s->gateway, slot, &e, NULL);
         LOG_INFO("answer.unmatched", F_CSTR("station", slot->station.id), F_STR("msg", f->id));
         return;
@@ -332,8 +354,11 @@ void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct st
     if (f->kind == OCPP_RESULT)
         on_result(c, f, text);
     else
-        finish(c, &(struct ending){.outcome = "answered", .reason = "DEVICE_ERROR", .frame = text,
-                                   .error_code = f->error_code, .error_text = f->error_text});
+        finish(c, &(struct ending){.outcome = "answered",
+                                   .reason = "DEVICE_ERROR",
+                                   .frame = text,
+                                   .error_code = f->error_code,
+                                   .error_text = f->error_text});
     commands_try_send(slot);
 }
 
@@ -355,11 +380,11 @@ struct submission {
     struct job job;
     struct waiter waiter;
     struct gateway *gateway;
-    struct command *command;        /* filled in, not yet taken on */
+    struct command *command; /* filled in, not yet taken on */
     struct command_listener listener;
     char action[64];
     int64_t expires_in_s;
-    struct command *found;          /* of this id, in the store; NULL: none */
+    struct command *found; /* of this id, in the store; NULL: none */
     enum err find_error;
 };
 
@@ -379,7 +404,6 @@ static void reject(struct submission *sub, enum err e, const struct fault *why)
     submission_free(sub);
 }
 
-
 static void enqueue(struct slot *slot, struct command *c)
 {
     list_add_last(&slot->commands, &c->link);
@@ -395,7 +419,8 @@ static void enqueue(struct slot *slot, struct command *c)
 static bool is_reachable(struct slot *slot)
 {
     struct gateway *g = slot->gateway;
-    return slot->session != NULL || (slot->lost_ms != 0 && clock_monotonic_ms() - slot->lost_ms < g->config->reconnect_grace_s * 1000);
+    return slot->session != NULL ||
+           (slot->lost_ms != 0 && clock_monotonic_ms() - slot->lost_ms < g->config->reconnect_grace_s * 1000);
 }
 
 static void take_on(struct slot *slot, struct command *c)
@@ -405,19 +430,26 @@ static void take_on(struct slot *slot, struct command *c)
     enqueue(slot, c);
     char expires[INSTANT_TEXT_SIZE];
     instant_write(c->expires_at, expires);
-    struct ev_command_queued p = {.command_id = str_of(c->id), .command_name = c->action->name, .payload = str_of(c->payload),
-                                  .origin = str_of(c->origin), .expires_at = {str_of(expires), c->expires_at},
+    struct ev_command_queued p = {.command_id = str_of(c->id),
+                                  .command_name = c->action->name,
+                                  .payload = str_of(c->payload),
+                                  .origin = str_of(c->origin),
+                                  .expires_at = {str_of(expires), c->expires_at},
                                   .is_urgent = {c->is_urgent, true}};
     buf_clear(&g->text);
     schema_write(&ev_command_queued_message, &p, &g->text);
-    struct event e = {.type = EVENT_COMMAND_QUEUED, .station = str_of(slot->station.id), .received = c->queued_at,
-                      .device_time = INSTANT_NONE, .payload = buf_str(&g->text)};
+    struct event e = {.type = EVENT_COMMAND_QUEUED,
+                      .station = str_of(slot->station.id),
+                      .received = c->queued_at,
+                      .device_time = INSTANT_NONE,
+                      .payload = buf_str(&g->text)};
     gateway_append(g, slot, &e, c->trace);
     struct held *h = held_new(g, HELD_QUEUED, STR(""));
     h->command = c;
     held_add(g, h, e.position);
     metric_add_label(METRIC_COMMANDS, c->action->name, 1);
-    LOG_INFO("command.queued", F_CSTR("station", slot->station.id), F_CSTR("command", c->id), F_STR("action", c->action->name));
+    LOG_INFO("command.queued", F_CSTR("station", slot->station.id), F_CSTR("command", c->id),
+             F_STR("action", c->action->name));
     if (!is_reachable(slot))
         finish_not_sent(c, "DEVICE_OFFLINE");
     else
@@ -463,14 +495,16 @@ static void answer_repeat(struct submission *sub, struct command *known)
 {
     const struct command *c = sub->command;
     struct fault why;
-    if (known->action != c->action || strcmp(known->station, c->station) != 0 || strcmp(known->payload, c->payload) != 0) {
+    if (known->action != c->action || strcmp(known->station, c->station) != 0 ||
+        strcmp(known->payload, c->payload) != 0) {
         fault_set(&why, STR("command_id"), "another command has this id");
         reject(sub, ERR_EXISTS, &why);
         return;
     }
     bool is_told = known->state == COMMAND_STATE_DONE && known->held == 0;
     if (!is_told && (known == sub->found || known->listener_count == LISTENERS_MAX)) {
-        fault_set(&why, STR("command_id"), known == sub->found ? "the store is behind" : "too many wait for this command");
+        fault_set(&why, STR("command_id"),
+                  known == sub->found ? "the store is behind" : "too many wait for this command");
         reject(sub, known == sub->found ? ERR_FULL : ERR_LIMIT, &why);
         return;
     }
@@ -488,7 +522,8 @@ static void answer_repeat(struct submission *sub, struct command *known)
     submission_free(sub);
 }
 
-/* What is open, and what was done last, is in memory; what was done before, or by the process before this one, in the store. */
+/* What is open, and what was done last, is in memory; what was done before, or by the process before this one, in the
+ * store. */
 static void go_on(struct submission *sub)
 {
     struct gateway *g = sub->gateway;
@@ -501,7 +536,8 @@ static void go_on(struct submission *sub)
     }
     c->queued_at = clock_now();
     c->queued_ms = clock_monotonic_ms();
-    c->expires_at = instant_add(c->queued_at, SPAN_S(sub->expires_in_s > 0 ? sub->expires_in_s : g->config->command_expiry_s));
+    c->expires_at =
+        instant_add(c->queued_at, SPAN_S(sub->expires_in_s > 0 ? sub->expires_in_s : g->config->command_expiry_s));
     sub->waiter.on_loaded = on_slot;
     list_init(&sub->waiter.link);
     slot_load(g, str_of(c->station), &sub->waiter);
@@ -510,8 +546,9 @@ static void go_on(struct submission *sub)
 static struct command *command_of_row(struct db_rows *r);
 static void done_of_row(struct command *c, struct db_rows *r);
 
-#define COMMAND_COLUMNS                                                                                                \
-    "command_id, charge_point_id, action, payload, origin, state, queued_at, expires_at, trace_id, urgent, outcome, status,"  \
+#define COMMAND_COLUMNS                                                                                               \
+    "command_id, charge_point_id, action, payload, origin, state, queued_at, expires_at, trace_id, urgent, outcome, " \
+    "status,"                                                                                                         \
     " response, reason, sent_at, done_at"
 
 static void run_find(struct job *j)
@@ -521,7 +558,8 @@ static void run_find(struct job *j)
     sub->find_error = ERR_IO;
     if (d == NULL)
         return;
-    struct db_rows *r = DB_ROWS(d, "SELECT " COMMAND_COLUMNS " FROM commands WHERE command_id = ?1", db_text(str_of(sub->command->id)));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT " COMMAND_COLUMNS " FROM commands WHERE command_id = ?1", db_text(str_of(sub->command->id)));
     if (db_next(r)) {
         sub->found = command_of_row(r);
         done_of_row(sub->found, r);
@@ -555,8 +593,9 @@ static void on_submit(struct mail *m)
     }
     arena_reset(&g->arena);
     void *request = arena_take(&g->arena, c->action->request->size + 1);
-    enum err e = request == NULL ? ERR_MEMORY
-                                 : schema_read(c->action->request, str_of(c->payload), STRICT, &g->arena, request, &why);
+    enum err e = request == NULL
+                     ? ERR_MEMORY
+                     : schema_read(c->action->request, str_of(c->payload), STRICT, &g->arena, request, &why);
     if (e == ERR_UNKNOWN)
         e = ERR_FORMAT; /* an unknown member is no unknown command */
     if (e != OK) {
@@ -611,8 +650,11 @@ void gateway_submit(struct gateway *g, const struct command_request *r, const st
 void commands_trigger_boot(struct slot *slot)
 {
     struct gateway *g = slot->gateway;
-    struct command_request r = {.station = str_of(slot->station.id), .action = STR("TriggerMessage"),
-                                .payload = STR("{\"requestedMessage\":\"BootNotification\"}"), .origin = STR("server"), .is_urgent = true};
+    struct command_request r = {.station = str_of(slot->station.id),
+                                .action = STR("TriggerMessage"),
+                                .payload = STR("{\"requestedMessage\":\"BootNotification\"}"),
+                                .origin = STR("server"),
+                                .is_urgent = true};
     gateway_random(g, r.trace, sizeof r.trace);
     gateway_submit(g, &r, &(struct command_listener){0});
 }
@@ -621,8 +663,11 @@ void commands_trigger_boot(struct slot *slot)
 
 static struct command *command_of_row(struct db_rows *r)
 {
-    struct command_request request = {.station = db_col_text(r, 1), .payload = db_col_text(r, 3), .command_id = db_col_text(r, 0),
-                                      .origin = db_col_text(r, 4), .is_urgent = db_col_int(r, 9) != 0};
+    struct command_request request = {.station = db_col_text(r, 1),
+                                      .payload = db_col_text(r, 3),
+                                      .command_id = db_col_text(r, 0),
+                                      .origin = db_col_text(r, 4),
+                                      .is_urgent = db_col_int(r, 9) != 0};
     uint8_t trace[16];
     if (hex_parse(db_col_text(r, 8), trace, sizeof trace) == OK)
         memcpy(request.trace, trace, sizeof trace);
@@ -644,8 +689,9 @@ static char *copy_text(struct str s)
 /* What its row says beyond that, of one that is no longer open. */
 static void done_of_row(struct command *c, struct db_rows *r)
 {
-    c->state = str_eq(db_col_text(r, 5), STR("done")) ? COMMAND_STATE_DONE
-               : str_eq(db_col_text(r, 5), STR("sent")) ? COMMAND_STATE_SENT : COMMAND_STATE_QUEUED;
+    c->state = str_eq(db_col_text(r, 5), STR("done"))   ? COMMAND_STATE_DONE
+               : str_eq(db_col_text(r, 5), STR("sent")) ? COMMAND_STATE_SENT
+                                                        : COMMAND_STATE_QUEUED;
     (void)str_copy(c->outcome, sizeof c->outcome, db_col_text(r, 10));
     (void)str_copy(c->status, sizeof c->status, db_col_text(r, 11));
     if (!db_col_is_null(r, 12))
@@ -658,12 +704,13 @@ static void done_of_row(struct command *c, struct db_rows *r)
 /* What was open when the process ended: sent means unknown; queued waits on until it expires. */
 enum err commands_resume(struct gateway *g, struct db *d)
 {
-    struct db_rows *r = db_rows(d,
-                                "SELECT " COMMAND_COLUMNS " FROM commands WHERE state <> 'done' ORDER BY position", NULL, 0);
+    struct db_rows *r =
+        db_rows(d, "SELECT " COMMAND_COLUMNS " FROM commands WHERE state <> 'done' ORDER BY position", NULL, 0);
     while (db_next(r)) {
         bool was_sent = str_eq(db_col_text(r, 5), STR("sent"));
         struct command *c = command_of_row(r);
-        if (c->action == NULL) { /* of another version of this program: it cannot be sent, nor told apart; leave the row */
+        if (c->action ==
+            NULL) { /* of another version of this program: it cannot be sent, nor told apart; leave the row */
             command_free(c);
             continue;
         }

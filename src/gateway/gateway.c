@@ -1,24 +1,25 @@
 /* gateway/gateway.c - opening and draining, the round, and what is held until it is durable.
  *
- * Answers, accepted upgrades, commands about to leave and results for the API all wait in one queue, in the order of the log
- * positions that they depend on; what depends on nothing that is not yet there, and has nothing of its own station before it,
- * goes past it. The log's thread says how far the disk is; everything up to there leaves, in order. So the order in which a
- * station was answered is the order in which it asked, and nothing overtakes the disk. */
+ * Answers, accepted upgrades, commands about to leave and results for the API all wait in one queue, in the order of
+ * the log positions that they depend on; what depends on nothing that is not yet there, and has nothing of its own
+ * station before it, goes past it. The log's thread says how far the disk is; everything up to there leaves, in order.
+ * So the order in which a station was answered is the order in which it asked, and nothing overtakes the disk. */
 #include "gateway/parts.h"
 
 #include <sys/random.h>
 
-#define MAILBOX_MAX       4096
-#define WORKER_THREADS    2
-#define DRAIN_CHECK_MS    20
-#define DRAIN_ANSWERS_MS  1000 /* for what a station is owed; then it is closed all the same */
+#define MAILBOX_MAX      4096
+#define WORKER_THREADS   2
+#define DRAIN_CHECK_MS   20
+#define DRAIN_ANSWERS_MS 1000 /* for what a station is owed; then it is closed all the same */
 
 static uint64_t rotate(uint64_t x, int k)
 {
     return (x << k) | (x >> (64 - k));
 }
 
-/* xoshiro256++, seeded from the system: for trace ids, message ids and the tails of quarantine ids, none of them a secret. */
+/* xoshiro256++, seeded from the system: for trace ids, message ids and the tails of quarantine ids, none of them a
+ * secret. */
 static uint64_t random_next(struct gateway *g)
 {
     uint64_t *s = g->random_state, result = rotate(s[0] + s[3], 23) + s[0], t = s[1] << 17;
@@ -45,8 +46,9 @@ void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const
         memcpy(e->trace, trace, sizeof e->trace);
     else
         gateway_random(g, e->trace, sizeof e->trace);
-    /* Room was seen to before a message, a connection or a command was taken up. What follows from it is bounded by its limits, and is
-     * never refused: with a disk that stands still for long, one message's events, and an end for each connection and command. */
+    /* Room was seen to before a message, a connection or a command was taken up. What follows from it is bounded by its
+     * limits, and is never refused: with a disk that stands still for long, one message's events, and an end for each
+     * connection and command. */
     check(!g->text.failed && eventlog_append_always(g->log, e) == OK);
     if (slot != NULL)
         slot->station.position = e->position;
@@ -270,12 +272,17 @@ static enum err count_open_tags(struct gateway *g, struct db *d)
     return db_rows_end(r);
 }
 
-/* Whoever was connected when the process ended is not any more: consumers are told, with the station's next sequence. */
+/* Whoever was connected when the process ended is not any more: consumers are told, with the station's next sequence.
+ */
 static enum err tell_lost(struct gateway *g, struct db *d)
 {
-    struct event started = {.type = EVENT_GATEWAY_STARTED, .station = g->config->gateway_id, .received = clock_now(),
-                            .device_time = INSTANT_NONE, .payload = STR("{}")};
-    struct db_rows *r = db_rows(d, "SELECT charge_point_id, sequence, generation FROM charge_points WHERE online = 1", NULL, 0);
+    struct event started = {.type = EVENT_GATEWAY_STARTED,
+                            .station = g->config->gateway_id,
+                            .received = clock_now(),
+                            .device_time = INSTANT_NONE,
+                            .payload = STR("{}")};
+    struct db_rows *r =
+        db_rows(d, "SELECT charge_point_id, sequence, generation FROM charge_points WHERE online = 1", NULL, 0);
     while (db_next(r)) {
         /* Of a station with commands the slot is ahead of the row already: commands_resume. */
         struct slot *slot = slot_find(g, db_col_text(r, 0));
@@ -283,8 +290,12 @@ static enum err tell_lost(struct gateway *g, struct db *d)
         struct ev_disconnected p = {.reason = STR("server_shutdown"), .generation = {db_col_int(r, 2), true}};
         buf_clear(&g->text);
         schema_write(&ev_disconnected_message, &p, &g->text);
-        struct event e = {.type = EVENT_DISCONNECTED, .station = db_col_text(r, 0), .received = clock_now(),
-                          .device_time = INSTANT_NONE, .sequence = sequence, .payload = buf_str(&g->text)};
+        struct event e = {.type = EVENT_DISCONNECTED,
+                          .station = db_col_text(r, 0),
+                          .received = clock_now(),
+                          .device_time = INSTANT_NONE,
+                          .sequence = sequence,
+                          .payload = buf_str(&g->text)};
         gateway_append(g, slot, &e, NULL);
         if (!gateway_has_room(g))
             eventlog_commit(g->log);
@@ -332,7 +343,8 @@ enum err gateway_open(const struct gateway_options *o, struct gateway **out, str
     return OK;
 }
 
-static enum err listen_one(struct gateway *g, struct str address, struct tls *tls, struct listener **out, struct fault *why)
+static enum err listen_one(struct gateway *g, struct str address, struct tls *tls, struct listener **out,
+                           struct fault *why)
 {
     const struct config *c = g->config;
     struct listener_options o = {
@@ -361,8 +373,11 @@ enum err gateway_listen(struct gateway *g, struct fault *why)
     const struct config *c = g->config;
     enum err e = OK;
     if (c->listen_ocpp_tls.len > 0) {
-        struct tls_options o = {.certificate = c->tls_certificate, .key = c->tls_key, .certificate2 = if_given(c->tls_certificate2),
-                                .key2 = if_given(c->tls_key2), .client_ca = if_given(c->tls_client_ca)};
+        struct tls_options o = {.certificate = c->tls_certificate,
+                                .key = c->tls_key,
+                                .certificate2 = if_given(c->tls_certificate2),
+                                .key2 = if_given(c->tls_key2),
+                                .client_ca = if_given(c->tls_client_ca)};
         e = tls_server_open(&o, &g->tls, why);
     }
     if (e == OK)
@@ -425,7 +440,7 @@ void gateway_close(struct gateway *g)
 {
     if (g == NULL)
         return;
-    g->is_draining = true; /* also where a start failed: whose row is loaded only now does not come in */
+    g->is_draining = true;    /* also where a start failed: whose row is loaded only now does not come in */
     mailbox_free(g->mailbox); /* what is still in it may want a worker */
     lookups_release(g);
     workers_free(g->workers);

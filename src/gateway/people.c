@@ -1,5 +1,5 @@
-/* gateway/people.c - what a person decides becomes events like all else: closing an abandoned transaction, applying or discarding what
- * waits in quarantine; and telling the memory that rows were changed under it. */
+/* gateway/people.c - what a person decides becomes events like all else: closing an abandoned transaction, applying or
+ * discarding what waits in quarantine; and telling the memory that rows were changed under it. */
 #include "gateway/parts.h"
 
 enum wish_kind { WISH_CLOSE, WISH_APPLY, WISH_DISCARD, WISH_RELOAD, WISH_DELETE, WISH_TAG };
@@ -10,7 +10,7 @@ struct wish {
     struct waiter waiter;
     struct gateway *gateway;
     enum wish_kind kind;
-    char subject[IDENTITY_MAX + 1];       /* transaction, quarantine, station or tag */
+    char subject[IDENTITY_MAX + 1]; /* transaction, quarantine, station or tag */
     char transaction_id[32], by[128];
     gateway_done *done;
     void *data;
@@ -71,8 +71,9 @@ static enum err find_quarantine(struct wish *w, struct db *d)
 {
     char suggested[32] = "";
     enum err e = ERR_UNKNOWN;
-    struct db_rows *r = DB_ROWS(d, "SELECT charge_point_id, frame, state, suggestion FROM quarantine WHERE quarantine_id = ?1",
-                                db_text(str_of(w->subject)));
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT charge_point_id, frame, state, suggestion FROM quarantine WHERE quarantine_id = ?1",
+                db_text(str_of(w->subject)));
     if (db_next(r)) {
         struct str frame = db_col_text(r, 1);
         e = str_eq(db_col_text(r, 2), STR("open")) ? OK : ERR_STATE;
@@ -87,7 +88,8 @@ static enum err find_quarantine(struct wish *w, struct db *d)
             memcpy(w->transaction_id, suggested, sizeof suggested);
         e = find_transaction(w, d, w->transaction_id);
         if (e == ERR_UNKNOWN)
-            fault_set(&w->why, STR("transaction_id"), "say to which transaction of this charge point it is to be applied");
+            fault_set(&w->why, STR("transaction_id"),
+                      "say to which transaction of this charge point it is to be applied");
         if (e != OK && e != ERR_UNKNOWN)
             fault_set(&w->why, STR("transaction_id"), "that transaction is another charge point's");
         e = e == OK ? OK : ERR_RANGE;
@@ -110,12 +112,18 @@ static void run_wish(struct job *j)
 static void resolve(struct wish *w, struct slot *slot, struct str resolution)
 {
     struct gateway *g = w->gateway;
-    struct ev_quarantine_resolved p = {.quarantine_id = str_of(w->subject), .resolution = resolution, .by = str_of(w->by),
-                                       .transaction_id = w->transaction_id[0] == 0 ? (struct str){NULL, 0} : str_of(w->transaction_id)};
+    struct ev_quarantine_resolved p = {.quarantine_id = str_of(w->subject),
+                                       .resolution = resolution,
+                                       .by = str_of(w->by),
+                                       .transaction_id = w->transaction_id[0] == 0 ? (struct str){NULL, 0}
+                                                                                   : str_of(w->transaction_id)};
     buf_clear(&g->text);
     schema_write(&ev_quarantine_resolved_message, &p, &g->text);
-    struct event e = {.type = EVENT_QUARANTINE_RESOLVED, .station = str_of(slot->station.id), .received = clock_now(),
-                      .device_time = INSTANT_NONE, .payload = buf_str(&g->text)};
+    struct event e = {.type = EVENT_QUARANTINE_RESOLVED,
+                      .station = str_of(slot->station.id),
+                      .received = clock_now(),
+                      .device_time = INSTANT_NONE,
+                      .payload = buf_str(&g->text)};
     gateway_append(g, slot, &e, NULL);
     struct uuid id;
     if (uuid_parse(str_of(w->subject), &id) != OK || slot->station.orphans == NULL)
@@ -138,7 +146,8 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
         return;
     }
     struct transaction *t = NULL;
-    if (w->has_transaction) { /* what memory holds is newer than the row, and it holds all that are open, unless the station is gone */
+    if (w->has_transaction) { /* what memory holds is newer than the row, and it holds all that are open, unless the
+                                 station is gone */
         t = station_transaction(&slot->station, w->transaction.id);
         if (t == NULL && e == OK)
             w->transaction.state = TRANSACTION_CLOSED;
@@ -161,7 +170,9 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
     else if (w->kind == WISH_APPLY)
         e = ocpp_apply_stop(&in, str_of(w->frame), t, &g->arena, &g->text, &d);
     if (e != OK) {
-        wish_end(w, e, e == ERR_STATE ? "the transaction is closed already" : "only a stop with a reading can be applied; discard it");
+        wish_end(w, e,
+                 e == ERR_STATE ? "the transaction is closed already"
+                                : "only a stop with a reading can be applied; discard it");
         return;
     }
     append_decision(g, slot, &d, NULL);
@@ -305,7 +316,8 @@ void gateway_tag_changed(struct gateway *g, struct str id_tag)
     post(wish_new(g, WISH_TAG, id_tag), STR(""), STR(""), NULL, NULL);
 }
 
-void gateway_close_transaction(struct gateway *g, struct str transaction_id, struct str by, gateway_done *done, void *data)
+void gateway_close_transaction(struct gateway *g, struct str transaction_id, struct str by, gateway_done *done,
+                               void *data)
 {
     post(wish_new(g, WISH_CLOSE, transaction_id), by, STR(""), done, data);
 }
@@ -316,7 +328,8 @@ void gateway_apply_quarantine(struct gateway *g, struct str quarantine_id, struc
     post(wish_new(g, WISH_APPLY, quarantine_id), by, transaction_id, done, data);
 }
 
-void gateway_discard_quarantine(struct gateway *g, struct str quarantine_id, struct str by, gateway_done *done, void *data)
+void gateway_discard_quarantine(struct gateway *g, struct str quarantine_id, struct str by, gateway_done *done,
+                                void *data)
 {
     post(wish_new(g, WISH_DISCARD, quarantine_id), by, STR(""), done, data);
 }

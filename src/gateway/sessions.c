@@ -1,16 +1,16 @@
 /* gateway/sessions.c - a station's connection: who is it, may it come in, whose place does it take, what ended it.
  *
- * Order of checks: ocpp16.md 1.3. Only a connection that has authenticated takes the place of another; its generation is
- * in the log before its upgrade is answered, so no older connection can come back over a restart. */
+ * Order of checks: ocpp16.md 1.3. Only a connection that has authenticated takes the place of another; its generation
+ * is in the log before its upgrade is answered, so no older connection can come back over a restart. */
 #include "gateway/parts.h"
 #include "wire/secret.h"
 
 #include <stdio.h>
 
-#define FAILURE_WINDOW_MS   60000
-#define FAILURES_KEPT_MAX   16384
-#define CLOSE_REPLACED      4001 /* private use: a newer connection of the same identity */
-#define CONTINUE_MS         1
+#define FAILURE_WINDOW_MS 60000
+#define FAILURES_KEPT_MAX 16384
+#define CLOSE_REPLACED    4001 /* private use: a newer connection of the same identity */
+#define CONTINUE_MS       1
 
 /* "10.0.0.7:41234" -> "10.0.0.7". */
 static struct str host_of(struct str remote)
@@ -29,7 +29,8 @@ void failures_release(struct gateway *g)
     map_release(&g->failures);
 }
 
-/* Of one address for one identity (ocpp16.md 1.3): many stations may come by one address, and none of them pays for another. */
+/* Of one address for one identity (ocpp16.md 1.3): many stations may come by one address, and none of them pays for
+ * another. */
 static struct failures *failures_find(struct session *s, char name[FAILURES_NAME_SIZE])
 {
     struct str host = host_of(conn_remote(s->conn));
@@ -128,8 +129,8 @@ static void refuse(struct session *s, int status, struct str extra)
     char text[8];
     (void)snprintf(text, sizeof text, "%d", status);
     metric_add_label(METRIC_CONN_REFUSED, str_of(text), 1);
-    LOG_INFO("connection.refused", F_CSTR("station", s->identity == NULL ? "" : s->identity), F_INT("conn", conn_number(s->conn)),
-             F_STR("remote", conn_remote(s->conn)), F_INT("status", status));
+    LOG_INFO("connection.refused", F_CSTR("station", s->identity == NULL ? "" : s->identity),
+             F_INT("conn", conn_number(s->conn)), F_STR("remote", conn_remote(s->conn)), F_INT("status", status));
     conn_refuse(s->conn, status, extra);
 }
 
@@ -152,25 +153,33 @@ static bool secret_is(const struct station *st, struct bytes password)
     return is_bytes || is_text;
 }
 
-/* A security event of the gateway's own about a station that is known: for others, the log line and the counter say it. */
+/* A security event of the gateway's own about a station that is known: for others, the log line and the counter say it.
+ */
 static void tell_failure(struct session *s, struct slot *slot)
 {
     struct gateway *g = s->gateway;
     count_failure(s);
     LOG_WARN("auth.failed", F_CSTR("station", s->identity), F_INT("conn", conn_number(s->conn)),
-             F_STR("remote", conn_remote(s->conn)), F_CSTR("err", s->password_state == ERR_MISSING ? "no credentials" : "wrong credentials"));
+             F_STR("remote", conn_remote(s->conn)),
+             F_CSTR("err", s->password_state == ERR_MISSING ? "no credentials" : "wrong credentials"));
     if (!slot->has_row || !gateway_has_room(g))
         return;
-    struct ev_security_event p = {.type = STR("FailedToAuthenticateAtCentralSystem"), .tech_info = conn_remote(s->conn),
+    struct ev_security_event p = {.type = STR("FailedToAuthenticateAtCentralSystem"),
+                                  .tech_info = conn_remote(s->conn),
                                   .origin = STR("gateway")};
     buf_clear(&g->text);
     schema_write(&ev_security_event_message, &p, &g->text);
-    struct event e = {.type = EVENT_SECURITY_EVENT, .station = str_of(slot->station.id), .received = clock_now(),
-                      .device_time = INSTANT_NONE, .sequence = ++slot->station.sequence, .payload = buf_str(&g->text)};
+    struct event e = {.type = EVENT_SECURITY_EVENT,
+                      .station = str_of(slot->station.id),
+                      .received = clock_now(),
+                      .device_time = INSTANT_NONE,
+                      .sequence = ++slot->station.sequence,
+                      .payload = buf_str(&g->text)};
     gateway_append(g, slot, &e, NULL);
 }
 
-/* Which profile did it come with, and is that the one set for it (ocpp16.md 1.5)? Without one set, a secret alone decides. */
+/* Which profile did it come with, and is that the one set for it (ocpp16.md 1.5)? Without one set, a secret alone
+ * decides. */
 static int profile_status(struct session *s, const struct station *st)
 {
     bool has_certificate = conn_peer_name(s->conn).at != NULL;
@@ -206,11 +215,16 @@ static void tell_ended(struct session *s, enum conn_end why)
     struct ev_disconnected p = {.reason = str_of(conn_end_text(why)), .generation = {(int64_t)s->generation, true}};
     buf_clear(&g->text);
     schema_write(&ev_disconnected_message, &p, &g->text);
-    struct event e = {.type = EVENT_DISCONNECTED, .station = str_of(slot->station.id), .received = clock_now(),
-                      .device_time = INSTANT_NONE, .sequence = ++slot->station.sequence, .payload = buf_str(&g->text)};
+    struct event e = {.type = EVENT_DISCONNECTED,
+                      .station = str_of(slot->station.id),
+                      .received = clock_now(),
+                      .device_time = INSTANT_NONE,
+                      .sequence = ++slot->station.sequence,
+                      .payload = buf_str(&g->text)};
     gateway_append(g, slot, &e, NULL);
     metric_add_label(METRIC_CONN_ENDED, p.reason, 1);
-    LOG_INFO("connection.ended", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(s->conn)), F_STR("reason", p.reason));
+    LOG_INFO("connection.ended", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(s->conn)),
+             F_STR("reason", p.reason));
     if (why != CONN_END_REPLACED && why != CONN_END_SHUTDOWN)
         count_mass_loss(g, conn_remote(s->conn));
 }
@@ -247,12 +261,17 @@ static void come_in(struct session *s, struct slot *slot)
     metric_add(METRIC_CONN_OPENED, 1);
 
     int profile = s->is_tls ? (conn_peer_name(s->conn).at != NULL ? 3 : 2) : (slot->station.has_secret ? 1 : 0);
-    struct ev_connection_opened p = {.generation = {(int64_t)s->generation, true}, .protocol = STR("ocpp1.6"),
-                                     .remote_address = conn_remote(s->conn), .security_profile = {profile, true}};
+    struct ev_connection_opened p = {.generation = {(int64_t)s->generation, true},
+                                     .protocol = STR("ocpp1.6"),
+                                     .remote_address = conn_remote(s->conn),
+                                     .security_profile = {profile, true}};
     buf_clear(&g->text);
     schema_write(&ev_connection_opened_message, &p, &g->text);
-    struct event e = {.type = EVENT_CONNECTION_OPENED, .station = str_of(slot->station.id), .received = clock_now(),
-                      .device_time = INSTANT_NONE, .payload = buf_str(&g->text)};
+    struct event e = {.type = EVENT_CONNECTION_OPENED,
+                      .station = str_of(slot->station.id),
+                      .received = clock_now(),
+                      .device_time = INSTANT_NONE,
+                      .payload = buf_str(&g->text)};
     gateway_append(g, slot, &e, NULL);
     struct held *h = held_new(g, HELD_ACCEPT, STR(""));
     h->session = s;
@@ -447,12 +466,16 @@ static void count_mass_loss(struct gateway *g, struct str remote)
     struct str networks[COUNT_OF(g->mass_networks)];
     for (size_t i = 0; i < g->mass_network_count; i++)
         networks[i] = str_of(g->mass_networks[i]);
-    struct ev_mass_disconnect p = {.count = {count, true}, .window_seconds = {g->config->mass_window_s, true},
+    struct ev_mass_disconnect p = {.count = {count, true},
+                                   .window_seconds = {g->config->mass_window_s, true},
                                    .networks = {networks, g->mass_network_count}};
     buf_clear(&g->text);
     schema_write(&ev_mass_disconnect_message, &p, &g->text);
-    struct event e = {.type = EVENT_MASS_DISCONNECT, .station = g->config->gateway_id, .received = clock_now(),
-                      .device_time = INSTANT_NONE, .payload = buf_str(&g->text)};
+    struct event e = {.type = EVENT_MASS_DISCONNECT,
+                      .station = g->config->gateway_id,
+                      .received = clock_now(),
+                      .device_time = INSTANT_NONE,
+                      .payload = buf_str(&g->text)};
     gateway_append(g, NULL, &e, NULL);
     LOG_ERROR("stations.lost", F_INT("count", count), F_INT("window_s", g->config->mass_window_s));
 }
@@ -495,7 +518,8 @@ static bool is_within_rate(struct session *s)
     return s->rate_tokens_milli > -1000;
 }
 
-/* A station has one call out at a time (ocpp16.md 2.5): so many in one round are what nobody's neighbour has to pay for. */
+/* A station has one call out at a time (ocpp16.md 2.5): so many in one round are what nobody's neighbour has to pay
+ * for. */
 static bool is_flooding(struct session *s)
 {
     if (s->told_round != s->gateway->round) {
@@ -535,4 +559,5 @@ static void on_message(struct conn *c, struct bytes message, bool is_text)
         rest(s);
 }
 
-const struct conn_handlers session_handlers = {.on_upgrade = on_upgrade, .on_message = on_message, .on_close = on_close};
+const struct conn_handlers session_handlers = {
+    .on_upgrade = on_upgrade, .on_message = on_message, .on_close = on_close};

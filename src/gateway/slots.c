@@ -1,5 +1,5 @@
-/* gateway/slots.c - the stations in memory. A slot is made when someone asks for a station, filled from the store by a worker, and
- * dropped when nobody needs it any more and the tables hold all that it knows. */
+/* gateway/slots.c - the stations in memory. A slot is made when someone asks for a station, filled from the store by a
+ * worker, and dropped when nobody needs it any more and the tables hold all that it knows. */
 #include "gateway/parts.h"
 
 #define SWEEP_MS 30000
@@ -28,7 +28,8 @@ void slots_release(struct gateway *g)
     map_release(&g->slots);
 }
 
-/* In memory for a reason: connected, between two connections, with commands, or with something the tables do not have yet. */
+/* In memory for a reason: connected, between two connections, with commands, or with something the tables do not have
+ * yet. */
 static void on_sweep(struct timer *t)
 {
     struct slot *slot = CONTAINER(t, struct slot, sweep);
@@ -46,8 +47,9 @@ static void on_sweep(struct timer *t)
 
 void slot_rest(struct slot *slot)
 {
-    bool is_empty = !slot->has_row && slot->station.position == 0 && slot->session == NULL && slot->command_count == 0 &&
-                    slot->outstanding == NULL && list_is_empty(&slot->waiting) && slot->pins == 0 && !slot->is_loading;
+    bool is_empty = !slot->has_row && slot->station.position == 0 && slot->session == NULL &&
+                    slot->command_count == 0 && slot->outstanding == NULL && list_is_empty(&slot->waiting) &&
+                    slot->pins == 0 && !slot->is_loading;
     if (is_empty)
         slot_free(slot); /* someone asked for a station that is none: keep nothing of it */
     else
@@ -125,7 +127,8 @@ void slot_load(struct gateway *g, struct str id, struct waiter *w)
     if (slot == NULL)
         slot = slot_new(g, id);
     if (slot->is_loaded) {
-        bool is_known = slot->has_row || (slot->station.position > 0 && !slot->is_deleted); /* its row is on its way, else */
+        bool is_known =
+            slot->has_row || (slot->station.position > 0 && !slot->is_deleted); /* its row is on its way, else */
         w->on_loaded(w, slot, is_known ? OK : ERR_UNKNOWN);
         return;
     }
