@@ -4,7 +4,8 @@
  *   slots.c     the stations in memory: found, loaded, dropped
  *   sessions.c  connections: upgrade, authentication, take-over, end
  *   calls.c     messages: to the pure core and into the log
- *   commands.c  commands: queue, send, answer, time-outs
+ *   commands.c  commands: send, answer, time-outs, one outcome
+ *   submit.c    commands: taken on, repeated, resumed after a restart
  *   people.c    what a person decides: closing a transaction, quarantine */
 #ifndef GATEWAY_PARTS_H
 #define GATEWAY_PARTS_H
@@ -235,13 +236,28 @@ void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_dec
 struct ocpp_input input_of(struct gateway *g, struct slot *slot);
 
 /* commands.c */
+struct command_ending {
+    const char *outcome, *reason; /* reason NULL: none */
+    struct str status;            /* the device's own word; absent: Rejected */
+    struct str response;          /* its payload; absent: none */
+    struct str error_code, error_text;
+    struct str frame; /* the answer as it came; absent: none */
+};
+void command_finish(struct command *c, const struct command_ending *end);
+void command_finish_not_sent(struct command *c, const char *reason);
+void command_on_timer(struct timer *t);
+bool command_is_allowed(const struct slot *slot, const struct ocpp_action *a);
+struct command_result command_result_of(const struct command *c);
+void command_free(struct command *c);
 void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct str text);
 void commands_on_lost(struct slot *slot, bool is_for_good);
 void commands_try_send(struct slot *slot);
 void command_leave(struct gateway *g, struct command *c, struct session *s, struct str frame);
 void command_tell_queued(struct command *c);
 void command_tell_done(struct gateway *g, struct command *c);
+void commands_release(struct gateway *g);
+
+/* submit.c */
 void commands_trigger_boot(struct slot *slot);
 enum err commands_resume(struct gateway *g, struct db *d);
-void commands_release(struct gateway *g);
 #endif
