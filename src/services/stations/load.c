@@ -248,7 +248,7 @@ enum err stations_find_tag(struct db *d, struct str id_tag, struct id_tag *out)
     return e != OK ? e : (found ? OK : ERR_UNKNOWN);
 }
 
-/* Largest import register among the samples, without phase, in Wh. */
+/* The last import register among the samples, without phase, in Wh. */
 static bool register_of(const struct event *e, struct arena *a, int64_t *wh)
 {
     struct ev_meter_values p;
