@@ -274,6 +274,7 @@ enum err bus_write(struct bus *b, enum err (*fn)(struct db *d, void *arg, struct
     } else {
         check(!pthread_equal(pthread_self(), b->thread));
         *b->last = &q;
+        /* cppcheck-suppress autoVariables ; we wait below until it has left the queue */
         b->last = &q.next;
         atomic_store(&b->hurry, true);
         eventlog_wake(b->options.log);
