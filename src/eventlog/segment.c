@@ -13,10 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RESERVE_ROOM 8 /* times what is reserved must be free, to reserve it */
 #define NEW_SUFFIX   ".new"
 #define FILE_MODE    0640
 #define WINDOW_SIZE  (64 << 10)
@@ -354,8 +356,10 @@ void segment_reserve(struct segment *s, uint64_t limit)
         s->allocated = s->end;
     if (s->allocated - s->end >= span / 2)
         return;
-    /* Whether it worked or not, it is asked again only so much later. */
-    (void)s->files->fallocate(s->fd, FALLOC_FL_KEEP_SIZE, (off_t)s->allocated, (off_t)span);
+    /* Whether it worked or not, it is asked again only so much later. A disk that is nearly full is left to who needs it now. */
+    struct statvfs disk;
+    if (fstatvfs(s->fd, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize >= RESERVE_ROOM * span)
+        (void)s->files->fallocate(s->fd, FALLOC_FL_KEEP_SIZE, (off_t)s->allocated, (off_t)span);
     s->allocated += span;
 }
 
