@@ -3,14 +3,11 @@
  */
 #include "commands.h"
 #include "event_words.h"
+#include "migrations.h"
 #include "options.h"
 
-#include "api/api.h"
-#include "bus/bus.h"
 #include "eventlog/reader.h"
 #include "loop/loop.h"
-#include "services/charging/charging.h"
-#include "services/stations/stations.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -222,25 +219,6 @@ static void check_log(struct doctor *d)
 
 /* --- store --- */
 
-static const struct {
-    const struct migration *list;
-    const size_t *count;
-} parts[] = {
-    {bus_migrations, &bus_migration_count},
-    {stations_migrations, &stations_migration_count},
-    {charging_migrations, &charging_migration_count},
-    {api_migrations, &api_migration_count},
-};
-
-static bool is_known_migration(struct str name)
-{
-    for (size_t p = 0; p < COUNT_OF(parts); p++)
-        for (size_t i = 0; i < *parts[p].count; i++)
-            if (str_eq(str_of(parts[p].list[i].name), name))
-                return true;
-    return false;
-}
-
 /* Ends the rows; false, and said, if they could not be read. */
 static bool end_rows(struct doctor *d, struct db_rows *r, const char *what)
 {
@@ -256,16 +234,14 @@ static bool end_rows(struct doctor *d, struct db_rows *r, const char *what)
 
 static void check_migrations(struct doctor *d)
 {
-    size_t known = 0, have = 0;
+    size_t known = migrations_count(), have = 0;
     struct db_rows *r = db_rows(d->store, "SELECT name FROM schema_migrations ORDER BY name", NULL, 0);
     for (; db_next(r); have++)
-        if (!is_known_migration(db_col_text(r, 0)))
+        if (!migration_is_known(db_col_text(r, 0)))
             say(d, BAD, "use the program that made it, or a newer one", "step %.*s is of another version than %s",
                 STR_ARG(db_col_text(r, 0)), CHARGELINE_VERSION);
     if (!end_rows(d, r, "schema_migrations"))
         return;
-    for (size_t p = 0; p < COUNT_OF(parts); p++)
-        known += *parts[p].count;
     if (have < known)
         say(d, WARNING,
             d->is_running ? "the server is older than this program: restart it" : "the next start brings it up to date",

@@ -5,6 +5,7 @@
  *
  * The consumers have seen the whole log before a station is let in: so what memory is filled from is complete. */
 #include "commands.h"
+#include "migrations.h"
 
 #include "api/api.h"
 #include "base/log.h"
@@ -205,13 +206,7 @@ static enum err prepare_store(struct server *s, struct fault *why)
     check(getrandom(random, sizeof random, 0) == sizeof random);
     enum err e = db_open(s->db_path, DB_WRITER, &d, why);
     if (e == OK)
-        e = db_migrate(d, bus_migrations, bus_migration_count, why);
-    if (e == OK)
-        e = db_migrate(d, stations_migrations, stations_migration_count, why);
-    if (e == OK)
-        e = db_migrate(d, charging_migrations, charging_migration_count, why);
-    if (e == OK)
-        e = db_migrate(d, api_migrations, api_migration_count, why);
+        e = migrations_run(d, why);
     if (e == OK)
         e = stations_id_key(d, random, s->id_key);
     db_close(d);
