@@ -11,8 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "api/crypto.h"
 #include "base/log.h"
+#include "wire/secret.h"
 
 #define KEY_TEXT_MAX   256 /* of a key that a person presets; the least that is taken is below */
 #define KEY_TEXT_LEAST 16
@@ -39,7 +39,7 @@ struct str key_make(char text[72], uint8_t hash[32])
     hex_write((struct bytes){bits, sizeof bits}, text + head);
     explicit_bzero(bits, sizeof bits);
     struct str s = str_of(text);
-    sha256(s.at, s.len, hash);
+    sha256(bytes_of(s), hash);
     return s;
 }
 
@@ -107,9 +107,9 @@ static bool find_key(struct auth *a, struct str text, struct key *out)
 {
     uint8_t hash[32];
     bool found = false;
-    sha256(text.at, text.len, hash);
+    sha256(bytes_of(text), hash);
     for (size_t i = 0; i < a->key_count; i++)
-        if (same_secret(a->keys[i].hash, hash, sizeof hash)) {
+        if (secret_is_equal(a->keys[i].hash, hash, sizeof hash)) {
             *out = a->keys[i];
             found = true;
         }
@@ -211,7 +211,7 @@ static enum err make_first(struct api *a, struct str preset, struct fault *why)
     if (preset.at == NULL)
         key = key_make(text, f.hash);
     else
-        sha256(preset.at, preset.len, f.hash);
+        sha256(bytes_of(preset), f.hash);
     random_fill(random, sizeof random);
     memcpy(&low, random + 2, sizeof low);
     uuid_write(uuid_v7((uint64_t)(clock_now().us / 1000), be16(random), low), f.id);
@@ -282,7 +282,7 @@ enum err auth_open(struct api *a, struct fault *why)
         fault_set(why, STR("CHARGELINE_ADMIN_KEY"), "must have %d to %d characters", KEY_TEXT_LEAST, KEY_TEXT_MAX);
         return ERR_RANGE;
     }
-    sha256(preset.at, preset.len, wanted);
+    sha256(bytes_of(preset), wanted);
     if (memcmp(wanted, first, sizeof wanted) == 0)
         return OK;
     forget_first(auth, first);
