@@ -31,6 +31,15 @@ void random_fill(void *to, size_t size)
     check(getrandom(to, size, 0) == (ssize_t)size); /* at most 256 bytes are never short */
 }
 
+void id_make(char out[UUID_TEXT_SIZE])
+{
+    uint8_t random[10];
+    uint64_t low;
+    random_fill(random, sizeof random);
+    memcpy(&low, random + 2, sizeof low);
+    uuid_write(uuid_v7((uint64_t)(clock_now().us / 1000), be16(random), low), out);
+}
+
 struct str key_make(char text[72], uint8_t hash[32])
 {
     uint8_t bits[32];
@@ -205,16 +214,12 @@ static enum err make_first(struct api *a, struct str preset, struct fault *why)
 {
     struct key f = {.role = ROLE_ADMIN, .name = "admin"};
     char text[72], path[PATH_MAX_SIZE];
-    uint8_t random[10];
-    uint64_t low;
     struct str key = preset;
     if (preset.at == NULL)
         key = key_make(text, f.hash);
     else
         sha256(bytes_of(preset), f.hash);
-    random_fill(random, sizeof random);
-    memcpy(&low, random + 2, sizeof low);
-    uuid_write(uuid_v7((uint64_t)(clock_now().us / 1000), be16(random), low), f.id);
+    id_make(f.id);
     int n = snprintf(path, sizeof path, "%.*s/admin.key", STR_ARG(a->o.config->data_dir));
     check(n > 0 && (size_t)n < sizeof path); /* data.dir is limited */
     enum err e = write_key_file(path, key, why);
