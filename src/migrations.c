@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "bus/bus.h"
 #include "services/charging/charging.h"
+#include "services/files/files.h"
 #include "services/stations/stations.h"
 
 /* A part comes after those whose tables its steps read. */
@@ -13,6 +14,7 @@ static const struct {
     {bus_migrations, &bus_migration_count},
     {stations_migrations, &stations_migration_count},
     {charging_migrations, &charging_migration_count},
+    {files_migrations, &files_migration_count},
     {api_migrations, &api_migration_count},
 };
 

@@ -47,7 +47,8 @@ enum shape {
     SHAPE_COMMAND,
     SHAPE_PLAIN,
     SHAPE_STREAM,
-    SHAPE_JSON
+    SHAPE_JSON,
+    SHAPE_BYTES
 };
 struct route {
     struct str method, path, name;
@@ -121,7 +122,7 @@ struct str detail_code(enum err e);
 /* Path, query and body into the call; false: answered. Before a handler; needs no api. */
 bool call_route(struct call *c); /* path and method: needs nothing else */
 bool call_read_query(struct call *c);
-bool call_read_body(struct call *c); /* also the Content-Type */
+bool call_read_body(struct call *c); /* also the Content-Type; a body of raw_bytes stays in the exchange */
 void trace_begin(struct call *c, const uint8_t random[40]);
 
 /* Query string into a struct of m, STRICT. */

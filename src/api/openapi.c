@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMPONENT "#/components/schemas/"
+#define COMPONENT      "#/components/schemas/"
+#define BYTES_SCHEMA   "{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}"
+#define SHA256_PATTERN "{\"type\":\"string\",\"pattern\":\"^[0-9A-Fa-f]{64}$\"}"
 
 /* In a request an absent value is left out; in an answer it may be null too. */
 enum side { REQUEST, ANSWER };
@@ -179,6 +181,7 @@ static void put_data(struct json_writer *w, const struct route *r)
     case SHAPE_PLAIN:
     case SHAPE_STREAM:
     case SHAPE_JSON:
+    case SHAPE_BYTES:
         put_object(w, r->answer, ANSWER);
         break;
     }
@@ -201,13 +204,21 @@ static void put_envelope(struct json_writer *w, const struct route *r)
     jw_close_object(w);
 }
 
+/* What has no envelope and no members: its type, and how it is described. */
+static const struct {
+    const char *type, *schema;
+} bare[] = {
+    [SHAPE_PLAIN] = {"text/plain", "{\"schema\":{\"type\":\"string\"}}"},
+    [SHAPE_STREAM] = {"text/event-stream", "{\"schema\":{\"type\":\"string\"}}"},
+    [SHAPE_BYTES] = {"application/octet-stream", BYTES_SCHEMA},
+};
+
 static void put_content(struct json_writer *w, const struct route *r)
 {
     jw_key(w, STR("content"));
     jw_open_object(w);
-    if (r->shape == SHAPE_PLAIN || r->shape == SHAPE_STREAM) {
-        jw_field_raw(w, r->shape == SHAPE_PLAIN ? "text/plain" : "text/event-stream",
-                     STR("{\"schema\":{\"type\":\"string\"}}"));
+    if (r->shape < COUNT_OF(bare) && bare[r->shape].type != NULL) {
+        jw_field_raw(w, bare[r->shape].type, str_of(bare[r->shape].schema));
     } else {
         jw_key(w, STR("application/json"));
         jw_open_object(w);
@@ -226,6 +237,8 @@ static void put_answer(struct json_writer *w, const struct route *r, const char 
     jw_key(w, str_of(status));
     jw_open_object(w);
     jw_field_str(w, "description", str_of(text));
+    if (r->shape == SHAPE_BYTES)
+        jw_field_raw(w, "headers", STR("{\"X-Content-SHA256\":{\"schema\":" SHA256_PATTERN "}}"));
     put_content(w, r);
     jw_close_object(w);
 }
@@ -293,6 +306,8 @@ static void put_parameters(struct json_writer *w, const struct route *r)
     }
     if (str_eq(r->method, STR("POST")))
         put_header(w, "Idempotency-Key", "{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}");
+    if (r->body == &raw_bytes_message)
+        put_header(w, "X-Content-SHA256", SHA256_PATTERN);
     if (r->shape == SHAPE_STREAM)
         put_header(w, "Last-Event-ID", "{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}");
     jw_close_array(w);
@@ -300,7 +315,7 @@ static void put_parameters(struct json_writer *w, const struct route *r)
 
 static void put_body(struct json_writer *w, const struct route *r)
 {
-    bool is_needed = false;
+    bool is_raw = r->body == &raw_bytes_message, is_needed = is_raw;
     if (r->body == &none_message)
         return;
     for (size_t i = 0; i < r->body->field_count; i++)
@@ -310,11 +325,15 @@ static void put_body(struct json_writer *w, const struct route *r)
     jw_field_bool(w, "required", is_needed);
     jw_key(w, STR("content"));
     jw_open_object(w);
-    jw_key(w, STR("application/json"));
-    jw_open_object(w);
-    jw_key(w, STR("schema"));
-    put_object(w, r->body, REQUEST);
-    jw_close_object(w);
+    if (is_raw) {
+        jw_field_raw(w, "application/octet-stream", STR(BYTES_SCHEMA));
+    } else {
+        jw_key(w, STR("application/json"));
+        jw_open_object(w);
+        jw_key(w, STR("schema"));
+        put_object(w, r->body, REQUEST);
+        jw_close_object(w);
+    }
     jw_close_object(w);
     jw_close_object(w);
 }
