@@ -190,6 +190,12 @@ void wait_lock(struct wait *w);
 void wait_unlock(struct wait *w);
 void wait_end(struct call *c); /* in on_resumed, after the answer */
 
+/* What a person decides and the gateway carries out: begin, hand the wait to the gateway as data of decision_told, and
+ * answer in on_resumed. show: answers with what it was about; already: when it was decided before. */
+struct wait *decision_begin(struct call *c, call_handler *on_resumed); /* NULL: answered */
+void decision_told(void *data, enum err e, const struct fault *why);   /* a gateway_done */
+void decision_answer(struct call *c, call_handler *show, enum api_error already);
+
 /* --- effects --- */
 /* bus_write of fn, with the first answer in the same transaction: fn makes the change and the answer (status below 300)
  * or answers with an error and returns another err than OK, which undoes the change. */
