@@ -6,17 +6,19 @@
 #include "services/files/files.h"
 #include "services/stations/stations.h"
 
+/* clang-format off */
 /* A part comes after those whose tables its steps read. */
 static const struct {
     const struct migration *list;
     const size_t *count;
 } parts[] = {
-    {bus_migrations, &bus_migration_count},
+    {bus_migrations,      &bus_migration_count},
     {stations_migrations, &stations_migration_count},
     {charging_migrations, &charging_migration_count},
-    {files_migrations, &files_migration_count},
-    {api_migrations, &api_migration_count},
+    {files_migrations,    &files_migration_count},
+    {api_migrations,      &api_migration_count},
 };
+/* clang-format on */
 
 enum err migrations_run(struct db *d, struct fault *why)
 {

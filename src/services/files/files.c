@@ -168,8 +168,8 @@ enum err file_open(struct str dir, struct str file_id, int *fd, int64_t *size)
 
 enum err file_read(struct str dir, struct str file_id, uint64_t offset, size_t len, struct buf *out)
 {
-    int fd;
-    int64_t size;
+    int fd = -1;
+    int64_t size = 0;
     size_t got = 0;
     enum err e = file_open(dir, file_id, &fd, &size);
     if (e != OK)

@@ -108,7 +108,7 @@ static enum err next_row(struct db *d, char file_id[UUID_TEXT_SIZE], int64_t *si
 
 static enum err check_row(struct db *d, struct str dir, struct str file_id, int64_t size, const struct telling *t)
 {
-    int fd;
+    int fd = -1;
     int64_t found = -1;
     bool has_row = true;
     enum err e = file_open(dir, file_id, &fd, &found);
