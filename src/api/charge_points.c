@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "api/crypto.h"
+#include "wire/secret.h"
 
 #define ID_SIZE_MAX  48 /* reliability.md 2.3 */
 #define SECRET_LEAST 16 /* a password of the security profiles */
@@ -107,7 +107,7 @@ struct change {
     struct call *call;
     const struct charge_point_put *put;
     struct str tags;
-    uint8_t salt[16], hash[SHA256_SIZE], text_hash[SHA256_SIZE];
+    uint8_t salt[16], hash[SECRET_HASH_SIZE], text_hash[SECRET_HASH_SIZE];
     bool has_secret, has_text_hash, was_made;
 };
 
@@ -124,16 +124,17 @@ static void hash_secret(struct change *ch, struct str secret)
 {
     uint8_t bytes[SECRET_HEX / 2];
     char lower[SECRET_HEX + 1];
+    const struct bytes salt = {ch->salt, sizeof ch->salt};
     random_fill(ch->salt, sizeof ch->salt);
     ch->has_secret = true;
     ch->has_text_hash = secret.len == SECRET_HEX && hex_parse(secret, bytes, sizeof bytes) == OK;
     if (!ch->has_text_hash) {
-        hmac_sha256(ch->salt, sizeof ch->salt, secret.at, secret.len, ch->hash);
+        secret_hash(salt, bytes_of(secret), ch->hash);
         return;
     }
     hex_write((struct bytes){bytes, sizeof bytes}, lower);
-    hmac_sha256(ch->salt, sizeof ch->salt, bytes, sizeof bytes, ch->hash);
-    hmac_sha256(ch->salt, sizeof ch->salt, lower, SECRET_HEX, ch->text_hash);
+    secret_hash(salt, (struct bytes){bytes, sizeof bytes}, ch->hash);
+    secret_hash(salt, bytes_of(str_of(lower)), ch->text_hash);
 }
 
 static struct str tags_text(struct call *c, const struct str_list *tags)

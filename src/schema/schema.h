@@ -119,6 +119,15 @@ MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enu
 void schema_write(const struct message *m, const void *in, struct buf *out);
 /* JSON Schema (2020-12) of what STRICT takes, for OpenAPI, AsyncAPI and the reference pages. */
 void schema_describe(const struct message *m, struct buf *out);
+/* The same as part of another document. What is given has no greatest values and counts, for nobody checks them, and
+ * what is optional in it may be null. */
+struct schema_view {
+    bool is_given;
+    int64_t (*most)(const struct field *f); /* greatest value of a number; NULL: as the table says */
+};
+/* An object schema; and the members of a field's, into an object that is open. */
+void schema_describe_object(struct json_writer *w, const struct message *m, const struct schema_view *v);
+void schema_describe_field(struct json_writer *w, const struct field *f, const struct schema_view *v);
 /* A Markdown table of its fields: name, type, presence, limits; parts as "part.field", "list[].field". */
 void schema_document(const struct message *m, struct buf *out);
 int choice_find(const struct choice_list *c, struct str word);   /* exact, -1 if not in it */
