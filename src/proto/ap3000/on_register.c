@@ -39,7 +39,8 @@ static struct str model_text(struct ap3000_step *s)
 
 static struct integer type_number(uint16_t type)
 {
-    return type == AP3000_TYPE_ABSENT ? (struct integer){0} : integer_of(type);
+    static const struct integer none;
+    return type == AP3000_TYPE_ABSENT ? none : integer_of(type);
 }
 
 static struct str text_or_absent(const char *text)
@@ -160,16 +161,14 @@ void ap3000_step_presence(struct ap3000_step *s, bool is_power_up)
     bool is_news = facts != p->told_facts;
     bool was_just_told =
         instant_is_set(p->told_at) && instant_since(s->in->now, p->told_at).us < SPAN_S(PILE_REPEAT_S).us;
-    bool is_new_line = s->in->is_new_line && !s->is_greeted;
-    bool is_due = is_new_line || (is_trusted && (is_news || (is_power_up && !was_just_told)));
-    s->is_greeted = true;
+    bool is_due = s->in->is_new_line || (is_trusted && (is_news || (is_power_up && !was_just_told)));
     if (!is_due)
         return;
     p->told_facts = facts;
     p->told_at = s->in->now;
     s->station->has_booted = true;
     tell(s, is_trusted);
-    if (is_new_line)
+    if (s->in->is_new_line)
         greet(s, is_trusted);
 }
 
@@ -207,19 +206,11 @@ void ap3000_on_host_heartbeat(struct ap3000_step *s)
 {
     const struct ap3000_host_heartbeat *r = s->reading->fields;
     struct ap3000_pile *p = s->pile;
-    p->is_host = true;
     p->host_firmware = r->firmware;
     if (AP3000_HAS(host_heartbeat, r, host_type))
         p->host_type = r->host_type;
     bool is_said = AP3000_HAS(host_heartbeat, r, iccid) && ap3000_iccid_is_valid(r->iccid);
     if (is_said && s->in->iccid.at == NULL)
         (void)str_copy(p->iccid, sizeof p->iccid, r->iccid);
-    ap3000_step_presence(s, false);
-}
-
-/* Only hosts say it; what it says is in the frame. */
-void ap3000_on_slave_versions(struct ap3000_step *s)
-{
-    s->pile->is_host = true;
     ap3000_step_presence(s, false);
 }
