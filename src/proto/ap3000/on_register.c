@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define FACTS_SIZE_MAX 256
-
 static const struct str style_text[] = {
     [PILE_STYLE_UNKNOWN] = {NULL, 0},
     [PILE_STYLE_ASKED] = {"asked", 5},
@@ -96,15 +94,23 @@ static void tell(struct ap3000_step *s, bool is_trusted)
 static uint64_t facts_key(const struct ap3000_step *s, bool is_trusted)
 {
     const struct ap3000_pile *p = s->pile;
-    struct buf facts;
-    buf_init(&facts, FACTS_SIZE_MAX);
-    buf_printf(&facts, "%d %u %d %d %u %u %u %u %u %u %d %u %u %lld %s %s", is_trusted, (unsigned)p->physical_id,
-               (int)p->style, p->is_registered, (unsigned)p->firmware, (unsigned)p->device_type,
-               (unsigned)p->power_board_version, (unsigned)p->port_count, (unsigned)p->virtual_id,
-               (unsigned)p->work_mode, p->is_host, (unsigned)p->host_type, (unsigned)p->host_firmware,
-               (long long)p->heartbeat_s, p->host, p->iccid);
-    uint64_t key = content_hash(AP3000_CONTENT_KEY, (struct bytes){facts.at, facts.len});
-    buf_release(&facts);
+    struct {
+        int64_t heartbeat_s;
+        uint32_t physical_id, style;
+        uint16_t said[8];
+        char host[PILE_ID_SIZE], iccid[sizeof p->iccid];
+    } facts;
+    memset(&facts, 0, sizeof facts); /* what lies between its members counts too */
+    facts.heartbeat_s = p->heartbeat_s;
+    facts.physical_id = p->physical_id;
+    facts.style =
+        (uint32_t)p->style | (uint32_t)is_trusted << 8 | (uint32_t)p->is_registered << 9 | (uint32_t)p->is_host << 10;
+    const uint16_t said[] = {p->firmware,   p->device_type, p->power_board_version, p->port_count,
+                             p->virtual_id, p->work_mode,   p->host_type,           p->host_firmware};
+    memcpy(facts.said, said, sizeof said);
+    (void)str_copy(facts.host, sizeof facts.host, str_of(p->host));
+    (void)str_copy(facts.iccid, sizeof facts.iccid, str_of(p->iccid));
+    uint64_t key = content_hash(AP3000_CONTENT_KEY, (struct bytes){(const uint8_t *)&facts, sizeof facts});
     return key == 0 ? 1 : key;
 }
 

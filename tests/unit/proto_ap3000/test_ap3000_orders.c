@@ -121,6 +121,7 @@ static void check_full(void)
     }
     CHECK("a heartbeat may change every port and every order",
           k->decision.event_count == 255 + PILE_ORDERS_MAX && pile_open_count(k->piles[0]) == 0);
+    CHECK("there was room for it", !k->text.failed);
     CHECK("and no tag is left counted", tag_book_count(k->tags, STR("tag")) == 0);
     kit_free(k);
 }
