@@ -45,6 +45,8 @@ static void put_unit(const struct ap3000_field *f, struct buf *out)
 {
     if (f->list != NULL)
         buf_printf(out, ", [%s](#%s)", f->list->name, f->list->name);
+    else if (f->kind == AP3000_TEXT)
+        buf_printf(out, ", at most %u bytes", f->longest);
     else if (f->part != NULL)
         buf_printf(out, " of %s", f->part->name);
     else if (ap3000_units[f->unit].text[0] != '\0')
