@@ -47,7 +47,8 @@ struct ap3000_reading {
     char wants_order[ORDER_KEY_SIZE];     /* key of an order that memory has not; "" none */
 };
 
-/* What the look-ups found. */
+/* What the look-ups found. Memory holds all orders that are open: one that the tables call open and memory has not is
+ * settled, and the tables are behind. */
 struct ap3000_known {
     struct id_tag tag;
     bool has_order;
@@ -69,8 +70,9 @@ struct ap3000_wish {
     struct str id_tag;
 };
 
-#define AP3000_EVENTS_MAX (PILE_PORTS_MAX + 8) /* a heartbeat may change every port */
-#define AP3000_WISHES_MAX 4
+#define AP3000_EVENTS_MAX (PILE_PORTS_MAX + PILE_ORDERS_MAX + 8) /* a heartbeat may change every port and every order */
+#define AP3000_WISHES_MAX 4                                      /* what does not fit is wished again at a later heartbeat */
+#define AP3000_ARENA_MIN  ((size_t)256 << 10)                    /* room that the arena of a decision must have */
 struct ap3000_decision {
     bool has_answer;
     uint8_t answer[AP3000_SENT_SIZE_MAX]; /* whole frame */
@@ -88,6 +90,10 @@ struct ap3000_decision {
  * answer, if this is one of them. Changes nothing. */
 bool ap3000_answer_bare(const struct ap3000_frame *f, struct instant now, uint8_t out[AP3000_SENT_SIZE_MAX],
                         size_t *len);
+
+/* By what a settlement that waits in quarantine is known again: its frame as hexadecimal, without message id and
+ * checksum. Never 0. For station_remember_meter(). */
+uint64_t ap3000_content_key(struct str frame_hex);
 
 void ap3000_frame_open(const struct ap3000_input *in, const struct ap3000_frame *f, struct arena *a,
                        struct ap3000_reading *out);
