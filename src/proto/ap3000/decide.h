@@ -17,7 +17,8 @@ struct ap3000_policy {
     bool accepts_unknown_tags;
     int32_t max_concurrent; /* per tag; 0: any number */
     bool heartbeat_events;
-    bool has_quarantine_room; /* settlements of piles that are not accepted may be kept: 13.4 */
+    bool has_quarantine_room;    /* settlements of piles that are not accepted may be kept: 13.4 */
+    struct str server_addresses; /* host:port, comma between: where a device may be sent to (8.7); empty: nowhere */
 };
 
 struct ap3000_input {
