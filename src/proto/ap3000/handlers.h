@@ -24,6 +24,7 @@ struct ap3000_step {
     bool has_answer;
     size_t answer_len;
     uint8_t answer[PILE_ANSWER_MAX]; /* payload */
+    bool is_greeted;                 /* what a new connection asks for is told */
     struct str flags[8];
     size_t flag_count;
 };
@@ -53,10 +54,12 @@ struct integer ap3000_connector(uint8_t port); /* not set for PILE_PORT_NONE */
  * are open. */
 struct pile_order *ap3000_step_place(struct ap3000_step *s, uint8_t port, struct str id_tag, struct str command_id);
 /* Applies the input. What follows from a change: "order.changed"; "transaction.started" when it first runs and its port
- * is known; the count of its tag; an alarm when a stop failed; the wish to stop what runs and shall not; 0x81 for what
- * is uncertain. reason: a word for people, or NULL. ERR_STATE: no such row, and nothing happened. */
-MUST_USE enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum order_input input,
-                                    const char *reason);
+ * is known, or when it is settled; the count of its tag; an alarm when a stop failed; the wish to stop what runs and
+ * shall not; 0x81 for what is uncertain. reason: a word for people, or NULL. ERR_STATE: no such row, and nothing
+ * happened, which few need to know. */
+enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum order_input input, const char *reason);
+/* Takes one that ap3000_order_make() made into memory and tells it. NULL: it is open and there are PILE_ORDERS_MAX. */
+struct pile_order *ap3000_step_adopt(struct ap3000_step *s, const struct pile_order *o);
 /* Its real port, once it is known (5.8): told if that is news, and "transaction.started" if it waited for it. */
 void ap3000_step_order_port(struct ap3000_step *s, struct pile_order *o, uint8_t port);
 /* Whoever ordered it does not want it any more; told if that is news. */
@@ -68,17 +71,23 @@ void ap3000_step_order_told(struct ap3000_step *s, const struct pile_order *o, e
 /* What a frame says of an order, by which one is found or made. */
 struct ap3000_named {
     const uint8_t *no;
-    const char *key; /* under which it is looked up */
+    const char *key; /* under which it is looked up; NULL: the number alone */
     uint8_t port, start_mode;
     const uint8_t *card_or_code; /* four bytes, or NULL: the frame has none */
     uint16_t duration_s;
+    bool is_applied; /* a person says that it is one, whoever began it */
 };
 /* In memory, or looked up and taken into it. NULL: nobody knows it. */
 struct pile_order *ap3000_order_find(struct ap3000_step *s, const struct ap3000_named *n);
-/* Makes one that runs and that nobody knew, from what the pile says (10.4, 11.2, 11.3): one of ours is "recovered", one
- * of its own is "started_at_pile". Not yet in memory, nothing told. False: unknown. */
-bool ap3000_order_make(struct ap3000_step *s, const struct ap3000_named *n, struct pile_order *out);
-void ap3000_order_key(uint8_t command, const void *fields, char out[ORDER_KEY_SIZE]); /* "": names none */
+/* Makes one, in that state, that nobody knew, from what the pile says (10.4, 11.2, 11.3): one of ours is "recovered",
+ * one of its own is "started_at_pile". Not in memory yet, nothing told. False: unknown. */
+bool ap3000_order_make(struct ap3000_step *s, const struct ap3000_named *n, enum order_state state,
+                       struct pile_order *out);
+/* The key of the order that a frame names; "": none. */
+void ap3000_order_key(uint8_t command, const void *fields, char out[ORDER_KEY_SIZE]);
+void ap3000_settlement_key_write(const struct ap3000_settlement *r, char out[ORDER_KEY_SIZE]);
+/* Can that have been the time then: not before there was this make, and not to come? */
+bool ap3000_time_is_believable(struct instant t, struct instant now);
 
 /* --- ports --- */
 
@@ -105,7 +114,8 @@ typedef void ap3000_handler(struct ap3000_step *s);
 ap3000_handler ap3000_on_time, ap3000_on_registration, ap3000_on_heartbeat, ap3000_on_old_heartbeat, ap3000_on_card,
     ap3000_on_settlement, ap3000_on_order_running, ap3000_on_charging, ap3000_on_finished, ap3000_on_alarm,
     ap3000_on_port_push, ap3000_on_over_temperature, ap3000_on_host_heartbeat, ap3000_on_host_status,
-    ap3000_on_fsk_request, ap3000_on_upgrade_request, ap3000_on_host_upgrade_request, ap3000_on_packet_answer;
+    ap3000_on_slave_versions, ap3000_on_fsk_request, ap3000_on_upgrade_request, ap3000_on_host_upgrade_request,
+    ap3000_on_packet_answer;
 
 /* The tag of a swipe, and of an order that was started at the pile. */
 struct str ap3000_card_tag(const struct ap3000_card *c, struct arena *a);

@@ -6,8 +6,9 @@
 #include "proto/ap3000/pile.h"
 
 const struct str order_state_text[ORDER_STATE_COUNT] = {
-    [ORDER_NEW] = {"new", 3},           [ORDER_STARTING] = {"starting", 8},   [ORDER_CHARGING] = {"charging", 8},
-    [ORDER_UNCERTAIN] = {"uncertain", 9}, [ORDER_FAILED] = {"failed", 6},     [ORDER_STOPPING] = {"stopping", 8},
+    [ORDER_NEW] = {"new", 3},           [ORDER_STARTING] = {"starting", 8},
+    [ORDER_CHARGING] = {"charging", 8}, [ORDER_UNCERTAIN] = {"uncertain", 9},
+    [ORDER_FAILED] = {"failed", 6},     [ORDER_STOPPING] = {"stopping", 8},
     [ORDER_ENDED] = {"ended", 5},       [ORDER_SETTLED] = {"settled", 7},
 };
 

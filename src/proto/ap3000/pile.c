@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ORDER_MARK 0xA5 /* first byte of our numbers: those of piles begin with the BCD year (10.6) */
-#define ORDER_ID_AT 1
+#define ORDER_MARK     0xA5 /* first byte of our numbers: those of piles begin with the BCD year (10.6) */
+#define ORDER_ID_AT    1
 #define ORDER_PROOF_AT 5
 
 struct ap3000_pile *pile_new(void)

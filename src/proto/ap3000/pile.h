@@ -69,8 +69,8 @@ struct pile_recent { /* 3.3: one repeat, one answer */
 struct ap3000_pile {
     uint32_t physical_id; /* 0: none of this charge point was seen yet */
     enum pile_style style;
-    uint16_t asked_message_id; /* of the 0x01 that made us ask, */
-    struct instant asked_at;   /* and when; not set: in another life of this program */
+    uint16_t asked_message_id;                           /* of the 0x01 that made us ask, */
+    struct instant asked_at;                             /* and when; not set: in another life of this program */
     bool is_registered;                                  /* it has said the following, now or at an earlier time */
     uint16_t firmware, device_type, power_board_version; /* device_type: AP3000_TYPE_ABSENT if never said */
     uint8_t port_count, virtual_id, work_mode;
