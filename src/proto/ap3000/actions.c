@@ -7,7 +7,6 @@
 #include "schema/expand.h"
 #include "proto/ap3000/requests.def"
 
-
 enum { FREE, GUARDED };
 enum { OPEN, SECRET };
 /* clang-format off */
@@ -100,18 +99,28 @@ static enum err check_amount(const struct ap3000_layout *l, const void *fields, 
     return OK;
 }
 
-enum err ap3000_fields_check(const struct ap3000_layout *l, const void *fields, struct fault *why)
+enum err ap3000_field_check(const struct ap3000_layout *l, const struct ap3000_field *f, const void *fields,
+                            struct fault *why)
 {
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
-        for (size_t k = 0; limits[i].layout == l && k < l->count; k++) {
-            if (strcmp(l->fields[k].key, limits[i].key) != 0)
-                continue;
-            uint32_t n = value_of(&l->fields[k], fields);
-            if (n < limits[i].least || n > limits[i].most) {
-                fault_set(why, str_of(limits[i].key), "%s", limits[i].reason);
-                return ERR_RANGE;
-            }
+        if (limits[i].layout != l || strcmp(limits[i].key, f->key) != 0)
+            continue;
+        uint32_t n = value_of(f, fields);
+        if (n < limits[i].least || n > limits[i].most) {
+            fault_set(why, str_of(f->key), "%s", limits[i].reason);
+            return ERR_RANGE;
         }
+    }
+    return OK;
+}
+
+enum err ap3000_fields_check(const struct ap3000_layout *l, const void *fields, struct fault *why)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        bool is_there = i + ((const struct ap3000_tail *)fields)->absent < l->count;
+        enum err e = is_there ? ap3000_field_check(l, &l->fields[i], fields, why) : OK;
+        if (e != OK)
+            return e;
     }
     return check_amount(l, fields, why);
 }

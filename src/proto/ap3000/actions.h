@@ -29,15 +29,13 @@ static inline enum ap3000_action_index ap3000_action_index(const struct ap3000_a
 {
     return (enum ap3000_action_index)(a - ap3000_actions);
 }
-/* What the reference says of them all. */
-void ap3000_actions_document(struct buf *out);
 
 /* What UpdateFirmware asks for: for transfer_begin(). file_id borrows from the payload. Errors as of
  * ap3000_action_check, which looks at all else. */
 struct ap3000_update {
     struct str file_id;
-    uint8_t command;     /* 0: that of the product */
-    uint16_t version;    /* 0: as the file says */
+    uint8_t command;      /* 0: that of the product */
+    uint16_t version;     /* 0: as the file says */
     uint16_t device_type; /* 0: likewise */
     bool has_check_packet;
 };

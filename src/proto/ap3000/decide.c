@@ -34,6 +34,7 @@ static const struct {
     [0x22] = {ap3000_on_time,                 ALWAYS},
     [0x35] = {ap3000_on_slave_versions,       0},
     [0x3B] = {ap3000_on_fsk_request,          0},
+    [0x41] = {ap3000_on_cabinet_heartbeat,    0},
     [0x42] = {ap3000_on_alarm,                0},
     [0x43] = {ap3000_on_finished,             0},
     [0x44] = {ap3000_on_port_push,            0},

@@ -9,8 +9,8 @@ const struct ap3000_form ap3000_forms[] = {
     {0, 0, 0, NULL, 0}};
 const size_t ap3000_form_count = COUNT_OF(ap3000_forms) - 1;
 
-uint8_t ap3000_form_absent(const struct ap3000_form *forms, size_t count, const struct ap3000_pile *p,
-                           const struct ap3000_layout *l)
+static uint8_t absent_of(const struct ap3000_form *forms, size_t count, const struct ap3000_pile *p,
+                         const struct ap3000_layout *l)
 {
     for (size_t i = 0; i < count; i++) {
         const struct ap3000_form *f = &forms[i];
@@ -19,4 +19,14 @@ uint8_t ap3000_form_absent(const struct ap3000_form *forms, size_t count, const 
             return f->absent;
     }
     return 0;
+}
+
+size_t ap3000_form_size(const struct ap3000_form *forms, size_t count, const struct ap3000_pile *p,
+                        const struct ap3000_layout *l, struct bytes payload)
+{
+    struct ap3000_slices s;
+    size_t kept = l->count - absent_of(forms, count, p, l);
+    enum err e = ap3000_slice(l, payload, &s, NULL);
+    check(e == OK); /* it was written by that layout */
+    return kept < s.count ? (size_t)(s.at[kept].at - payload.at) : payload.len;
 }

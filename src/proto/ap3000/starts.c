@@ -129,8 +129,8 @@ enum err ap3000_make_remote_start(struct ap3000_making *m)
     m->fields = s;
     *s = (struct ap3000_start){
         .rate_mode = mode,
-        .balance_or_expiry = r->expires_at.text.at != NULL ? (uint32_t)(r->expires_at.at.us / 1000000)
-                                                           : (uint32_t)r->balance_fen.value,
+        .balance_or_expiry =
+            r->expires_at.text.at != NULL ? (uint32_t)(r->expires_at.at.us / 1000000) : (uint32_t)r->balance_fen.value,
         .port = m->port,
         .charge_command = AP3000_CHARGE_START,
         .duration_or_energy = mode == AP3000_RATE_ENERGY
@@ -296,8 +296,8 @@ enum ap3000_talk_state ap3000_on_start_answer(struct ap3000_reply *r)
         (void)ap3000_step_order(r->step, o, input, text); /* ERR_STATE: evidence was quicker */
     }
     if (a.result == AP3000_START_CHECK_WELDED)
-        ap3000_step_alarm(r->step, "relay_welded",
-                          AP3000_HAS(start_answer, &a, port) ? a.port : r->t->port, (struct str){NULL, 0});
+        ap3000_step_alarm(r->step, "relay_welded", AP3000_HAS(start_answer, &a, port) ? a.port : r->t->port,
+                          (struct str){NULL, 0});
     ap3000_end_by_answer(r, is_done);
     return AP3000_TALK_ENDED;
 }

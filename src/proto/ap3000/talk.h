@@ -44,7 +44,9 @@ enum err ap3000_refuse(const struct ap3000_making *m, enum err e, const char *fi
 enum err ap3000_make_fields(struct ap3000_making *m, const struct ap3000_fields_base *base);
 /* Is there such a port? PILE_PORT_NONE: for the pile to choose. */
 enum err ap3000_port_check(const struct ap3000_making *m, uint32_t port, const char *field);
-/* The last check of all. fields: struct of the layout of that command going down. */
+/* The last check of all: what no device may be told. fields: struct of the layout. */
+enum err ap3000_field_check(const struct ap3000_layout *l, const struct ap3000_field *f, const void *fields,
+                            struct fault *why);
 enum err ap3000_fields_check(const struct ap3000_layout *l, const void *fields, struct fault *why);
 
 /* --- talking --- */
@@ -59,7 +61,8 @@ struct ap3000_reply {
     struct ap3000_ending *end;
 };
 typedef enum ap3000_talk_state ap3000_answerer(struct ap3000_reply *r);
-ap3000_answerer ap3000_on_start_answer, ap3000_on_stop_answer, ap3000_on_block_read, ap3000_on_block_to_change;
+ap3000_answerer ap3000_on_start_answer, ap3000_on_stop_answer, ap3000_on_block_read, ap3000_on_block_to_change,
+    ap3000_on_plain_answer;
 
 /* The next frame of a talk, with a new message id. The fields fit: they were checked, or were read from the pile. */
 void ap3000_talk_send(struct ap3000_talk *t, struct ap3000_pile *p, uint8_t command, const void *fields);
@@ -81,6 +84,7 @@ struct ap3000_form {
 };
 extern const struct ap3000_form ap3000_forms[];
 extern const size_t ap3000_form_count;
-uint8_t ap3000_form_absent(const struct ap3000_form *forms, size_t count, const struct ap3000_pile *p,
-                           const struct ap3000_layout *l);
+/* How much of that payload is sent to this pile: all of it, where no line says otherwise. */
+size_t ap3000_form_size(const struct ap3000_form *forms, size_t count, const struct ap3000_pile *p,
+                        const struct ap3000_layout *l, struct bytes payload);
 #endif
