@@ -11,7 +11,7 @@ enum {
     REMEMBERED = 2, /* its answer is given again, for PILE_REPEAT_S, and nothing else follows */
     REPEATABLE = 4, /* answered anew each time; the handler asks whether it is a repeat */
     SAYS_WHO = 8,   /* facts of the pile are in it: its handler tells them */
-    SHORT = 16,     /* the handler takes it also when it ends too early */
+    SHORT = 16,     /* it is answered also when it ends too early: the handler then gets no fields */
 };
 /* clang-format off */
 static const struct {
@@ -29,8 +29,8 @@ static const struct {
     [0x12] = {ap3000_on_time,                 ALWAYS},
     [0x15] = {ap3000_on_host_upgrade_request, REMEMBERED},
     [0x17] = {ap3000_on_host_status,          0},
-    [0x20] = {ap3000_on_registration,         ALWAYS | REPEATABLE | SAYS_WHO},
-    [0x21] = {ap3000_on_heartbeat,            ALWAYS | REPEATABLE | SAYS_WHO},
+    [0x20] = {ap3000_on_registration,         ALWAYS | REPEATABLE | SAYS_WHO | SHORT},
+    [0x21] = {ap3000_on_heartbeat,            ALWAYS | REPEATABLE | SAYS_WHO | SHORT},
     [0x22] = {ap3000_on_time,                 ALWAYS},
     [0x35] = {ap3000_on_slave_versions,       0},
     [0x3B] = {ap3000_on_fsk_request,          0},
@@ -135,6 +135,7 @@ static void handle(struct ap3000_step *s)
     const struct pile_recent *recent = pile_recent_find(s->pile, r->repeat_key, s->in->now);
     if (!(how & SAYS_WHO) || !is_readable)
         ap3000_step_presence(s, false);
+    s->out->waits_for_disk = (how & REMEMBERED) != 0; /* a repeat too: what the first one told may be on its way yet */
     if (recent != NULL && (how & REMEMBERED)) {
         s->out->is_repeat = true;
         s->has_answer = recent->len > 0;

@@ -83,6 +83,8 @@ struct pile_order *ap3000_order_find(struct ap3000_step *s, const struct ap3000_
  * one of its own is "started_at_pile". Not in memory yet, nothing told. False: unknown. */
 bool ap3000_order_make(struct ap3000_step *s, const struct ap3000_named *n, enum order_state state,
                        struct pile_order *out);
+/* Of one that began at the pile; "": not said. */
+struct str ap3000_order_tag(struct ap3000_step *s, const struct ap3000_named *n);
 /* The key of the order that a frame names; "": none. */
 void ap3000_order_key(uint8_t command, const void *fields, char out[ORDER_KEY_SIZE]);
 void ap3000_settlement_key_write(const struct ap3000_settlement *r, char out[ORDER_KEY_SIZE]);

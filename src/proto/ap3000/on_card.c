@@ -142,7 +142,6 @@ void ap3000_on_card(struct ap3000_step *s)
     };
     memcpy(answer.card_id, r->card_id, sizeof answer.card_id);
     ap3000_step_answer(s, &ap3000_card_answer_layout, &answer);
-    s->out->waits_for_disk = true;
     s->out->is_repeat = is_same;
     if (!ap3000_step_is_trusted(s) || is_same)
         return;

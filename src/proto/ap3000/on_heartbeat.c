@@ -146,8 +146,10 @@ void ap3000_on_heartbeat(struct ap3000_step *s)
 {
     const struct ap3000_heartbeat *r = s->reading->fields;
     s->pile->style = PILE_STYLE_MODERN;
+    s->out->is_unknown = r == NULL; /* and answered all the same (3.3) */
     ap3000_step_presence(s, false);
-    take_states(s, r->port_status);
+    if (r != NULL)
+        take_states(s, r->port_status);
     ap3000_step_answer(s, &ap3000_result_layout, &done);
 }
 

@@ -56,7 +56,6 @@ void ap3000_on_order_running(struct ap3000_step *s)
     if (o != NULL)
         note_seen(s, o, &n, true);
     ap3000_step_answer(s, &ap3000_order_running_answer_layout, &answer);
-    s->out->waits_for_disk = true;
 }
 
 /* --- 0x06 --- */

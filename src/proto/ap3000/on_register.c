@@ -175,12 +175,9 @@ void ap3000_step_presence(struct ap3000_step *s, bool is_power_up)
 
 /* --- what it says --- */
 
-void ap3000_on_registration(struct ap3000_step *s)
+static void take_registration(struct ap3000_step *s, const struct ap3000_registration *r)
 {
-    static const struct ap3000_result done = {.result = AP3000_DONE};
-    const struct ap3000_registration *r = s->reading->fields;
     struct ap3000_pile *p = s->pile;
-    p->style = PILE_STYLE_MODERN;
     p->is_registered = true;
     p->firmware = r->firmware;
     p->port_count = r->port_count;
@@ -192,6 +189,16 @@ void ap3000_on_registration(struct ap3000_step *s)
         p->power_board_version = r->power_board_version;
     if (r->virtual_id == 0 && s->in->host.at == NULL)
         p->host[0] = 0; /* it stands alone now */
+}
+
+/* Answered also when it cannot be read: 3.3 has no condition. */
+void ap3000_on_registration(struct ap3000_step *s)
+{
+    static const struct ap3000_result done = {.result = AP3000_DONE};
+    s->pile->style = PILE_STYLE_MODERN;
+    if (s->reading->fields != NULL)
+        take_registration(s, s->reading->fields);
+    s->out->is_unknown = s->reading->fields == NULL;
     ap3000_step_presence(s, !s->out->is_repeat);
     ap3000_step_answer(s, &ap3000_result_layout, &done);
 }

@@ -120,24 +120,6 @@ static void tell_stopped(struct ap3000_step *s, struct pile_order *o, const stru
 
 /* --- settling --- */
 
-/* An order that is not settled, or that only an operator has closed. */
-static void settle(struct ap3000_step *s, struct pile_order *o, const struct ap3000_settlement *r, const char *key)
-{
-    enum order_state before = o->state;
-    (void)str_copy(o->key, sizeof o->key, str_of(key));
-    o->content = content_of(r);
-    if (!o->is_told && r->port != PILE_PORT_NONE)
-        o->port = r->port; /* the real one */
-    if (ap3000_step_order(s, o, ORDER_IN_SETTLED, "settled") == OK && before == ORDER_SETTLED)
-        ap3000_step_order_told(s, o, before, "settled after an operator closed it");
-    ap3000_step_flag(s, STR("settlement"));
-    if (before == ORDER_FAILED)
-        ap3000_step_flag(s, STR("reopened"));
-    if (before == ORDER_SETTLED)
-        ap3000_step_flag(s, STR("overrides_operator"));
-    tell_stopped(s, o, r);
-}
-
 static struct ap3000_named named(const struct ap3000_settlement *r, const char *key)
 {
     return (struct ap3000_named){.no = r->order_no,
@@ -158,6 +140,27 @@ static struct pile_order *find(struct ap3000_step *s, const struct ap3000_named 
     order_key_write(n->no, plain);
     o = pile_order(s->pile, str_of(plain));
     return o != NULL && order_state_is_open(o->state) && o->port == n->port ? o : NULL;
+}
+
+/* An order that is not settled, or that only an operator has closed. */
+static void settle(struct ap3000_step *s, struct pile_order *o, const struct ap3000_settlement *r,
+                   const struct ap3000_named *n)
+{
+    enum order_state before = o->state;
+    (void)str_copy(o->key, sizeof o->key, str_of(n->key));
+    o->content = content_of(r);
+    if (!o->is_told && r->port != PILE_PORT_NONE)
+        o->port = r->port; /* the real one */
+    if (ap3000_step_order(s, o, ORDER_IN_SETTLED, "settled") == OK && before == ORDER_SETTLED)
+        ap3000_step_order_told(s, o, before, "settled after an operator closed it");
+    if (o->id_tag[0] == 0 && o->start_mode != AP3000_START_SERVER) /* its readings do not say whose it is */
+        (void)str_copy(o->id_tag, sizeof o->id_tag, ap3000_order_tag(s, n));
+    ap3000_step_flag(s, STR("settlement"));
+    if (before == ORDER_FAILED)
+        ap3000_step_flag(s, STR("reopened"));
+    if (before == ORDER_SETTLED)
+        ap3000_step_flag(s, STR("overrides_operator"));
+    tell_stopped(s, o, r);
 }
 
 /* One that nobody knew, from what the pile says. False: it cannot be made. */
@@ -226,7 +229,7 @@ static void decide(struct ap3000_step *s, const struct ap3000_settlement *r)
     else if (is_settled)
         quarantine(s, "settled_differently");
     else if (o != NULL)
-        settle(s, o, r, key);
+        settle(s, o, r, &n);
     else if (!make_settled(s, &n, r))
         quarantine(s, "unknown_order");
 }
@@ -294,7 +297,7 @@ enum err ap3000_apply_settlement(const struct ap3000_input *in, struct str frame
         return ERR_STATE;
     if (o != NULL) {
         ap3000_step_flag(&s, STR("applied_by_operator"));
-        settle(&s, o, r, key);
+        settle(&s, o, r, &n);
     } else {
         bool is_made = make_settled(&s, &n, r);
         check(is_made);

@@ -88,16 +88,19 @@ struct pile_order *ap3000_order_find(struct ap3000_step *s, const struct ap3000_
 
 /* Who began it, as far as the pile says: the card's UID; the six digits that were typed, which stand in the order
  * number or, as digits or as a number, in the frame (A23). */
-static struct str tag_of(struct ap3000_step *s, const struct ap3000_named *n, const struct ap3000_order *o)
+struct str ap3000_order_tag(struct ap3000_step *s, const struct ap3000_named *n)
 {
-    static const uint8_t nothing[4];
-    const uint8_t *b = n->card_or_code != NULL ? n->card_or_code : nothing;
-    if (n->start_mode == AP3000_START_CODE && o->origin == AP3000_ORDER_CODE)
-        return arena_printf(s->arena, "%06u", (unsigned)o->code);
-    if (n->card_or_code == NULL && o->origin == AP3000_ORDER_CARD)
-        b = o->card;
+    struct ap3000_order no;
+    ap3000_order_read(n->no, &no);
+    const uint8_t *b = n->card_or_code;
+    if (n->start_mode == AP3000_START_CODE && no.origin == AP3000_ORDER_CODE)
+        return arena_printf(s->arena, "%06u", (unsigned)no.code);
+    if (b == NULL && n->start_mode == AP3000_START_CARD && no.origin == AP3000_ORDER_CARD)
+        b = no.card;
+    if (b == NULL)
+        return STR("");
     bool is_bcd = b[0] == 0;
-    for (size_t i = 1; i < sizeof nothing; i++)
+    for (size_t i = 1; i < 4; i++)
         is_bcd = is_bcd && b[i] >> 4 <= 9 && (b[i] & 15) <= 9;
     if (n->start_mode == AP3000_START_CODE && is_bcd)
         return arena_printf(s->arena, "%02X%02X%02X", (unsigned)b[1], (unsigned)b[2], (unsigned)b[3]);
@@ -134,7 +137,7 @@ bool ap3000_order_make(struct ap3000_step *s, const struct ap3000_named *n, enum
     } else if (is_its_own || n->is_applied) {
         o.number = (*s->in->next_number)++;
         if (is_its_own)
-            (void)str_copy(o.id_tag, sizeof o.id_tag, tag_of(s, n, &no));
+            (void)str_copy(o.id_tag, sizeof o.id_tag, ap3000_order_tag(s, n));
         ap3000_step_flag(s, is_its_own ? STR("started_at_pile") : STR("applied_by_operator"));
     } else {
         return false;
