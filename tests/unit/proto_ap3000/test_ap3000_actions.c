@@ -210,6 +210,8 @@ static const struct {
      "34 5000 03 01 422E696E76616C6964" Z10 Z10 Z10 "00000000000000"},
     {"another port of it", "Ap3000.SetServerAddress", HOST,
      "{'tcp_port':8,'module_type':3,'socket_b':1,'address':'b.invalid','confirm':true}", ERR_DENIED, "address"},
+    {"the end of its port", "Ap3000.SetServerAddress", HOST,
+     "{'tcp_port':54,'module_type':3,'socket_b':1,'address':'a.invalid','confirm':true}", ERR_DENIED, "address"},
     {"the end of a listed one", "Ap3000.SetServerAddress", HOST,
      "{'tcp_port':80,'module_type':3,'socket_b':1,'address':'invalid','confirm':true}", ERR_DENIED, "address"},
     {"no address", "Ap3000.SetServerAddress", HOST,
@@ -568,6 +570,25 @@ static void check_evidence(void)
     }
 }
 
+/* What is a cabinet is known by its heartbeat. */
+static void check_cabinet(void)
+{
+    struct kit *k = kit_new();
+    struct kit_bytes b;
+    struct ap3000_reading r;
+    const struct ap3000_known known = {0};
+    const struct ap3000_action *unlock = &ap3000_actions[AP3000_ACTION_unlock];
+    struct str payload = kit_json(k, STR("{'connectorId':1}"));
+    CHECK("it is none", kit_begin(k, unlock, payload) == ERR_UNSUPPORTED);
+    kit_hex(STR("0C 00000000 00000000"), &b);
+    struct ap3000_frame f = {.physical_id = KIT_PILE_ID, .message_id = 1, .command = 0x41, .payload = kit_view(&b)};
+    ap3000_frame_open(&k->in, &f, &k->arena, &r);
+    buf_clear(&k->text);
+    ap3000_frame_decide(&k->in, &r, &known, &k->arena, &k->text, &k->decision);
+    CHECK("it is one", kit_begin(k, unlock, payload) == OK);
+    kit_free(k);
+}
+
 /* --- parameters one by one --- */
 
 #define BLOCK_1 "0300 0A00 14 0807 100E B400"
@@ -601,7 +622,7 @@ static const struct {
      "{'key':'overload_power_dw','readonly':false,'value':'20000'},"
      "{'key':'HeartbeatInterval','readonly':false,'value':'180'}],'unknownKey':[]}"},
     {"some of two blocks", "GetConfiguration", "{'key':['over_voltage_dv','x','HeartbeatInterval']}",
-     {BLOCK_1 "FF", LIMITS}, {"92"}, NULL, "Accepted",
+     {BLOCK_1 Z50 Z50 Z50, LIMITS}, {"92"}, NULL, "Accepted",
      "{'configurationKey':[{'key':'over_voltage_dv','readonly':false,'value':'2700'},"
      "{'key':'HeartbeatInterval','readonly':false,'value':'180'}],'unknownKey':['x']}"},
     {"one that this pile has not", "GetConfiguration", "{'key':['over_voltage_dv']}", {"A08C 204E"}, {NULL}, NULL,
@@ -674,6 +695,9 @@ static void check_heartbeat(void)
     CHECK("is read", kit_answer(k, kit_view(&b)) == AP3000_TALK_GOES_ON);
     kit_hex(STR("00"), &b);
     CHECK("one that is set counts", kit_answer(k, kit_view(&b)) == AP3000_TALK_ENDED && k->pile->heartbeat_s == 60);
+    CHECK("a pile", kit_begin(k, &ap3000_actions[AP3000_ACTION_get_parameters_1], kit_json(k, STR("{}"))) == OK);
+    kit_hex(STR("0300 0A00 14 0807 100E 0000"), &b);
+    CHECK("that says 0 s says nothing", kit_answer(k, kit_view(&b)) == AP3000_TALK_ENDED && k->pile->heartbeat_s == 60);
     kit_free(k);
 }
 
@@ -710,6 +734,7 @@ int main(void)
     check_stop();
     check_other_process();
     check_evidence();
+    check_cabinet();
     for (size_t i = 0; i < COUNT_OF(walks); i++)
         check_walk(i);
     check_heartbeat();

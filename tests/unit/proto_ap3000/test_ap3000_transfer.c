@@ -290,6 +290,11 @@ static void check_bytes(void)
     CHECK("not answered", transfer_on_silence(&t) == TRANSFER_SEND_PACKET);
     CHECK("it is repeated to the byte",
           transfer_write(&t, &p, (struct bytes){NULL, 0}, again) == size && memcmp(out, again, size) == 0);
+    uint8_t wrong[3] = {AP3000_PACKET_AGAIN, 5, 0};
+    f = (struct ap3000_frame){.command = 0xE0, .payload = {wrong, 3}};
+    CHECK("called wrong", transfer_on_frame(&t, &f) == TRANSFER_SEND_PACKET);
+    (void)transfer_write(&t, &p, (struct bytes){NULL, 0}, out);
+    CHECK("it has a new number", le16(out + 9) == le16(again + 9) + 1);
     CHECK("on a new connection", transfer_resume(&t) == TRANSFER_SEND_PACKET);
     (void)transfer_write(&t, &p, (struct bytes){NULL, 0}, again);
     CHECK("it has a new number", le16(again + 9) == le16(out + 9) + 1);
