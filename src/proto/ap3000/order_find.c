@@ -80,6 +80,7 @@ struct pile_order *ap3000_order_find(struct ap3000_step *s, const struct ap3000_
     if (order_state_is_open(found.state)) { /* memory holds all that are open: the tables are behind */
         found.state = ORDER_SETTLED;
         found.content = CONTENT_UNKNOWN;
+        found.is_told = true;
     }
     return pile_add_order(s->pile, &found);
 }

@@ -56,7 +56,7 @@ struct kit {
     uint64_t next_number;
     struct instant now;
     struct str iccid, host;
-    bool is_lagging; /* the tables take nothing in */
+    bool is_lagging; /* the tables do not hear yet what became of open orders */
     struct {
         size_t pile;
         struct pile_order order;
@@ -124,11 +124,12 @@ static inline struct ap3000_input kit_input(struct kit *k, size_t pile)
 static inline void kit_keep_rows(struct kit *k, size_t pile)
 {
     const struct ap3000_pile *p = k->piles[pile];
-    for (size_t i = 0; i < p->order_count && !k->is_lagging; i++) {
+    for (size_t i = 0; i < p->order_count; i++) {
         size_t r = 0;
         while (r < k->row_count && (k->rows[r].pile != pile || k->rows[r].order.number != p->orders[i].number))
             r++;
-        if (r == KIT_ROWS)
+        bool is_behind = r < k->row_count && k->is_lagging && order_state_is_open(k->rows[r].order.state);
+        if (r == KIT_ROWS || is_behind)
             continue;
         k->rows[r].pile = pile;
         k->rows[r].order = p->orders[i];
