@@ -326,16 +326,22 @@ static enum err read_payload(struct ap3000_making *m)
     return schema_read(payload, m->payload, STRICT, m->a, request, m->why);
 }
 
+/* As JSON; absent where it is not said. The one guarded payload that is a message is that of firmware. */
+static struct str confirm_of(struct ap3000_making *m)
+{
+    const struct ap3000_update_firmware_req *r = m->request;
+    if (r == NULL)
+        return ap3000_member_take(&m->members, "confirm");
+    check(m->action->payload == &ap3000_update_firmware_req_message);
+    return !r->confirm.is_set ? (struct str){NULL, 0} : r->confirm.value ? STR("true") : STR("false");
+}
+
 /* 13.3. */
 static enum err check_guard(struct ap3000_making *m)
 {
-    struct str confirm = {NULL, 0};
     if (!m->action->is_guarded)
         return OK;
-    if (m->request == NULL)
-        confirm = ap3000_member_take(&m->members, "confirm");
-    else if (((const struct ap3000_update_firmware_req *)m->request)->confirm.is_set) /* the one that is a message */
-        confirm = ((const struct ap3000_update_firmware_req *)m->request)->confirm.value ? STR("true") : STR("false");
+    struct str confirm = confirm_of(m);
     if (confirm.at == NULL)
         return ap3000_refuse(m, ERR_MISSING, "confirm", "required, but missing: what this does cannot be undone");
     if (!str_eq(confirm, STR("true")))

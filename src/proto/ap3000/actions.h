@@ -61,7 +61,7 @@ struct ap3000_talk {
     struct str payload; /* JSON of the command; borrowed from it */
 };
 struct ap3000_ending {   /* of a command; texts lie in the arena */
-    const char *outcome; /* "answered", "unknown", "not_sent" */
+    const char *outcome; /* "answered", "unknown" (also by an answer that does not tell), "not_sent" */
     const char *reason;  /* NULL: none; else of gateway-contract.md 2 */
     struct str status;   /* "Accepted", "Rejected", or the device's own word */
     struct str response; /* JSON of the answer; absent: none */

@@ -117,6 +117,7 @@ static void put_action(const struct ap3000_action *a, struct buf *out)
         schema_document(a->payload, out);
         return;
     }
+    check(c != NULL); /* whose payload is no frame has a message */
     buf_put_lit(out, "\n\nPayload:");
     for (size_t i = 0; i < c->layout->count; i++)
         buf_printf(out, "%s `%s`%s", i == 0 ? "" : ",", c->layout->fields[i].key,

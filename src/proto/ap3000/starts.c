@@ -265,19 +265,29 @@ static const struct {
 static bool is_of_another(const struct ap3000_start_answer *a, const struct pile_order *o)
 {
     static const uint8_t none[AP3000_ORDER_SIZE];
-    return AP3000_HAS(start_answer, a, order_no) && memcmp(a->order_no, none, sizeof none) != 0 &&
+    return o != NULL && AP3000_HAS(start_answer, a, order_no) && memcmp(a->order_no, none, sizeof none) != 0 &&
            memcmp(a->order_no, o->no, sizeof o->no) != 0;
 }
 
+/* o NULL: memory has dropped it. */
 static enum order_input input_of(const struct ap3000_start_answer *a, const struct pile_order *o)
 {
     enum order_input input = ORDER_IN_UNSURE;
     for (size_t i = 0; i < COUNT_OF(answers); i++)
         if (answers[i].result == a->result)
             input = answers[i].input;
-    if (a->result == AP3000_START_ALREADY && (!o->was_retransmitted || is_of_another(a, o)))
+    if (a->result == AP3000_START_ALREADY && (o == NULL || !o->was_retransmitted || is_of_another(a, o)))
         return ORDER_IN_REFUSED; /* 10.3: the first copy cannot have done it, so another order occupies the port */
     return input == ORDER_IN_DONE && is_of_another(a, o) ? ORDER_IN_UNSURE : input;
+}
+
+/* An answer that does not tell whether it was carried out is none: that is never called rejected. */
+static void end_unsure(struct ap3000_reply *r, uint8_t result)
+{
+    ap3000_end_by_answer(r, false);
+    r->end->outcome = "unknown";
+    if (result == AP3000_START_NO_RESPONSE) /* the host's word for the slave's silence */
+        r->end->reason = "NO_ANSWER";
 }
 
 enum ap3000_talk_state ap3000_on_start_answer(struct ap3000_reply *r)
@@ -286,19 +296,18 @@ enum ap3000_talk_state ap3000_on_start_answer(struct ap3000_reply *r)
     struct pile_order *o = ap3000_talk_order(r->t, r->in->pile);
     enum err e = ap3000_read(r->command->layout, r->frame->payload, &a, NULL);
     check(e == OK); /* it was sliced */
-    const char *text = ap3000_value_text(&ap3000_start_result_list, a.result);
-    bool is_done = a.result == AP3000_STARTED || a.result == AP3000_START_CHECK_WELDED;
-    if (o != NULL) {
-        enum order_input input = input_of(&a, o);
-        is_done = is_done && input == ORDER_IN_DONE;
-        if (input == ORDER_IN_DONE && AP3000_HAS(start_answer, &a, port))
-            ap3000_step_order_port(r->step, o, a.port);
-        (void)ap3000_step_order(r->step, o, input, text); /* ERR_STATE: evidence was quicker */
-    }
+    enum order_input input = input_of(&a, o);
+    if (o != NULL && input == ORDER_IN_DONE && AP3000_HAS(start_answer, &a, port))
+        ap3000_step_order_port(r->step, o, a.port);
+    if (o != NULL) /* ERR_STATE: evidence was quicker */
+        (void)ap3000_step_order(r->step, o, input, ap3000_value_text(&ap3000_start_result_list, a.result));
     if (a.result == AP3000_START_CHECK_WELDED)
         ap3000_step_alarm(r->step, "relay_welded", AP3000_HAS(start_answer, &a, port) ? a.port : r->t->port,
                           (struct str){NULL, 0});
-    ap3000_end_by_answer(r, is_done);
+    if (input == ORDER_IN_UNSURE)
+        end_unsure(r, a.result);
+    else
+        ap3000_end_by_answer(r, input == ORDER_IN_DONE);
     return AP3000_TALK_ENDED;
 }
 
@@ -307,9 +316,13 @@ enum ap3000_talk_state ap3000_on_stop_answer(struct ap3000_reply *r)
 {
     struct pile_order *o = ap3000_talk_order(r->t, r->in->pile);
     uint8_t result = r->frame->payload.at[0];
-    bool is_stopped = result == AP3000_STARTED || (result == AP3000_START_ALREADY && r->t->command == 0x82);
+    bool is_of_start = r->command->layout == &ap3000_start_answer_layout;
+    bool is_stopped = result == AP3000_STARTED || (result == AP3000_START_ALREADY && is_of_start);
     if (o != NULL) /* ERR_STATE: it was uncertain, or its settlement was quicker */
         (void)ap3000_step_order(r->step, o, is_stopped ? ORDER_IN_STOP_DONE : ORDER_IN_STOP_FAILED, NULL);
-    ap3000_end_by_answer(r, is_stopped);
+    if (result == AP3000_START_NO_RESPONSE && is_of_start)
+        end_unsure(r, result);
+    else
+        ap3000_end_by_answer(r, is_stopped);
     return AP3000_TALK_ENDED;
 }

@@ -148,7 +148,7 @@ static void end_unreadable(struct ap3000_reply *r)
     jw_open_object(&w);
     ap3000_fields_json_members(&w, NULL, r->frame->payload);
     jw_close_object(&w);
-    *r->end = (struct ap3000_ending){.outcome = "answered",
+    *r->end = (struct ap3000_ending){.outcome = is_start(r->t) || is_stop(r->t) ? "unknown" : "answered",
                                      .reason = "DEVICE_ERROR",
                                      .status = STR("Rejected"),
                                      .response = ap3000_response_take(r, &text)};

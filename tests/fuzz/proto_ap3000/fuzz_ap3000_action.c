@@ -103,7 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || size > INPUT_MAX)
         return 0;
     enum kit_before before = data[0] % KIT_BEFORE_COUNT;
-    data++, size--;
+    data++;
+    size--;
     if (!take_line(&data, &size, &name) || !take_line(&data, &size, &payload) || size > AP3000_PAYLOAD_SIZE_MAX)
         return 0;
     const struct ap3000_action *a = ap3000_action_find(name);
