@@ -288,7 +288,8 @@ static enum err open_gateway(struct server *s, struct fault *why)
                                 .log = s->log,
                                 .bus = s->bus,
                                 .db_path = s->db_path,
-                                .log_dir = str_of(s->log_dir)};
+                                .log_dir = str_of(s->log_dir),
+                                .files_dir = str_of(s->files_dir)};
     enum err e = gateway_open(&o, &s->gateway, why);
     if (e != OK)
         return e;
@@ -336,15 +337,17 @@ static enum err build(struct server *s, struct fault *why)
 static void tell_ready(struct server *s)
 {
     struct str ocpp = gateway_address(s->gateway), tls = gateway_address_tls(s->gateway), api = api_address(s->api);
-    struct str none = STR("");
+    struct str piles = gateway_address_piles(s->gateway), none = STR("");
+    char more[128];
+    (void)snprintf(more, sizeof more, "%s%.*s%s%.*s", tls.at == NULL ? "" : " ocpp_tls=",
+                   STR_ARG(tls.at == NULL ? none : tls), piles.at == NULL ? "" : " ap3000=",
+                   STR_ARG(piles.at == NULL ? none : piles));
     /* Whatever the level and form of the log: scripts wait for this line. */
-    (void)fprintf(stderr, "level=info event=server.ready ocpp=%.*s api=%.*s%s%.*s version=%s\n", STR_ARG(ocpp),
-                  STR_ARG(api), tls.at == NULL ? "" : " ocpp_tls=", STR_ARG(tls.at == NULL ? none : tls),
-                  CHARGELINE_VERSION);
+    (void)fprintf(stderr, "level=info event=server.ready ocpp=%.*s api=%.*s%s version=%s\n", STR_ARG(ocpp),
+                  STR_ARG(api), more, CHARGELINE_VERSION);
     if (s->ready_fd < 0)
         return;
-    (void)dprintf(s->ready_fd, "ocpp=%.*s api=%.*s%s%.*s\n", STR_ARG(ocpp), STR_ARG(api),
-                  tls.at == NULL ? "" : " ocpp_tls=", STR_ARG(tls.at == NULL ? none : tls));
+    (void)dprintf(s->ready_fd, "ocpp=%.*s api=%.*s%s\n", STR_ARG(ocpp), STR_ARG(api), more);
     (void)close(s->ready_fd);
 }
 

@@ -80,7 +80,10 @@ enum owner { OWNER_NONE, OWNER_THIS, OWNER_OTHER };
 static enum err owner_of(struct call *c, uint64_t number, enum owner *out)
 {
     struct db_rows *r =
-        DB_ROWS(c->worker->db, "SELECT charge_point_id FROM transactions WHERE number = ?1", db_int((int64_t)number));
+        DB_ROWS(c->worker->db,
+                "SELECT charge_point_id FROM transactions WHERE number = ?1 UNION ALL "
+                "SELECT charge_point_id FROM orders WHERE number = ?1 LIMIT 1",
+                db_int((int64_t)number));
     *out = !db_next(r) ? OWNER_NONE : str_eq(db_col_text(r, 0), c->params[0]) ? OWNER_THIS : OWNER_OTHER;
     return db_rows_end(r);
 }

@@ -10,7 +10,8 @@ static const struct list transactions = {
     .row = &transaction_row_message,
     .select = "transaction_id, charge_point_id, connector_id, id_tag, state, started_at, meter_start_wh, stopped_at, "
               "meter_stop_wh, energy_wh, "
-              "stop_reason, stop_id_tag, device_started_at, device_stopped_at, received_at, flags",
+              "stop_reason, stop_id_tag, device_started_at, device_stopped_at, received_at, flags, "
+              "order_no",
     .from = "transactions",
     .total = "SELECT total FROM api_totals WHERE name = 'transactions'",
     .sorts = {{{"transaction_id", 14}, "number", "number", false, false},

@@ -77,6 +77,8 @@ void ap3000_on_host_status(struct ap3000_step *s)
 
 void ap3000_on_fsk_request(struct ap3000_step *s)
 {
+    s->pile->is_host = true;
+    ap3000_step_presence(s, false);
     ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_FSK});
 }
 
@@ -88,6 +90,8 @@ void ap3000_on_upgrade_request(struct ap3000_step *s)
 void ap3000_on_host_upgrade_request(struct ap3000_step *s)
 {
     static const struct ap3000_result done = {.result = AP3000_DONE};
+    s->pile->is_host = true;
+    ap3000_step_presence(s, false);
     ap3000_step_answer(s, &ap3000_result_layout, &done);
     ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_FIRMWARE});
 }
@@ -98,4 +102,10 @@ void ap3000_on_packet_answer(struct ap3000_step *s)
     const struct ap3000_old_packet_answer *r = s->reading->fields;
     if (r->packet_index == 0)
         ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_FIRMWARE});
+}
+
+/* What it says changes nothing here; that it says it tells what it is. */
+void ap3000_on_cabinet_heartbeat(struct ap3000_step *s)
+{
+    s->pile->is_cabinet = true;
 }

@@ -97,7 +97,7 @@ static uint8_t verdict(struct ap3000_step *s, uint8_t port, struct str id_tag, b
         return account;
     const struct pile_order *o = pile_order_on(s->pile, port);
     if (o != NULL && o->state != ORDER_ENDED && is_tag_of(o, id_tag)) {
-        *is_same = !instant_before(instant_add(o->placed_at, SAME_SWIPE), s->in->now);
+        *is_same = instant_since(s->in->now, o->placed_at).us <= SAME_SWIPE.us;
         return *is_same ? AP3000_ACCOUNT_NORMAL : AP3000_ACCOUNT_CHARGING;
     }
     if (!is_port_free(s, port))

@@ -106,12 +106,14 @@ static void judge(struct ap3000_step *s, struct pile_order *o, uint8_t status)
         return;
     struct instant heard =
         instant_is_set(o->seen_at) && instant_before(o->decided_at, o->seen_at) ? o->seen_at : o->decided_at;
-    bool is_quiet = !instant_before(s->in->now, instant_add(heard, QUIET_BEFORE_END));
+    bool is_quiet = instant_since(s->in->now, heard).us >= QUIET_BEFORE_END.us;
+    enum err e = ERR_STATE;
     if (o->state == ORDER_UNCERTAIN)
-        (void)ap3000_step_order(s, o, ORDER_IN_NOT_SEEN, "two heartbeats show that it does not run");
+        e = ap3000_step_order(s, o, ORDER_IN_NOT_SEEN, "two heartbeats show that it does not run");
     else if (is_quiet)
-        (void)ap3000_step_order(s, o, ORDER_IN_FINISHED,
-                                "two heartbeats show its port idle, and nothing is heard of it");
+        e = ap3000_step_order(s, o, ORDER_IN_FINISHED, "two heartbeats show its port idle, and nothing is heard of it");
+    if (e == OK)
+        o->idle_beats = 0;
 }
 
 static void judge_orders(struct ap3000_step *s, struct bytes statuses)

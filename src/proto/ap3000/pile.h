@@ -74,7 +74,8 @@ struct ap3000_pile {
     bool is_registered;                                  /* it has said the following, now or at an earlier time */
     uint16_t firmware, device_type, power_board_version; /* device_type: AP3000_TYPE_ABSENT if never said */
     uint8_t port_count, virtual_id, work_mode;
-    bool is_host; /* it has said 0x11, 0x15, 0x35 or 0x3B */
+    bool is_cabinet; /* it has said 0x41 */
+    bool is_host;    /* it has said 0x11, 0x15, 0x35 or 0x3B */
     uint16_t host_type, host_firmware;
     int64_t heartbeat_s;
     char host[PILE_ID_SIZE];           /* charge point id of the host that it is a slave of; "" none, or not known */
