@@ -361,8 +361,11 @@ static void read_and_decide(struct session *s, struct str text, const struct ocp
     in.text = text;
     in.answers_trigger = clock_monotonic_ms() < s->trigger_until_ms;
     ocpp_call_read(&in, &frame, e, &why, &g->arena, &call);
-    if (call.error != OK && sure == OK) /* its payload may be no JSON at all */
+    if (call.error != OK && sure == OK) { /* its payload may be no JSON at all, or end before further items */
         sure = ocpp_frame_read(text, &g->arena, &frame, &why);
+        if (sure == OK && frame.payload.len != call.frame.payload.len)
+            ocpp_call_read(&in, &frame, sure, &why, &g->arena, &call);
+    }
     if (is_garbage(sure, &frame)) {
         on_garbage(s, sure, text, &why);
         return;
