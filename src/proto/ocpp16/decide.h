@@ -29,6 +29,7 @@ struct ocpp_call {
     enum err error;                   /* why it is to be refused; OK else */
     struct str error_code;            /* the protocol's word for it */
     struct fault why;                 /* of the refusal, or of what was bent */
+    uint64_t content_key;             /* of the payload: ocpp_meter_key */
     uint64_t message_key;             /* of id, action and payload */
     /* What has to be looked up first, when it is not in memory. */
     struct str wants_tag;       /* absent: none */
