@@ -242,6 +242,7 @@ static struct gateway *gateway_new(const struct gateway_options *o)
         .accepts_unknown_tags = c->unknown_tag == 1,
         .max_concurrent = (int32_t)c->concurrent_tx,
         .heartbeat_events = c->event_heartbeat,
+        .is_packing = true,
     };
     check(getrandom(g->random_state, sizeof g->random_state, 0) == sizeof g->random_state);
     check(getrandom(g->hash_key, sizeof g->hash_key, 0) == sizeof g->hash_key);

@@ -117,6 +117,10 @@ MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enu
 /* Members in the order of the table; absent ones left out. Never refuses: what is given is written. Words and times are
  * written as their text says. */
 void schema_write(const struct message *m, const void *in, struct buf *out);
+/* The same in few bytes (schema_pack.c): a text that is a part of `beside`, in memory, is told by its place there. What is read
+ * back writes the same JSON. ERR_CORRUPT: these bytes were not made so; ERR_MEMORY. Texts borrow from packed and beside. */
+void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out);
+MUST_USE enum err schema_unpack(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out);
 /* JSON Schema (2020-12) of what STRICT takes, for OpenAPI, AsyncAPI and the reference pages. */
 void schema_describe(const struct message *m, struct buf *out);
 /* A Markdown table of its fields: name, type, presence, limits; parts as "part.field", "list[].field". */

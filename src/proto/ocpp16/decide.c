@@ -250,6 +250,7 @@ static void finish(struct step *s, size_t answer_at, size_t answer_len)
                                                     : s->text->len;
         d->events[i].payload = (struct str){(const char *)s->text->at + s->payload_at[i], end - s->payload_at[i]};
     }
+    check(!s->is_of_frame || answer_len > 0);
     if (d->event_count > 0 && answer_len > 0) {
         d->events[d->event_count - 1].frame = s->in->text;
         d->events[d->event_count - 1].answer = d->answer;
@@ -311,12 +312,23 @@ void ocpp_call_decide(const struct ocpp_input *in, const struct ocpp_call *call,
 
 /* --- what the handlers share --- */
 
+/* A message without a payload has one that lies nowhere in its frame. */
+static bool is_packable(const struct step *s)
+{
+    const struct str frame = s->in->text, body = s->call->frame.payload;
+    return s->in->policy->is_packing && (uintptr_t)body.at >= (uintptr_t)frame.at &&
+           (uintptr_t)body.at + body.len <= (uintptr_t)frame.at + frame.len;
+}
+
 void step_event(struct step *s, enum event_type type, struct instant device_time, const void *payload)
 {
     struct ocpp_decision *d = s->out;
     check(d->event_count < OCPP_EVENTS_MAX);
     s->payload_at[d->event_count] = s->text->len;
-    schema_write(event_kinds[type].payload, payload, s->text);
+    if (s->is_of_frame && is_packable(s))
+        event_pack(type, payload, s->in->text, s->call->frame.payload, s->text);
+    else
+        schema_write(event_kinds[type].payload, payload, s->text);
     d->events[d->event_count++] = (struct event){
         .type = type,
         .station = str_of(s->station->id),

@@ -19,6 +19,7 @@ struct ocpp_policy {
     bool accepts_unknown_tags;
     int32_t max_concurrent; /* per tag; 0: any number */
     bool heartbeat_events;
+    bool is_packing; /* a payload that the frame says is written packed (eventlog/event.h); what it says is the same */
 };
 
 /* A call that was read. All borrows from the frame's text and the arena. */

@@ -229,35 +229,19 @@ static enum err on_started(struct change *c)
 static void note_content(struct change *c)
 {
     struct str payload;
-    if (c->e->frame.at != NULL && ocpp_frame_payload(c->e->frame, &payload))
+    if (event_packed_body(c->e, &payload) == OK || (c->e->frame.at != NULL && ocpp_frame_payload(c->e->frame, &payload)))
         c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] = ocpp_meter_key(payload);
 }
 
-/* Of ten events nine are of this kind, and only one member of it is wanted. */
-static struct str meter_transaction(const struct event *e)
-{
-    struct json j;
-    struct json_string key, text = {{NULL, 0}, false};
-    json_init(&j, e->payload);
-    if (json_open_object(&j))
-        while (json_next_key(&j, &key) && text.raw.at == NULL)
-            if (!json_string_is(key, STR("transactionId")) || !json_get_string(&j, &text))
-                (void)json_skip(&j);
-    return text.raw; /* a number of ours as text: never escaped */
-}
-
-#define FLAGS_TAIL 160 /* bytes at the end of a payload that hold the flags of a reading */
-
 static enum err on_meter(struct change *c)
 {
+    const struct ev_meter_values *p = c->payload;
     note_content(c);
-    struct str p = c->e->payload; /* its flags are its last member */
-    size_t tail = p.len < FLAGS_TAIL ? p.len : FLAGS_TAIL;
-    bool is_named = memmem(p.at + p.len - tail, tail, "\"inferred\"", sizeof "\"inferred\"" - 1) == NULL;
     return DB_RUN(
         c->db,
         "INSERT INTO transaction_readings (number, position, is_named) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        db_int((int64_t)number_of(c->s, meter_transaction(c->e))), db_int((int64_t)c->e->position), db_int(is_named));
+        db_int((int64_t)number_of(c->s, p->transaction_id)), db_int((int64_t)c->e->position),
+        db_int(!has_flag(p->flags, STR("inferred"))));
 }
 
 static enum err on_content(struct change *c)
@@ -399,7 +383,7 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     c.seen->event_count += event_kinds[e->type].is_published;
     if (handlers[e->type] == NULL)
         return OK;
-    bool is_wanted = handlers[e->type] != on_meter && handlers[e->type] != on_content;
+    bool is_wanted = handlers[e->type] != on_content;
     void *payload = is_wanted ? arena_take(&s->arena, event_kinds[e->type].payload->size + 1) : NULL;
     if (is_wanted && payload == NULL)
         return ERR_MEMORY;
