@@ -55,13 +55,15 @@ enum err event_packed_body(const struct event *e, struct str *out)
     return OK;
 }
 
-static enum err read_packed(const struct event *e, struct arena *a, void *out, struct fault *why)
+static enum err read_packed(const struct event *e, bool is_brief, struct arena *a, void *out, struct fault *why)
 {
+    enum err (*const unpack)(const struct message *, struct bytes, struct str, struct arena *, void *) =
+        is_brief ? schema_unpack_brief : schema_unpack;
     struct str body;
     enum err error = event_packed_body(e, &body);
 
     if (error == OK)
-        error = schema_unpack(event_kinds[e->type].payload,
+        error = unpack(event_kinds[e->type].payload,
                               (struct bytes){(const uint8_t *)e->payload.at + PACKED_HEAD_SIZE, e->payload.len - PACKED_HEAD_SIZE},
                               e->frame, a, out);
     if (error != OK)
@@ -74,7 +76,7 @@ enum err event_unpack(struct event *e, struct arena *a, struct buf *out, struct 
     if (!event_is_packed(e))
         return OK;
     void *payload = arena_take(a, event_kinds[e->type].payload->size + 1);
-    enum err error = payload == NULL ? ERR_MEMORY : read_packed(e, a, payload, why);
+    enum err error = payload == NULL ? ERR_MEMORY : read_packed(e, false, a, payload, why);
     if (error != OK)
         return error;
     buf_clear(out);
@@ -133,7 +135,12 @@ void event_write(const struct event *e, struct str gateway_id, struct buf *out)
 enum err event_read_payload(const struct event *e, struct arena *a, void *out, struct fault *why)
 {
     if (event_is_packed(e))
-        return read_packed(e, a, out, why);
+        return read_packed(e, false, a, out, why);
     /* NORMAL: the log may hold what a newer version wrote, with members that this one does not know. */
     return schema_read(event_kinds[e->type].payload, e->payload.at == NULL ? STR("{}") : e->payload, NORMAL, a, out, why);
+}
+
+enum err event_read_brief(const struct event *e, struct arena *a, void *out, struct fault *why)
+{
+    return event_is_packed(e) ? read_packed(e, true, a, out, why) : event_read_payload(e, a, out, why);
 }

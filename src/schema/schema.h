@@ -121,6 +121,9 @@ void schema_write(const struct message *m, const void *in, struct buf *out);
  * back writes the same JSON. ERR_CORRUPT: these bytes were not made so; ERR_MEMORY. Texts borrow from packed and beside. */
 void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out);
 MUST_USE enum err schema_unpack(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out);
+/* The same but for its own lists of parts, which stay absent: where they come last they are not even looked at. */
+MUST_USE enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
+                                      void *out);
 /* JSON Schema (2020-12) of what STRICT takes, for OpenAPI, AsyncAPI and the reference pages. */
 void schema_describe(const struct message *m, struct buf *out);
 /* A Markdown table of its fields: name, type, presence, limits; parts as "part.field", "list[].field". */

@@ -162,7 +162,7 @@ struct unpacker {
     struct stamp time; /* read last: samples that were taken together say the same one */
 };
 
-static bool take_varint(struct unpacker *u, uint64_t *out)
+static bool take_long_varint(struct unpacker *u, uint64_t *out)
 {
     uint64_t n = 0;
 
@@ -177,12 +177,21 @@ static bool take_varint(struct unpacker *u, uint64_t *out)
     return false;
 }
 
+/* Mostly of one byte. */
+static inline bool take_varint(struct unpacker *u, uint64_t *out)
+{
+    if (__builtin_expect(u->at == u->end || *u->at >= 0x80, 0))
+        return take_long_varint(u, out);
+    *out = *u->at++;
+    return true;
+}
+
 static int64_t unzigzag(uint64_t n)
 {
     return (int64_t)(n >> 1) ^ -(int64_t)(n & 1);
 }
 
-static enum err unpack_text(struct unpacker *u, struct str *out)
+static inline enum err unpack_text(struct unpacker *u, struct str *out)
 {
     uint64_t head, from;
 
@@ -292,28 +301,43 @@ static enum err unpack_value(struct unpacker *u, const struct field *f, void *sl
     }
 }
 
-/* *out is all zero. */
-static enum err unpack_object(struct unpacker *u, const struct message *m, char *out)
+/* What of an object is there, a bit a field. */
+static bool take_bits(struct unpacker *u, const struct message *m, uint64_t *out)
 {
     const size_t size = (m->field_count + 7) / 8;
     uint64_t there = 0;
 
     if ((size_t)(u->end - u->at) < size)
-        return ERR_CORRUPT;
+        return false;
     for (size_t i = 0; i < size; i++)
         there |= (uint64_t)*u->at++ << 8 * i;
-    if (m->field_count < SCHEMA_FIELDS_MAX && there >> m->field_count != 0)
+    *out = there;
+    return m->field_count == SCHEMA_FIELDS_MAX || there >> m->field_count == 0;
+}
+
+/* Absent is not all zero for these. */
+static void settle_absent(const struct field *f, void *slot)
+{
+    if (f->kind == KIND_CHOICE)
+        *(struct word *)slot = (struct word){.index = -1};
+    else if (f->kind == KIND_TIME)
+        *(struct stamp *)slot = (struct stamp){.at = INSTANT_NONE};
+}
+
+/* *out is all zero. */
+static enum err unpack_object(struct unpacker *u, const struct message *m, char *out)
+{
+    uint64_t there;
+
+    if (!take_bits(u, m, &there))
         return ERR_CORRUPT;
-    for (size_t i = 0; i < m->field_count; i++) {
+    for (size_t i = 0; i < m->field_count; i++, there >>= 1) {
         const struct field *f = &m->fields[i];
-        void *slot = out + f->offset;
-        enum err e = OK;
-        if ((there >> i & 1) != 0)
-            e = unpack_value(u, f, slot);
-        else if (f->kind == KIND_CHOICE)
-            *(struct word *)slot = (struct word){.index = -1};
-        else if (f->kind == KIND_TIME)
-            *(struct stamp *)slot = (struct stamp){.at = INSTANT_NONE};
+        if ((there & 1) == 0) {
+            settle_absent(f, out + f->offset);
+            continue;
+        }
+        enum err e = unpack_value(u, f, out + f->offset);
         if (e != OK)
             return e;
     }
@@ -328,4 +352,28 @@ enum err schema_unpack(const struct message *m, struct bytes packed, struct str 
     memset(out, 0, m->size);
     enum err e = unpack_object(&u, m, out);
     return e == OK && u.at != u.end ? ERR_CORRUPT : e;
+}
+
+enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out)
+{
+    struct unpacker u = {packed.at, packed.at + packed.len, beside, 0, a, {.at = INSTANT_NONE}};
+    uint64_t there;
+
+    check(m->field_count <= SCHEMA_FIELDS_MAX);
+    memset(out, 0, m->size);
+    if (!take_bits(&u, m, &there))
+        return ERR_CORRUPT;
+    for (size_t i = 0; i < m->field_count; i++, there >>= 1) {
+        const struct field *f = &m->fields[i];
+        struct any_list unwanted;
+        const bool is_list = f->kind == KIND_LIST;
+        enum err e = OK;
+        if ((there & 1) == 0)
+            settle_absent(f, (char *)out + f->offset);
+        else if (!is_list || there >> 1 != 0) /* behind the last list nothing is wanted */
+            e = unpack_value(&u, f, is_list ? (void *)&unwanted : (char *)out + f->offset);
+        if (e != OK)
+            return e;
+    }
+    return OK;
 }

@@ -44,6 +44,10 @@ static void write_again(struct kit *k, const char *row, struct str beside)
     buf_clear(&k->got);
     schema_write(&sample_message, &out, &k->got);
     CHECK(row, str_eq(buf_str(&k->got), buf_str(&k->want)));
+    struct sample brief;
+    CHECK(row, schema_unpack_brief(&sample_message, (struct bytes){exact, k->packed.len}, beside, &k->a, &brief) == OK);
+    CHECK(row, brief.leaves.at == NULL && brief.names.count == out.names.count && str_eq(brief.extra, out.extra) &&
+                   str_eq(brief.note, out.note));
     CHECK(row, out.color.text.at != NULL || out.color.index == -1);
     CHECK(row, out.since.text.at == NULL ? !instant_is_set(out.since.at) : out.since.at.us == 1772352000000000);
     free(exact);
@@ -66,6 +70,9 @@ static void damage(struct kit *k, const char *row, struct str beside)
             if (e == OK)
                 schema_write(&sample_message, &out, &k->got);
             CHECK(row, e == OK || e == ERR_CORRUPT || e == ERR_MEMORY);
+            arena_reset(&k->a);
+            enum err brief = schema_unpack_brief(&sample_message, (struct bytes){k->packed.at, k->packed.len}, beside, &k->a, &out);
+            CHECK(row, brief == OK || (brief == e && e != OK));
             k->packed.at[n] ^= (uint8_t)(1u << bit);
         }
     }
