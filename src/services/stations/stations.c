@@ -6,6 +6,7 @@
 
 #include "proto/ocpp16/decide.h"
 #include "services/stations/embedded.h"
+#include "services/stations/readings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,8 @@ struct stations {
     uint64_t id_key[2];
     char gateway_id[65];
     struct map seen;
-    uint64_t last_number; /* highest transaction number of this batch; 0: none */
+    struct readings readings; /* of this batch */
+    uint64_t last_number;     /* highest transaction number of this batch; 0: none */
     struct arena arena;
     void (*on_committed)(void *data, uint64_t position);
     void *data;
@@ -60,6 +62,7 @@ static void forget_seen(void *state)
     }
     map_release(&s->seen);
     map_init(&s->seen, s->id_key);
+    readings_forget(&s->readings);
     s->last_number = 0;
 }
 
@@ -69,6 +72,7 @@ void stations_free(struct stations *s)
         return;
     forget_seen(s);
     map_release(&s->seen);
+    readings_release(&s->readings);
     arena_release(&s->arena);
     free(s);
 }
@@ -237,11 +241,10 @@ static enum err on_meter(struct change *c)
 {
     const struct ev_meter_values *p = c->payload;
     note_content(c);
-    return DB_RUN(
-        c->db,
-        "INSERT INTO transaction_readings (number, position, is_named) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        db_int((int64_t)number_of(c->s, p->transaction_id)), db_int((int64_t)c->e->position),
-        db_int(!has_flag(p->flags, STR("inferred"))));
+    readings_note(&c->s->readings, (struct reading_note){.number = number_of(c->s, p->transaction_id),
+                                                         .position = c->e->position,
+                                                         .is_named = !has_flag(p->flags, STR("inferred"))});
+    return OK;
 }
 
 static enum err on_content(struct change *c)
@@ -396,38 +399,28 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     return err;
 }
 
-/* The newest keys of the row and of the batch, oldest first. */
-static enum err join_contents(struct db *d, const struct seen *v, uint8_t out[8 * STATION_METERS_MAX], size_t *len)
+/* The keys of the batch that are worth keeping, oldest first. */
+static struct bytes new_contents(const struct seen *v, uint8_t out[8 * STATION_METERS_MAX])
 {
-    uint8_t all[16 * STATION_METERS_MAX];
     size_t size = 0, kept = v->content_count < STATION_METERS_MAX ? v->content_count : STATION_METERS_MAX;
-    struct db_rows *r =
-        DB_ROWS(d, "SELECT recent_contents FROM charge_points WHERE charge_point_id = ?1", db_text(v->station));
-    if (db_next(r)) {
-        struct bytes before = db_col_blob(r, 0);
-        size = before.len < sizeof all / 2 ? before.len : sizeof all / 2;
-        if (size > 0)
-            memcpy(all, before.at, size);
-    }
-    enum err e = db_rows_end(r);
     for (size_t i = v->content_count - kept; i < v->content_count; i++)
         for (int shift = 56; shift >= 0; shift -= 8)
-            all[size++] = (uint8_t)(v->contents[i % STATION_METERS_MAX] >> shift);
-    *len = size < sizeof all / 2 ? size : sizeof all / 2;
-    memcpy(out, all + size - *len, *len);
-    return e;
+            out[size++] = (uint8_t)(v->contents[i % STATION_METERS_MAX] >> shift);
+    return (struct bytes){out, size};
 }
 
-static enum err write_contents(struct db *d, const struct seen *v)
+/* One statement does all: its row is found once. */
+static enum err write_seen(struct db *d, const struct seen *v)
 {
     uint8_t keys[8 * STATION_METERS_MAX];
-    size_t len;
-    if (v->content_count == 0)
-        return OK;
-    enum err e = join_contents(d, v, keys, &len);
-    return e != OK ? e
-                   : DB_RUN(d, "UPDATE charge_points SET recent_contents = ?2 WHERE charge_point_id = ?1",
-                            db_text(v->station), db_blob((struct bytes){keys, len}));
+    return DB_RUN(d,
+                  "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
+                  "event_count = event_count + ?4, clock_skew_ms = coalesce(?5, clock_skew_ms), recent_contents = "
+                  "CASE WHEN length(?6) = 0 THEN recent_contents"
+                  " ELSE substr(CAST(coalesce(recent_contents, x'') || ?6 AS BLOB), -?7) END WHERE charge_point_id = ?1",
+                  db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
+                  v->has_skew ? db_int(v->skew_ms) : db_null(), db_blob(new_contents(v, keys)),
+                  db_int(8 * STATION_METERS_MAX));
 }
 
 static enum err on_batch_end(void *state, struct db *d, struct fault *why)
@@ -435,16 +428,10 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
     struct stations *s = state;
     enum err e = OK;
     size_t i = 0;
-    for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;) {
-        e = DB_RUN(d,
-                   "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
-                   "event_count = event_count + ?4,"
-                   " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
-                   db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
-                   v->has_skew ? db_int(v->skew_ms) : db_null());
-        if (e == OK)
-            e = write_contents(d, v);
-    }
+    for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;)
+        e = write_seen(d, v);
+    if (e == OK)
+        e = readings_write(&s->readings, d);
     if (e == OK && s->last_number > 0)
         e = DB_RUN(d,
                    "INSERT INTO server_facts (name, value) VALUES ('last_transaction_number', ?1)"
