@@ -58,6 +58,7 @@ struct ocpp_input input_of(struct gateway *g, struct slot *slot)
         .tags = g->tags,
         .next_number = &g->next_number,
         .id_key = g->id_key,
+        .shapes = g->shapes,
         .remote_address =
             slot->session == NULL || slot->session->conn == NULL ? STR("") : conn_remote(slot->session->conn),
     };

@@ -255,6 +255,7 @@ static struct gateway *gateway_new(const struct gateway_options *o)
     g->mass_told_slice = -MASS_SLICES;
     list_init(&g->paused_room);
     arena_init(&g->arena, MESSAGE_ARENA_MAX);
+    g->shapes = shapes_new();
     buf_init(&g->text, MESSAGE_ARENA_MAX);
     list_init(&g->waiting_tables);
     g->durable_mail.mail.on_arrive = on_durable_mail;
@@ -456,6 +457,7 @@ void gateway_close(struct gateway *g)
     failures_release(g);
     tag_book_free(g->tags);
     arena_release(&g->arena);
+    shapes_free(g->shapes);
     buf_release(&g->text);
     tls_close(g->tls);
     free(g->db_path);

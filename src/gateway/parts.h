@@ -176,6 +176,7 @@ struct gateway {
     } durable_mail, projected_mail;
 
     struct arena arena;
+    struct shapes *shapes; /* of what stations say */
     struct buf text;
     uint64_t random_state[4];
     uint64_t hash_key[2];

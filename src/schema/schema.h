@@ -111,6 +111,13 @@ enum reading {
 #define SCHEMA_UNKNOWN_MAX 16
 MUST_USE enum err schema_read(const struct message *m, struct str json, enum reading how, struct arena *a, void *out,
                               struct fault *why);
+/* The same, to the last detail, faster for a message of a shape that was read before (schema_shape.c). The shapes are their owner's, of one
+ * thread; NULL: none are kept. */
+struct shapes;
+struct shapes *shapes_new(void);
+void shapes_free(struct shapes *s);
+MUST_USE enum err schema_read_shaped(struct shapes *s, const struct message *m, struct str json, enum reading how,
+                                     struct arena *a, void *out, struct fault *why);
 /* The same from where a reader stands; takes exactly that value. */
 MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enum reading how, struct arena *a,
                                     void *out, struct fault *why);

@@ -133,7 +133,7 @@ static enum err read_request(const struct ocpp_input *in, struct ocpp_call *c, s
     c->request = arena_take(a, c->action->request->size + 1);
     if (c->request == NULL)
         return ERR_MEMORY;
-    enum err e = schema_read(c->action->request, c->frame.payload, how, a, c->request, &c->why);
+    enum err e = schema_read_shaped(in->shapes, c->action->request, c->frame.payload, how, a, c->request, &c->why);
     if (e == ERR_RANGE && how == NORMAL && handlers[action].takes_long_text)
         e = read_with_long_text(c, a, &c->why);
     return e;

@@ -67,6 +67,7 @@ struct ocpp_input {
     struct str remote_address;
     struct str text;      /* the frame as it came */
     bool answers_trigger; /* we asked for this message: a pending station may send it */
+    struct shapes *shapes; /* for reading what looks like what was read before; NULL: none */
 };
 
 /* frame.kind is OCPP_CALL, or e is the error of ocpp_frame_read with a readable id. */
