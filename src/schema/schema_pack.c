@@ -49,7 +49,7 @@ static uint64_t zigzag(int64_t n)
     return (uint64_t)n << 1 ^ (uint64_t)(n >> 63);
 }
 
-static void pack_text(struct packer *p, struct str s)
+static inline void pack_text(struct packer *p, struct str s)
 {
     const uintptr_t at = (uintptr_t)s.at, from = (uintptr_t)p->beside.at, end = from + p->beside.len;
 
@@ -69,20 +69,15 @@ static void pack_text(struct packer *p, struct str s)
 
 static void pack_object(struct packer *p, const struct message *m, const char *in);
 
-static bool is_there(const struct field *f, const char *slot)
+static inline bool is_there(const struct field *f, const char *slot)
 {
-    switch (f->kind) {
-    case KIND_INTEGER:
-    case KIND_INT32:
+    if (f->kind == KIND_INTEGER || f->kind == KIND_INT32)
         return ((const struct integer *)(const void *)slot)->is_set;
-    case KIND_BOOLEAN:
+    if (f->kind == KIND_BOOLEAN)
         return ((const struct boolean *)(const void *)slot)->is_set;
-    default: { /* a pointer comes first in all others */
-        const void *at;
-        memcpy(&at, slot, sizeof at);
-        return at != NULL;
-    }
-    }
+    const void *at; /* a pointer comes first in all others */
+    memcpy(&at, slot, sizeof at);
+    return at != NULL;
 }
 
 static void pack_list(struct packer *p, const struct field *f, const char *slot)
@@ -125,23 +120,28 @@ static void pack_value(struct packer *p, const struct field *f, const char *slot
     }
 }
 
+/* The bits are filled in behind their values: one walk over the fields does both. */
 static void pack_object(struct packer *p, const struct message *m, const char *in)
 {
-    const size_t size = (m->field_count + 7) / 8;
+    const size_t size = (m->field_count + 7) / 8, at = p->out->len;
     uint64_t there = 0;
-    uint8_t *bits = buf_reserve(p->out, size);
 
-    if (bits == NULL)
+    if (buf_reserve(p->out, size) == NULL)
         return;
-    for (size_t i = 0; i < m->field_count; i++)
-        there |= (uint64_t)is_there(&m->fields[i], in + m->fields[i].offset) << i;
-    for (size_t i = 0; i < size; i++)
-        bits[i] = (uint8_t)(there >> 8 * i);
     p->out->len += size;
-    for (; there != 0; there &= there - 1) {
-        const struct field *f = &m->fields[__builtin_ctzll(there)];
-        pack_value(p, f, in + f->offset);
+    for (size_t i = 0; i < m->field_count; i++) {
+        const struct field *f = &m->fields[i];
+        const char *slot = in + f->offset;
+        if (!is_there(f, slot))
+            continue;
+        there |= (uint64_t)1 << i;
+        if (__builtin_expect(f->kind == KIND_STR, 1))
+            pack_text(p, *(const struct str *)(const void *)slot);
+        else
+            pack_value(p, f, slot);
     }
+    for (size_t i = 0; i < size && !p->out->failed; i++)
+        p->out->at[at + i] = (uint8_t)(there >> 8 * i);
 }
 
 void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out)

@@ -47,7 +47,7 @@ static struct ev_sampled_value *sampled(struct step *s, const struct sampled_val
     *out = (struct ev_sampled_value){
         .value = v->value.at == NULL ? STR("") : v->value,
         .measurand = measurand,
-        .unit = or_default(v->unit.text, default_unit(measurand)),
+        .unit = v->unit.text.len > 0 ? v->unit.text : default_unit(measurand),
         .phase = v->phase.text,
         .context = v->context.text,
         .location = v->location.text,
