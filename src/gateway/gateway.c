@@ -64,13 +64,30 @@ bool gateway_has_room(struct gateway *g)
 
 struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes)
 {
-    (void)g;
-    struct held *h = mem_new(1, sizeof *h + bytes.len);
+    struct held *h = bytes.len <= HELD_SMALL ? g->held_spare : NULL;
+    if (h != NULL) {
+        g->held_spare = h->next;
+        g->held_spare_count--;
+        *h = (struct held){0};
+    } else {
+        h = mem_new(1, sizeof *h + (bytes.len <= HELD_SMALL ? HELD_SMALL : bytes.len));
+    }
     h->kind = kind;
     h->len = bytes.len;
     if (bytes.len > 0)
         memcpy(h->bytes, bytes.at, bytes.len);
     return h;
+}
+
+static void held_free(struct gateway *g, struct held *h)
+{
+    if (h->len > HELD_SMALL || g->held_spare_count == HELD_SPARE_MAX) {
+        free(h);
+        return;
+    }
+    h->next = g->held_spare;
+    g->held_spare = h;
+    g->held_spare_count++;
 }
 
 static void leave(struct gateway *g, struct held *h, struct instant now)
@@ -107,7 +124,7 @@ static void leave(struct gateway *g, struct held *h, struct instant now)
             session_resume(s, PAUSE_HELD);
         session_unref(s);
     }
-    free(h);
+    held_free(g, h);
 }
 
 static void flush(struct gateway *g, uint64_t durable)
@@ -451,6 +468,8 @@ void gateway_close(struct gateway *g)
         g->held_first = h->next;
         free(h);
     }
+    for (struct held *h; (h = g->held_spare) != NULL; free(h))
+        g->held_spare = h->next;
     commands_release(g);
     slots_release(g);
     tag_cache_release(g);

@@ -25,6 +25,8 @@
 #define MESSAGES_A_ROUND_MAX \
     16 /* of one station: who sends more than that unanswered rests, and the others have their turn */
 #define FLOOD_REST_MS          50 /* so one that does not wait gets 320 a second, and costs a hundredth of a core */
+#define HELD_SMALL         128 /* bytes of an answer that gets a place of a fixed size: nearly all */
+#define HELD_SPARE_MAX     4096
 #define HELD_A_STATION_MAX     64 /* answers on their way to the disk; past it the station is not read */
 #define GARBAGE_MAX            32 /* in a row, then 1008 */
 #define TAGS_CACHED_MAX        65536
@@ -164,6 +166,8 @@ struct gateway {
 
     struct held *held_first, *held_last;
     size_t held_count;
+    struct held *held_spare; /* of HELD_SMALL bytes, to be used again */
+    size_t held_spare_count;
     struct link paused_room;
     uint64_t round;
     struct link waiting_tables; /* look-ups whose station's newest events are not in the tables yet */
