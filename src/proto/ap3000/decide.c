@@ -10,8 +10,9 @@ enum {
     ALWAYS = 1,     /* also of a pile that is not accepted: the handler sees to what it may not say */
     REMEMBERED = 2, /* its answer is given again, for PILE_REPEAT_S, and nothing else follows */
     REPEATABLE = 4, /* answered anew each time; the handler asks whether it is a repeat */
-    SAYS_WHO = 8,   /* facts of the pile are in it: its handler tells them */
+    SAYS_WHO = 8,   /* facts of the pile are in it: its handler takes them, then tells */
     SHORT = 16,     /* it is answered also when it ends too early: the handler then gets no fields */
+    OF_HOST = 32,   /* only hosts say it */
 };
 /* clang-format off */
 static const struct {
@@ -25,15 +26,15 @@ static const struct {
     [0x05] = {ap3000_on_upgrade_request,      0},
     [0x06] = {ap3000_on_charging,             0},
     [0x07] = {ap3000_on_over_temperature,     SHORT},
-    [0x11] = {ap3000_on_host_heartbeat,       ALWAYS | SAYS_WHO},
+    [0x11] = {ap3000_on_host_heartbeat,       ALWAYS | SAYS_WHO | OF_HOST},
     [0x12] = {ap3000_on_time,                 ALWAYS},
-    [0x15] = {ap3000_on_host_upgrade_request, REMEMBERED},
+    [0x15] = {ap3000_on_host_upgrade_request, REMEMBERED | OF_HOST},
     [0x17] = {ap3000_on_host_status,          0},
     [0x20] = {ap3000_on_registration,         ALWAYS | REPEATABLE | SAYS_WHO | SHORT},
     [0x21] = {ap3000_on_heartbeat,            ALWAYS | REPEATABLE | SAYS_WHO | SHORT},
     [0x22] = {ap3000_on_time,                 ALWAYS},
-    [0x35] = {ap3000_on_slave_versions,       0},
-    [0x3B] = {ap3000_on_fsk_request,          0},
+    [0x35] = {NULL,                           OF_HOST}, /* it is all in the frame */
+    [0x3B] = {ap3000_on_fsk_request,          OF_HOST},
     [0x41] = {ap3000_on_cabinet_heartbeat,    0},
     [0x42] = {ap3000_on_alarm,                0},
     [0x43] = {ap3000_on_finished,             0},
@@ -133,6 +134,7 @@ static void handle(struct ap3000_step *s)
     unsigned how = routes[r->frame.command].how;
     bool is_readable = r->fields != NULL || (how & SHORT) != 0;
     const struct pile_recent *recent = pile_recent_find(s->pile, r->repeat_key, s->in->now);
+    s->pile->is_host = s->pile->is_host || (how & OF_HOST) != 0;
     if (!(how & SAYS_WHO) || !is_readable)
         ap3000_step_presence(s, false);
     s->out->waits_for_disk = (how & REMEMBERED) != 0; /* a repeat too: what the first one told may be on its way yet */

@@ -71,10 +71,13 @@ struct ap3000_wish {
     struct str id_tag;
 };
 
-#define AP3000_EVENTS_MAX (PILE_PORTS_MAX + PILE_ORDERS_MAX + 8) /* a heartbeat may change every port and every order \
-                                                                  */
-#define AP3000_WISHES_MAX 4                   /* what does not fit is wished again at a later heartbeat */
-#define AP3000_ARENA_MIN  ((size_t)256 << 10) /* room that the arena of a decision must have */
+/* A heartbeat may change every port and every order. Wishes past the limit are left out: a later frame brings them up
+ * again. */
+#define AP3000_EVENTS_MAX (PILE_PORTS_MAX + PILE_ORDERS_MAX + 8)
+#define AP3000_WISHES_MAX 4
+/* Room that the arena of a decision must have, and the buffer of its text. */
+#define AP3000_ARENA_MIN ((size_t)256 << 10)
+#define AP3000_TEXT_MIN  ((size_t)256 << 10)
 struct ap3000_decision {
     bool has_answer;
     uint8_t answer[AP3000_SENT_SIZE_MAX]; /* whole frame */

@@ -77,8 +77,6 @@ void ap3000_on_host_status(struct ap3000_step *s)
 
 void ap3000_on_fsk_request(struct ap3000_step *s)
 {
-    s->pile->is_host = true;
-    ap3000_step_presence(s, false);
     ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_FSK});
 }
 
@@ -90,8 +88,6 @@ void ap3000_on_upgrade_request(struct ap3000_step *s)
 void ap3000_on_host_upgrade_request(struct ap3000_step *s)
 {
     static const struct ap3000_result done = {.result = AP3000_DONE};
-    s->pile->is_host = true;
-    ap3000_step_presence(s, false);
     ap3000_step_answer(s, &ap3000_result_layout, &done);
     ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_FIRMWARE});
 }

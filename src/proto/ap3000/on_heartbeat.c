@@ -106,14 +106,12 @@ static void judge(struct ap3000_step *s, struct pile_order *o, uint8_t status)
         return;
     struct instant heard =
         instant_is_set(o->seen_at) && instant_before(o->decided_at, o->seen_at) ? o->seen_at : o->decided_at;
-    bool is_quiet = instant_since(s->in->now, heard).us >= QUIET_BEFORE_END.us;
-    enum err e = ERR_STATE;
+    bool is_quiet = !instant_before(s->in->now, instant_add(heard, QUIET_BEFORE_END));
     if (o->state == ORDER_UNCERTAIN)
-        e = ap3000_step_order(s, o, ORDER_IN_NOT_SEEN, "two heartbeats show that it does not run");
+        (void)ap3000_step_order(s, o, ORDER_IN_NOT_SEEN, "two heartbeats show that it does not run");
     else if (is_quiet)
-        e = ap3000_step_order(s, o, ORDER_IN_FINISHED, "two heartbeats show its port idle, and nothing is heard of it");
-    if (e == OK)
-        o->idle_beats = 0;
+        (void)ap3000_step_order(s, o, ORDER_IN_FINISHED,
+                                "two heartbeats show its port idle, and nothing is heard of it");
 }
 
 static void judge_orders(struct ap3000_step *s, struct bytes statuses)
@@ -124,7 +122,8 @@ static void judge_orders(struct ap3000_step *s, struct bytes statuses)
             continue;
         if (o->state == ORDER_UNCERTAIN || o->state == ORDER_CHARGING)
             judge(s, o, status_of(o, statuses));
-        if (o->state == ORDER_CHARGING && o->stops > 0 && o->stops < PILE_STOPS_MAX) /* it did not stop: again */
+        bool is_unwanted = o->is_cancelled || o->stops > 0; /* it was to stop, and did not */
+        if (o->state == ORDER_CHARGING && is_unwanted && o->stops < PILE_STOPS_MAX)
             ap3000_step_wish(s,
                              &(struct ap3000_wish){.kind = AP3000_WISH_STOP, .port = o->port, .transaction_id = o->id});
     }

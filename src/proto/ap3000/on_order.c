@@ -2,8 +2,8 @@
  * are absolute, never increments: a lost frame is simply missing. */
 #include "proto/ap3000/handlers.h"
 
-#define TEMPERATURE_OFFSET 65 /* degrees Celsius on the wire: A14 */
-#define TEMPERATURE_LEAST  (-40)
+#define TEMPERATURE_OFFSET 65    /* degrees Celsius on the wire: A14 */
+#define TEMPERATURE_LEAST  (-40) /* so that 0, no sensor, is none */
 #define TEMPERATURE_MOST   120
 #define SAMPLES_MAX        8
 
@@ -69,7 +69,7 @@ static void add_sample(struct ap3000_sample *all, size_t *count, struct ap3000_s
 static void add_temperature(struct ap3000_sample *all, size_t *count, const char *location, uint8_t raw)
 {
     int64_t degrees = (int64_t)raw - TEMPERATURE_OFFSET;
-    if (raw != 0 && degrees >= TEMPERATURE_LEAST && degrees <= TEMPERATURE_MOST)
+    if (degrees >= TEMPERATURE_LEAST && degrees <= TEMPERATURE_MOST)
         add_sample(all, count, (struct ap3000_sample){"Temperature", "Celsius", location, degrees, 0});
 }
 

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define FACTS_SIZE_MAX 256
-
 static const struct str style_text[] = {
     [PILE_STYLE_UNKNOWN] = {NULL, 0},
     [PILE_STYLE_ASKED] = {"asked", 5},
@@ -39,7 +37,8 @@ static struct str model_text(struct ap3000_step *s)
 
 static struct integer type_number(uint16_t type)
 {
-    return type == AP3000_TYPE_ABSENT ? (struct integer){0} : integer_of(type);
+    static const struct integer none;
+    return type == AP3000_TYPE_ABSENT ? none : integer_of(type);
 }
 
 static struct str text_or_absent(const char *text)
@@ -95,15 +94,23 @@ static void tell(struct ap3000_step *s, bool is_trusted)
 static uint64_t facts_key(const struct ap3000_step *s, bool is_trusted)
 {
     const struct ap3000_pile *p = s->pile;
-    struct buf facts;
-    buf_init(&facts, FACTS_SIZE_MAX);
-    buf_printf(&facts, "%d %u %d %d %u %u %u %u %u %u %d %u %u %lld %s %s", is_trusted, (unsigned)p->physical_id,
-               (int)p->style, p->is_registered, (unsigned)p->firmware, (unsigned)p->device_type,
-               (unsigned)p->power_board_version, (unsigned)p->port_count, (unsigned)p->virtual_id,
-               (unsigned)p->work_mode, p->is_host, (unsigned)p->host_type, (unsigned)p->host_firmware,
-               (long long)p->heartbeat_s, p->host, p->iccid);
-    uint64_t key = content_hash(AP3000_CONTENT_KEY, (struct bytes){facts.at, facts.len});
-    buf_release(&facts);
+    struct {
+        int64_t heartbeat_s;
+        uint32_t physical_id, style;
+        uint16_t said[8];
+        char host[PILE_ID_SIZE], iccid[sizeof p->iccid];
+    } facts;
+    memset(&facts, 0, sizeof facts); /* what lies between its members counts too */
+    facts.heartbeat_s = p->heartbeat_s;
+    facts.physical_id = p->physical_id;
+    facts.style =
+        (uint32_t)p->style | (uint32_t)is_trusted << 8 | (uint32_t)p->is_registered << 9 | (uint32_t)p->is_host << 10;
+    const uint16_t said[] = {p->firmware,   p->device_type, p->power_board_version, p->port_count,
+                             p->virtual_id, p->work_mode,   p->host_type,           p->host_firmware};
+    memcpy(facts.said, said, sizeof said);
+    (void)str_copy(facts.host, sizeof facts.host, str_of(p->host));
+    (void)str_copy(facts.iccid, sizeof facts.iccid, str_of(p->iccid));
+    uint64_t key = content_hash(AP3000_CONTENT_KEY, (struct bytes){(const uint8_t *)&facts, sizeof facts});
     return key == 0 ? 1 : key;
 }
 
@@ -160,16 +167,14 @@ void ap3000_step_presence(struct ap3000_step *s, bool is_power_up)
     bool is_news = facts != p->told_facts;
     bool was_just_told =
         instant_is_set(p->told_at) && instant_since(s->in->now, p->told_at).us < SPAN_S(PILE_REPEAT_S).us;
-    bool is_new_line = s->in->is_new_line && !s->is_greeted;
-    bool is_due = is_new_line || (is_trusted && (is_news || (is_power_up && !was_just_told)));
-    s->is_greeted = true;
+    bool is_due = s->in->is_new_line || (is_trusted && (is_news || (is_power_up && !was_just_told)));
     if (!is_due)
         return;
     p->told_facts = facts;
     p->told_at = s->in->now;
     s->station->has_booted = true;
     tell(s, is_trusted);
-    if (is_new_line)
+    if (s->in->is_new_line)
         greet(s, is_trusted);
 }
 
@@ -207,19 +212,11 @@ void ap3000_on_host_heartbeat(struct ap3000_step *s)
 {
     const struct ap3000_host_heartbeat *r = s->reading->fields;
     struct ap3000_pile *p = s->pile;
-    p->is_host = true;
     p->host_firmware = r->firmware;
     if (AP3000_HAS(host_heartbeat, r, host_type))
         p->host_type = r->host_type;
     bool is_said = AP3000_HAS(host_heartbeat, r, iccid) && ap3000_iccid_is_valid(r->iccid);
     if (is_said && s->in->iccid.at == NULL)
         (void)str_copy(p->iccid, sizeof p->iccid, r->iccid);
-    ap3000_step_presence(s, false);
-}
-
-/* Only hosts say it; what it says is in the frame. */
-void ap3000_on_slave_versions(struct ap3000_step *s)
-{
-    s->pile->is_host = true;
     ap3000_step_presence(s, false);
 }

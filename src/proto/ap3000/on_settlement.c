@@ -71,9 +71,9 @@ static void flag_what_is_odd(struct ap3000_step *s, const struct pile_order *o, 
 {
     int64_t energy_wh = (int64_t)r->energy_10wh * 10;
     int64_t possible_wh = (int64_t)r->duration_s * r->max_power_dw * ENERGY_OVER_PERCENT / (36000 * 100);
-    struct span since = instant_since(s->in->now, start_of(o));
-    bool is_too_long =
-        ap3000_time_is_believable(start_of(o), s->in->now) && SPAN_S(r->duration_s).us > since.us + DURATION_MARGIN.us;
+    struct instant least_end = instant_add(start_of(o), SPAN_S(r->duration_s));
+    bool is_too_long = ap3000_time_is_believable(start_of(o), s->in->now) &&
+                       instant_before(instant_add(s->in->now, DURATION_MARGIN), least_end);
     if (energy_wh > possible_wh + ENERGY_MARGIN_WH)
         ap3000_step_flag(s, STR("implausible_energy"));
     if (is_too_long || r->duration_s == DURATION_AT_LEAST)
@@ -130,7 +130,7 @@ static struct ap3000_named named(const struct ap3000_settlement *r, const char *
                                  .duration_s = r->duration_s};
 }
 
-/* By its key; where numbers repeat, also the open one of that number, which is waiting for just this. */
+/* By its key; where numbers repeat, also the one of that number that is not settled: it waits for just this. */
 static struct pile_order *find(struct ap3000_step *s, const struct ap3000_named *n)
 {
     char plain[ORDER_KEY_SIZE];
@@ -139,7 +139,8 @@ static struct pile_order *find(struct ap3000_step *s, const struct ap3000_named 
         return o;
     order_key_write(n->no, plain);
     o = pile_order(s->pile, str_of(plain));
-    return o != NULL && order_state_is_open(o->state) && o->port == n->port ? o : NULL;
+    bool is_waiting = o != NULL && (o->state != ORDER_SETTLED || o->content == 0) && o->port == n->port;
+    return is_waiting ? o : NULL;
 }
 
 /* An order that is not settled, or that only an operator has closed. */
@@ -211,7 +212,7 @@ static void quarantine(struct ap3000_step *s, const char *reason)
         .action = STR("Settlement"),
         .reason = str_of(reason),
         .message_id = arena_printf(s->arena, "%u", (unsigned)r->frame.message_id),
-        .connector_id = fields == NULL ? (struct integer){0} : ap3000_connector(fields->port),
+        .connector_id = ap3000_connector(fields == NULL ? PILE_PORT_NONE : fields->port),
         .suggestion = str_of(quarantines[row].suggestion),
     };
     ap3000_step_event(s, EVENT_QUARANTINED, INSTANT_NONE, &payload);

@@ -76,6 +76,8 @@ struct pile_order *ap3000_order_find(struct ap3000_step *s, const struct ap3000_
     struct pile_order *o = pile_order(s->pile, str_of(key));
     if (o != NULL || !s->known->has_order || strcmp(s->known->order.key, key) != 0)
         return o;
+    if (pile_order_of(s->pile, s->known->order.id) != NULL)
+        return NULL; /* it was settled since, and has another key by now: this is the next of that number */
     struct pile_order found = s->known->order;
     if (order_state_is_open(found.state)) { /* memory holds all that are open: the tables are behind */
         found.state = ORDER_SETTLED;

@@ -141,7 +141,8 @@ struct str ap3000_transaction_text(struct ap3000_step *s, uint32_t id)
 
 struct integer ap3000_connector(uint8_t port)
 {
-    return port == PILE_PORT_NONE ? (struct integer){0} : integer_of(pile_connector_of(port));
+    static const struct integer none;
+    return port == PILE_PORT_NONE ? none : integer_of(pile_connector_of(port));
 }
 
 void ap3000_step_samples(struct ap3000_step *s, int32_t connector_id, uint32_t transaction_id,

@@ -10,6 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define STEPS_MAX  400
 #define ANSWERED   512 /* settlements that are remembered */
 #define ORDERS_MAX 1024
+#define LOST       UINT64_C(1000000) /* numbers of orders that we gave in another life */
+#define LOST_STEP  (2 * UINT64_C(500))
 
 struct seen {
     uint32_t id;
@@ -19,6 +21,7 @@ struct seen {
 struct world {
     struct kit *k;
     const uint8_t *at, *end;
+    uint8_t *payload; /* of the last frame */
     struct seen orders[ORDERS_MAX];
     size_t order_count;
     uint64_t answered[ANSWERED]; /* content keys */
@@ -124,45 +127,80 @@ static void check_memory(const struct world *w, size_t pile)
     }
 }
 
+/* What makes two settlements one: all but message id, clock and bytes that are no field. */
+static uint64_t content_of(const struct ap3000_frame *f)
+{
+    uint8_t payload[40];
+    size_t len = f->payload.len < 31 ? f->payload.len < 29 ? f->payload.len : 29 : 31;
+    struct buf hex;
+    memcpy(payload, f->payload.at, len);
+    if (f->payload.len >= 37) {
+        memcpy(payload + len, f->payload.at + 35, 2);
+        len += 2;
+    }
+    struct ap3000_frame same = *f;
+    same.payload = (struct bytes){payload, len};
+    buf_init(&hex, KIT_TEXT_MAX);
+    kit_put_frame(&same, &hex);
+    uint64_t key = ap3000_content_key(buf_str(&hex));
+    buf_release(&hex);
+    return key;
+}
+
+static void note_answered(struct world *w)
+{
+    w->answered[w->answered_count++ % ANSWERED] = content_of(&w->k->frame);
+}
+
 /* 10.4: answered means stored, once. */
 static void check_settlement(struct world *w)
 {
     const struct ap3000_decision *d = &w->k->decision;
-    uint64_t key = ap3000_content_key(buf_str(&w->k->frame_text));
+    uint64_t content = content_of(&w->k->frame);
     size_t kept = 0;
     bool was_answered = false;
     for (size_t i = 0; i < d->event_count; i++)
         kept += d->events[i].type == EVENT_TRANSACTION_STOPPED || d->events[i].type == EVENT_QUARANTINED;
     for (size_t i = 0; i < w->answered_count && i < ANSWERED; i++)
-        was_answered = was_answered || w->answered[i] == key;
+        was_answered = was_answered || w->answered[i] == content;
     if (!d->has_answer) {
         check(kept == 0);
         return;
     }
     check(d->waits_for_disk && kept == (d->is_repeat ? 0 : 1));
-    bool may_differ = w->k->frame.payload.len > 31; /* in its clock */
-    check(!d->is_repeat || was_answered || may_differ || w->answered_count > ANSWERED);
-    w->answered[w->answered_count++ % ANSWERED] = key;
+    check(!d->is_repeat || was_answered);
+    note_answered(w);
 }
 
 static void say(struct world *w, size_t pile, uint8_t command, const uint8_t *payload, size_t len)
 {
     struct kit *k = w->k;
     uint64_t sequence = k->stations[pile].sequence;
-    uint8_t *exact = mem_new(1, len + 1); /* of its own, so that the sanitizer sees the very end */
-    memcpy(exact, payload, len);
+    free(w->payload);
+    w->payload = mem_new(1, len + 1); /* of its own, so that the sanitizer sees the very end */
+    memcpy(w->payload, payload, len);
     kit_frame(k, pile,
-              &(struct ap3000_frame){.message_id = k->message_id, .command = command, .payload = {exact, len}});
+              &(struct ap3000_frame){.message_id = k->message_id, .command = command, .payload = {w->payload, len}});
     check_events(w, sequence);
     if (command == 0x03)
         check_settlement(w);
     if (command == 0x12 || command == 0x20 || command == 0x21 || command == 0x22)
         check(k->decision.has_answer && !k->decision.waits_for_disk);
     check_memory(w, pile);
-    free(exact);
 }
 
 /* --- steps --- */
+
+/* The number of that order: only its own pile was ever told it, and nothing else has its transaction's number. */
+static bool is_placed(const struct world *w, size_t pile, uint64_t number)
+{
+    uint8_t no[AP3000_ORDER_SIZE];
+    order_no_make(kit_key, kit_ids[pile], number, no);
+    for (size_t i = 0; i < w->k->row_count; i++)
+        if (w->k->rows[i].pile == pile && memcmp(w->k->rows[i].order.no, no, sizeof no) == 0)
+            return true;
+    return false;
+}
 
 static void put_order_no(struct world *w, size_t pile, uint8_t *out)
 {
@@ -176,8 +214,10 @@ static void put_order_no(struct world *w, size_t pile, uint8_t *out)
     uint8_t which = take(w);
     if (which < COUNT_OF(own))
         memcpy(out, own[which], AP3000_ORDER_SIZE);
-    else if (which < 0xF0)
+    else if (which < 0xC0 && is_placed(w, pile, which - COUNT_OF(own) + 1))
         order_no_make(kit_key, kit_ids[pile], which - COUNT_OF(own) + 1, out);
+    else if (which >= 0xC0 && which < 0xF0) /* lost: so far apart that no other order comes to their numbers */
+        order_no_make(kit_key, kit_ids[pile], LOST + LOST_STEP * which + LOST_STEP / 2 * pile, out);
     else
         memset(out, which, AP3000_ORDER_SIZE); /* nobody's, but that of mode 0 or 3 */
 }
@@ -266,6 +306,7 @@ static void do_apply(struct world *w, size_t pile)
         struct ap3000_input in = kit_input(k, pile);
         if (ap3000_apply_settlement(&in, buf_str(&hex), &known, &k->arena, &k->text, &k->decision) == OK)
             check_events(w, sequence);
+        note_answered(w); /* as if: it is settled now */
         kit_keep_rows(k, pile);
     }
     buf_release(&hex);
@@ -314,7 +355,7 @@ static void do_other(struct world *w, size_t pile)
 
 static void step(struct world *w)
 {
-    static void (*const steps[])(struct world *, size_t) = {say_of_order, say_beat, do_place,     do_input,
+    static void (*const steps[])(struct world *, size_t) = {say_of_order, say_beat,     do_place,    do_input,
                                                             do_other,     say_of_order, say_anything};
     uint8_t op = take(w);
     size_t pile = op >> 7;
@@ -339,6 +380,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < COUNT_OF(kit_tags); i++)
         check(tag_book_count(w->k->tags, str_of(kit_tags[i].key)) == 0);
     kit_free(w->k);
+    free(w->payload);
     free(w);
     return 0;
 }

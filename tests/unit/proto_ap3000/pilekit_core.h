@@ -84,8 +84,8 @@ static inline struct kit *kit_new(void)
     k->tags = tag_book_new(kit_key);
     k->next_number = 1;
     k->now = KIT_NOW;
-    arena_init(&k->arena, KIT_ARENA_MAX);
-    buf_init(&k->text, KIT_TEXT_MAX);
+    arena_init(&k->arena, AP3000_ARENA_MIN);
+    buf_init(&k->text, AP3000_TEXT_MIN);
     buf_init(&k->frame_text, KIT_TEXT_MAX);
     return k;
 }

@@ -1,7 +1,8 @@
-/* pilestory.h - tests as short stories of one or two piles: what comes in, the answer, the events and wishes that follow.
+/* pilestory.h - tests as short stories of one or two piles: what comes in, the answer, the events and wishes that
+ * follow.
  *
  * A step is a frame (pilekit_core.h), of pile B after "B ", or one of these:
- *     at <seconds>, connect, iccid <text>, bind <text>, host <text>, fallback, accept, restart, forget, lag
+ *     at <seconds>, connect, iccid <text>, bind <text>, host <text>, fallback, accept, full, restart, forget, lag
  *     place <port> <tag>, <input> $<n>, port $<n> <port>, cancel $<n>, close $<n>, apply <frame>
  * Expected: the payload of the answer in hexadecimal, with " held" if it waits for the disk, and " again" if it is a
  * repeat; NULL none; then the events and wishes, one a line. ' is ", * any text, $n the id of the transaction number n,
@@ -76,7 +77,8 @@ static inline void story_put_pattern(struct buf *out, const char *pattern)
     }
 }
 
-static inline void story_compare(const char *row, size_t step, const char *what, const struct buf *got, const char *want)
+static inline void story_compare(const char *row, size_t step, const char *what, const struct buf *got,
+                                 const char *want)
 {
     struct buf pattern;
     buf_init(&pattern, KIT_TEXT_MAX);
@@ -156,9 +158,9 @@ static inline void story_put_events(const struct kit *k, struct buf *out)
 
 /* --- steps that are no frames --- */
 
-static const char *const story_inputs[ORDER_INPUT_COUNT] = {
-    "sent", "done", "refused", "unsure", "seen", "not_seen", "stop_sent", "stop_done", "stop_failed", "finished",
-    "settled", "not_sent"};
+static const char *const story_inputs[ORDER_INPUT_COUNT] = {"sent",        "done",     "refused",   "unsure",
+                                                            "seen",        "not_seen", "stop_sent", "stop_done",
+                                                            "stop_failed", "finished", "settled",   "not_sent"};
 
 static inline struct pile_order *story_order(struct kit *k, struct str text)
 {
@@ -270,10 +272,12 @@ static inline bool story_setting(struct kit *k, struct str call)
                        (struct str){call.at + 5, call.len - 5});
     else if (str_starts(call, STR("host ")))
         k->host = (struct str){call.at + 5, call.len - 5};
-    else if (str_eq(call, STR("fallback"))) /* its memory is broken (2.4) */
+    else if (str_eq(call, STR("fallback")))    /* its memory is broken (2.4) */
         k->piles[0]->physical_id = 0x04B71B00; /* 12000000 */
     else if (str_eq(call, STR("accept")))
         k->stations[0].registration = REGISTRATION_ACCEPTED;
+    else if (str_eq(call, STR("full")))
+        k->policy.has_quarantine_room = false;
     else if (str_eq(call, STR("restart")))
         story_restart(k);
     else if (str_eq(call, STR("forget")))

@@ -1,5 +1,5 @@
-/* Cards (ap3000.md 5.5, 6.2, 11.1), and what holds for all frames: every command has its place, answers are those of 3.2,
- * repeats (3.3), and no payload, however long or bent, breaks a rule. Each row names its paragraph. */
+/* Cards (ap3000.md 5.5, 6.2, 11.1), and what holds for all frames: every command has its place, answers are those
+ * of 3.2, repeats (3.3), and no payload, however long or bent, breaks a rule. Each row names its paragraph. */
 #include "pilestory.h"
 
 /* clang-format off */
@@ -33,6 +33,7 @@ static const struct story rows[] = {
     {"a port that it has not", 0, {{SWIPE("7A8D05DD", "02"), "7A8D05DD0800D204000002 held", ASKED("7A8D05DD", "PortFault", AT("3"))}}},
     {"a port that another has ordered", 0, {PLACED, {SWIPE("0A0B0C0D", "01"), "0A0B0C0D08000000000001 held", ASKED("0A0B0C0D", "PortFault", AT("2"))}, {"not_sent $1", NULL, "*"}, {SWIPE("0A0B0C0D", "01"), "0A0B0C0D00000000000001 held", "*\nwish start 1 0A0B0C0D"}}},
     {"a port whose charge has ended", 0, {PLACED, {"sent $1", NULL, "*"}, {"done $1", NULL, "*"}, {"finished $1", NULL, "*"}, {SWIPE("0A0B0C0D", "01"), "0A0B0C0D00000000000001 held", "*\nwish start 1 0A0B0C0D"}}},
+    {"a port where its own charge has ended", 0, {PLACED, {"sent $1", NULL, "*"}, {"done $1", NULL, "*"}, {"finished $1", NULL, "*"}, {"at 61", NULL, ""}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0000D204000001 held", "*\nwish start 1 7A8D05DD"}}},
     {"too many at once, here or elsewhere (5.5)", ONE_EACH, {PLACED, {SWIPE("7A8D05DD", "00"), "7A8D05DD0400D204000000 held", ASKED("7A8D05DD", "ConcurrentTx", AT("1"))}, {"B " SWIPE("7A8D05DD", "00"), "7A8D05DD0400D204000000 held", "*'ConcurrentTx'*"}}},
     {"as it was settled it is one no more", ONE_EACH, {PLACED, {"at 3600", NULL, ""}, {"03 100E E803 0300 01 01 00000000 05 $1", "00 held", "*"}, {SWIPE("7A8D05DD", "00"), "7A8D05DD0000D204000000 held", "*\nwish start *"}}},
     {"what a card began at the pile counts", ONE_EACH, {{"06 00 01 2C01 0200 00 0D07 0000 0000 0000 202603011550307A8D05DD1354400030", NULL, "*"}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0400D204000001 held", "*"}, {"03 100E E803 0300 00 00 7A8D05DD 05 202603011550307A8D05DD1354400030", "00 held", "*"}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0000D204000001 held", "*\nwish start *"}}},
@@ -47,8 +48,8 @@ static const struct story rows[] = {
     {"shorter than it may be (2.7)", 0, {{"02 7A8D05DD 00", NULL, ""}}},
 
     /* --- who may --- */
-    {"a pile that is not accepted (5.5)", IS_PENDING, {{SWIPE("7A8D05DD", "01"), "7A8D05DD0C00D204000001 held", ""}}},
-    {"a pile that is bound to another card", 0, {{"bind 898604D9162390488297", NULL, ""}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0C00D204000001 held", ""}}},
+    {"a pile that is not accepted (5.5)", IS_PENDING, {{SWIPE("7A8D05DD", "01"), "7A8D05DD0C000000000001 held", ""}}},
+    {"a pile that is bound to another card", 0, {{"bind 898604D9162390488297", NULL, ""}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0C000000000001 held", ""}}},
 };
 /* clang-format on */
 
@@ -88,7 +89,8 @@ static void check_command(unsigned command)
             uint8_t *payload = mem_new(1, len + 1); /* of its own, so that the sanitizer sees the very end */
             for (size_t i = 0; i < len; i++)
                 payload[i] = fill == 0 ? 0 : fill == 1 ? 0xFF : (uint8_t)i;
-            struct ap3000_frame f = {.message_id = (uint16_t)len, .command = (uint8_t)command, .payload = {payload, len}};
+            struct ap3000_frame f = {
+                .message_id = (uint16_t)len, .command = (uint8_t)command, .payload = {payload, len}};
             uint64_t sequence = k->stations[0].sequence;
             (void)snprintf(row, sizeof row, "0x%02X, %zu %s", command, len, fills[fill]);
             kit_frame(k, 0, &f);
@@ -119,9 +121,43 @@ static void check_bare(void)
     kit_free(k);
 }
 
+/* What is looked up before a frame is decided: only what memory has not. */
+static void check_wants(void)
+{
+    static const struct {
+        const char *row, *frame, *tag, *order;
+    } wants[] = {
+        {"the tag of a swipe", "02 #5 7A8D05DD 00 01", "7A8D05DD", ""},
+        {"not that of its repeat", "02 #5 7A8D05DD 00 01", NULL, ""},
+        {"an order that is not in memory", "06 01 01 2C01 0200 00 0D07 0000 0000 0000 11111111111111111111111111111112",
+         NULL, "11111111111111111111111111111112"},
+        {"not one that is", "06 01 01 2C01 0200 00 0D07 0000 0000 0000 11111111111111111111111111111112", NULL, ""},
+        {"0x04", "04 01 01 00000000 0C00 22222222222222222222222222222222", NULL, "22222222222222222222222222222222"},
+        {"0x43", "43 100E E803 0300 01 01 00000000 01 33333333333333333333333333333333", NULL,
+         "33333333333333333333333333333333"},
+        {"0x44", "44 01 03 44444444444444444444444444444444", NULL, "44444444444444444444444444444444"},
+        {"0x03", "03 100E E803 0300 01 01 00000000 05 55555555555555555555555555555555", NULL,
+         "55555555555555555555555555555555"},
+        {"nothing of what cannot be read", "03 100E E803", NULL, ""},
+        {"nothing else", "21 9808 02 00 00", NULL, ""},
+    };
+    struct kit *k = kit_new();
+    story_introduce(k);
+    for (size_t i = 0; i < COUNT_OF(wants); i++) {
+        struct ap3000_frame f;
+        CHECK(wants[i].row, kit_read_frame(k, kit_ids[0], str_of(wants[i].frame), &f));
+        kit_frame(k, 0, &f);
+        CHECK(wants[i].row, str_eq(k->reading.wants_tag, str_of(wants[i].tag)));
+        CHECK(wants[i].row, (k->reading.wants_tag.at == NULL) == (wants[i].tag == NULL));
+        CHECK(wants[i].row, strcmp(k->reading.wants_order, wants[i].order) == 0);
+    }
+    kit_free(k);
+}
+
 int main(void)
 {
     story_check(rows, COUNT_OF(rows));
+    check_wants();
     for (unsigned command = 0; command <= UINT8_MAX; command++)
         check_command(command);
     check_bare();

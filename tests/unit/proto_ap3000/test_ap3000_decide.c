@@ -1,5 +1,6 @@
-/* What a frame means, but for orders and cards: who a pile is, heartbeats, time, alarms, repeats; that every command has its
- * place; that no frame, however bent, breaks the rules of answering. Each row names its paragraph of ap3000.md. */
+/* What a frame means, but for orders and cards: who a pile is, heartbeats, time, alarms, repeats; that every command
+ * has its place; that no frame, however bent, breaks the rules of answering. Each row names its paragraph of ap3000.md.
+ */
 #include "pilestory.h"
 
 /* clang-format off */
@@ -65,7 +66,7 @@ static const struct story rows[] = {
     {"the shortest form (2.7)", IS_NEW, {{"01 7E00 9808 02 0000 00000000 00000000", NULL, "charge_point.connected {'model':'unknown',*'connectors':2,*}*"}}},
 
     /* --- numbers that are not unique: 2.4, A13 --- */
-    {"a fallback number is told once a line", IS_NEW, {{"fallback", NULL, ""}, {REGISTER, "00", "charge_point.connected *\ndevice.alarm {'alarm':'duplicate_id'}"}, {BEAT("00 00"), "00", "connector.status_changed *"}, {"02 7A8D05DD 00 00", "7A8D05DD0C00D204000000 held", "authorization.requested {'idTag':'7A8D05DD','status':'PileNotRegistered','connectorId':1}"}, {"connect", NULL, ""}, {BEAT("00 00"), "00", "charge_point.connected *\ndevice.alarm {'alarm':'duplicate_id'}"}}},
+    {"a fallback number is told once a line", IS_NEW, {{"fallback", NULL, ""}, {REGISTER, "00", "charge_point.connected *\ndevice.alarm {'alarm':'duplicate_id'}"}, {BEAT("00 00"), "00", "connector.status_changed *"}, {"02 7A8D05DD 00 00", "7A8D05DD0C000000000000 held", "authorization.requested {'idTag':'7A8D05DD','status':'PileNotRegistered','connectorId':1}"}, {"connect", NULL, ""}, {BEAT("00 00"), "00", "charge_point.connected *\ndevice.alarm {'alarm':'duplicate_id'}"}}},
 
     /* --- hosts 8.2 to 8.10 --- */
     {"a host (8.2)", IS_NEW, {{HOST_BEAT, NULL, "charge_point.connected {'model':'unknown','vendor':'AP3000','firmwareVersion':'6.13',*'hostFirmware':613}"}, {HOST_BEAT, NULL, ""}, {"12", "1000A469", ""}}},
@@ -76,7 +77,7 @@ static const struct story rows[] = {
     {"values of the whole (8.5)", 0, {{"17 01 23 F308 E204 6EB20000 0000 00000000 00 00", NULL, "meter_values.received {'connectorId':0,'meterValues':[{'timestamp':'2026-03-01T09:00:00.000Z','sampledValue':{'value':'456780','measurand':'Energy.Active.Import.Register','unit':'Wh','context':'Sample.Periodic'}},{'timestamp':'*','sampledValue':{'value':'229.1','measurand':'Voltage','unit':'V','context':'Sample.Periodic'}},{'timestamp':'*','sampledValue':{'value':'12.5','measurand':'Current.Import','unit':'A','context':'Sample.Periodic'}}]}"}}},
     {"smoke is told when it begins (8.5)", 0, {{"17 01 23 F308 E204 6EB20000 0000 00000000 01 00", NULL, "device.alarm {'alarm':'smoke'}\nmeter_values.received *"}, {"17 01 23 F308 E204 6EB20000 0000 00000000 01 00", NULL, "meter_values.received *"}, {"17 01 23 F308 E204 6EB20000 0000 00000000 00 00", NULL, "meter_values.received *"}, {"17 01 23 F308 E204 6EB20000 0000 00000000 01 00", NULL, "device.alarm *\nmeter_values.received *"}}},
     {"versions of slaves are kept as a frame (8.8)", 0, {{"35 01 21 00 CD00 3B37AB04", NULL, CONNECTED("*'hostFirmware':0,*")}, {"35 01 21 00 CD00 3B37AB04", NULL, ""}}},
-    {"settings are asked for (8.10)", 0, {{"3B 0000", NULL, "charge_point.connected *\nwish fsk"}, {"3B 0000", NULL, "wish fsk"}}},
+    {"settings are asked for (8.10)", 0, {{"3B 0000", NULL, CONNECTED("*") "\nwish fsk"}, {"3B 0000", NULL, "wish fsk"}, {"connect", NULL, ""}, {"3B 0000", NULL, CONNECTED("*}") "\nwish fsk"}}},
     {"firmware is asked for: a pile (6.5)", 0, {{"05 21 CD00", NULL, "wish firmware"}}},
     {"firmware is asked for: a host, answered (8.4)", 0, {{"15 #5", "00 held", "charge_point.connected *\nwish firmware"}, {"15 #5", "00 held again", ""}, {"at 61", NULL, ""}, {"15 #5", "00 held", "wish firmware"}}},
     {"firmware is asked for: packet 0 (9)", 0, {{"FA 00 0000", NULL, "wish firmware"}, {"FA 00 0200", NULL, ""}}},

@@ -1,5 +1,5 @@
-/* The life of an order: all pairs of state and input against ap3000.md 10.2, written down here a second time as its table
- * has them; order numbers (10.6); names of piles; orders in memory. */
+/* The life of an order: all pairs of state and input against ap3000.md 10.2, written down here a second time as its
+ * table has them; order numbers (10.6); names of piles; orders in memory. */
 #include "check.h"
 #include "proto/ap3000/pile.h"
 
@@ -7,9 +7,18 @@
 
 static const char *const states[ORDER_STATE_COUNT] = {"new",    "starting", "charging", "uncertain",
                                                       "failed", "stopping", "ended",    "settled"};
-static const char *const inputs[ORDER_INPUT_COUNT] = {
-    "sent",      "done 0, 9", "refused 1, 4 .. 8, A .. D", "unsure 2, 3, E, silence", "seen",    "not seen",
-    "stop sent", "stop 0, 2", "stop failed",               "finished",                "settled", "never sent"};
+static const char *const inputs[ORDER_INPUT_COUNT] = {"sent",
+                                                      "done 0, 9",
+                                                      "refused 1, 4 .. 8, A .. D",
+                                                      "unsure 2, 3, E, silence",
+                                                      "seen",
+                                                      "not seen",
+                                                      "stop sent",
+                                                      "stop 0, 2",
+                                                      "stop failed",
+                                                      "finished",
+                                                      "settled",
+                                                      "never sent"};
 
 /* 10.2, column by column; . is no row. Order of the states as above. */
 static const char *const table[ORDER_STATE_COUNT][ORDER_INPUT_COUNT] = {
@@ -89,10 +98,22 @@ static const struct {
     const char *text;
     bool want;
 } names[] = {
-    {"AP13544000", true},     {"AP0", true},         {"AP16777215", true}, {"AP16777216", false},
-    {"AP013544000", false},   {"AP", false},         {"AP1x", false},      {"ap13544000", false},
-    {"AP13544000-05", true},  {"AP13544000-5", false}, {"AP13544000-0A", true}, {"AP13544000-0a", false},
-    {"AP13544000-05x", false}, {"AP13544000_05", false}, {"AP99999999999999999999", false}, {"", false},
+    {"AP13544000", true},
+    {"AP0", true},
+    {"AP16777215", true},
+    {"AP16777216", false},
+    {"AP013544000", false},
+    {"AP", false},
+    {"AP1x", false},
+    {"ap13544000", false},
+    {"AP13544000-05", true},
+    {"AP13544000-5", false},
+    {"AP13544000-0A", true},
+    {"AP13544000-0a", false},
+    {"AP13544000-05x", false},
+    {"AP13544000_05", false},
+    {"AP99999999999999999999", false},
+    {"", false},
     {"CP-17", false},
 };
 
@@ -112,8 +133,8 @@ static void check_names(void)
 static void check_ports(void)
 {
     for (unsigned port = 0; port < PILE_PORT_NONE; port++)
-        CHECK("there and back (A45)", pile_connector_of((uint8_t)port) == (int32_t)port + 1 &&
-                                          pile_port_of((int64_t)port + 1) == port);
+        CHECK("there and back (A45)",
+              pile_connector_of((uint8_t)port) == (int32_t)port + 1 && pile_port_of((int64_t)port + 1) == port);
     CHECK("none is the whole pile", pile_connector_of(PILE_PORT_NONE) == 0 && pile_port_of(0) == PILE_PORT_NONE);
     CHECK("no such port", pile_port_of(256) == PILE_PORT_NONE && pile_port_of(-1) == PILE_PORT_NONE);
 }
@@ -164,7 +185,7 @@ static void check_recent(void)
     const struct pile_recent *r = pile_recent_find(p, 7, instant_add(now, SPAN_S(PILE_REPEAT_S)));
     CHECK("within a minute (3.3)", r != NULL && r->len == 3 && memcmp(r->answer, answer, 3) == 0);
     CHECK("not later", pile_recent_find(p, 7, instant_add(now, SPAN_S(PILE_REPEAT_S + 1))) == NULL);
-    CHECK("not another", pile_recent_find(p, 8, now) == NULL && pile_recent_find(p, 0, now) == NULL);
+    CHECK("not another", pile_recent_find(p, 8, now) == NULL && pile_recent_find(p, 0, (struct instant){0}) == NULL);
     for (uint64_t i = 0; i < PILE_RECENT_MAX; i++)
         pile_remember(p, 100 + i, now, (struct bytes){NULL, 0});
     CHECK("the last few", pile_recent_find(p, 7, now) == NULL && pile_recent_find(p, 100, now) != NULL);

@@ -1,5 +1,5 @@
-/* The life of orders as frames, answers and time make it (ap3000.md 6.4, 6.6, 6.13, 10.1 to 10.3, 11). Each row names its
- * paragraph. */
+/* The life of orders as frames, answers and time make it (ap3000.md 6.4, 6.6, 6.13, 10.1 to 10.3, 11). Each row names
+ * its paragraph. */
 #include "pilestory.h"
 
 /* clang-format off */
@@ -26,6 +26,7 @@ static const struct story rows[] = {
     {"unsure: asked for (10.2)", 0, {PLACED, SENT, {"unsure $1", NULL, ORDER("1", "uncertain", WAS("starting"), "2", ",'started':false") "\nwish status"}}},
     {"seen before its answer (10.2)", 0, {PLACED, SENT, {"at 300", NULL, ""}, {ON("01", "$1"), NULL, CHANGED("1", "starting", "charging") "\ntransaction.started *\nconnector.status_changed *\ntransaction.meter_values *"}, {"done $1", "ERR_STATE", ""}, {"refused $1", "ERR_STATE", ""}}},
     {"it began when the pile says, not before it was placed (10.2)", 0, {PLACED, SENT, {"unsure $1", NULL, "*"}, {"at 200", NULL, ""}, {"04 01 01 00000000 6400 $1", "0100 held", CHANGED("1", "uncertain", "charging") "\n" STARTED("1", "2", "7A8D05DD", "%1", ",'offline':false") " 2026-03-01T09:01:40.000Z"}}},
+    {"not before it was placed", 0, {PLACED, SENT, {"at 100", NULL, ""}, {"04 01 01 00000000 6801 $1", "0100 held", "order.changed *\ntransaction.started * 2026-03-01T09:00:00.000Z"}}},
     {"0x04 is evidence, and answered (6.4)", 0, {PLACED, SENT, {"04 #7 01 01 00000000 0C00 $1", "0100 held", CHANGED("1", "starting", "charging") "\ntransaction.started *"}, {"04 #7 01 01 00000000 0C00 $1", "0100 held again", ""}, {"04 #8 01 01 00000000 0D00 $1", "0100 held", ""}}},
     {"it was seen with a status that is none: evidence all the same (5.2, 10.2)", 0, {PLACED, SENT, {"06 01 77 2C01 0200 01 0D07 0000 0000 0000 $1", NULL, CHANGED("1", "starting", "charging") "\ntransaction.started *\ntransaction.meter_values *"}}},
 
@@ -37,10 +38,11 @@ static const struct story rows[] = {
     {"old heartbeats count too (6.1)", 0, {PLACED, SENT, {"unsure $1", NULL, "*"}, {"01 7E00 9808 02 0000 00000000 00000000", NULL, ""}, {"01 7E00 9808 02 0000 00000000 00000000", NULL, CHANGED("1", "uncertain", "failed")}}},
     {"a pile that does not say that port", 0, {{"place 05 7A8D05DD", NULL, "*"}, {"sent $1", NULL, "*"}, {"unsure $1", NULL, "*"}, {BEAT("00 00"), "00", ""}, {BEAT("00 00"), "00", ""}, {BEAT("00 00"), "00", ""}}},
     {"where the pile was to choose, any port that charges may be it", 0, {{"place FF 7A8D05DD", NULL, "order.changed {'orderNo':'%1','orderKey':'%1','transactionId':'$1','state':'new','startMode':1,*}"}, {"sent $1", NULL, "*"}, {"unsure $1", NULL, "*"}, {BEAT("00 01"), "00", "*"}, {BEAT("00 01"), "00", ""}, {BEAT("00 00"), "00", "*"}, {BEAT("00 00"), "00", "order.changed *'failed'*"}}},
-    {"failed, and seen after all: opened again, and stopped (10.2)", 0, {PLACED, SENT, {"refused $1", NULL, "*"}, {ON("01", "$1"), NULL, CHANGED("1", "failed", "charging") "\ntransaction.started *\nconnector.status_changed *\ntransaction.meter_values *\nwish stop 1 $1"}}},
+    {"failed, and seen after all: opened again, and stopped (10.2)", 0, {PLACED, SENT, {"refused $1", NULL, "*"}, {ON("01", "$1"), NULL, "order.changed {*'state':'charging','previousState':'failed',*'cancelled':true}\ntransaction.started *\nconnector.status_changed *\ntransaction.meter_values *\nwish stop 1 $1"}, {BEAT("00 01"), "00", "wish stop 1 $1"}, {"stop_sent $1", NULL, "*"}, {BEAT("00 01"), "00", ""}}},
     {"its port idle, and nothing heard for 11 minutes: over (10.2)", 0, {SEEN, {"at 180", NULL, ""}, {BEAT("00 00"), "00", "connector.status_changed *"}, {"at 360", NULL, ""}, {BEAT("00 00"), "00", ""}, {"at 659", NULL, ""}, {BEAT("00 00"), "00", ""}, {"at 660", NULL, ""}, {BEAT("00 00"), "00", CHANGED("1", "charging", "ended")}}},
     {"its port full likewise, another state not (10.2)", 0, {SEEN, {"at 700", NULL, ""}, {BEAT("00 02"), "00", "connector.status_changed *"}, {BEAT("00 02"), "00", ""}, {BEAT("00 02"), "00", ""}, {BEAT("00 03"), "00", "connector.status_changed *"}, {BEAT("00 03"), "00", CHANGED("1", "charging", "ended")}}},
     {"a reading keeps it (10.2)", 0, {SEEN, {"at 600", NULL, ""}, {BEAT("00 00"), "00", "*"}, {"06 01 03 2C01 0200 01 0D07 0000 0000 0000 $1", NULL, "*"}, {"at 1200", NULL, ""}, {BEAT("00 00"), "00", "*"}, {BEAT("00 00"), "00", ""}, {"at 1261", NULL, ""}, {BEAT("00 00"), "00", "order.changed *'ended'*"}}},
+    {"heartbeats from before it was seen do not count for its end", 0, {PLACED, SENT, {"unsure $1", NULL, "*"}, {BEAT("00 00"), "00", ""}, {"04 01 01 00000000 0C00 $1", "*", "*'charging'*"}, {"at 700", NULL, ""}, {BEAT("00 00"), "00", ""}, {BEAT("00 00"), "00", "order.changed *'ended'*"}}},
     {"never seen at all: over 11 minutes after it began", 0, {CHARGING, {"at 500", NULL, ""}, {BEAT("00 00"), "00", ""}, {BEAT("00 00"), "00", ""}, {"at 660", NULL, ""}, {BEAT("00 00"), "00", "order.changed *'ended'*"}}},
     {"it did not end after all (10.2)", 0, {CHARGING, {"finished $1", NULL, "order.changed *'ended'*"}, {"06 01 03 2C01 0200 01 0D07 0000 0000 0000 $1", NULL, "connector.status_changed *'Finishing'*\ntransaction.meter_values *"}, {ON("01", "$1"), NULL, CHANGED("1", "ended", "charging") "\nconnector.status_changed *\ntransaction.meter_values *"}}},
     {"a pile that is away changes nothing (10.5)", 0, {SEEN, {"at 86400", NULL, ""}, {"connect", NULL, ""}, {BEAT("00 01"), "00", "charge_point.connected *"}, {ON("01", "$1"), NULL, "transaction.meter_values *"}}},
@@ -50,6 +52,8 @@ static const struct story rows[] = {
     {"a stop that failed is told, and tried again with the next heartbeats, three times in all (10.2)", 0, {CHARGING, {"stop_sent $1", NULL, "*"}, {"stop_failed $1", NULL, CHANGED("1", "stopping", "charging") "\ndevice.alarm {'alarm':'stop_failed','connectorId':2}"},
      {BEAT("00 01"), "00", "connector.status_changed *\nwish stop 1 $1"}, {"stop_sent $1", NULL, "*"}, {BEAT("00 01"), "00", ""}, {"stop_failed $1", NULL, "*"}, {BEAT("00 01"), "00", "wish stop 1 $1"}, {"stop_sent $1", NULL, "*"}, {"stop_failed $1", NULL, "*"}}},
     {"after three no more", 0, {CHARGING, {"stop_sent $1", NULL, "*"}, {"stop_failed $1", NULL, "*"}, {"stop_sent $1", NULL, "*"}, {"stop_failed $1", NULL, "*"}, {"stop_sent $1", NULL, "*"}, {"stop_failed $1", NULL, "*"}, {BEAT("00 00"), "00", ""}}},
+    {"two that did not stop", 0, {{"place 00 7A8D05DD", NULL, "*"}, {"sent $1", NULL, "*"}, {"done $1", NULL, "*"}, {"stop_sent $1", NULL, "*"}, {"stop_failed $1", NULL, "*"}, {"place 01 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"done $2", NULL, "*"}, {"stop_sent $2", NULL, "*"}, {"stop_failed $2", NULL, "*"}, {BEAT("00 00"), "00", "wish stop 0 $1\nwish stop 1 $2"}}},
+    {"nor when it is seen once more", 0, {CHARGING, {"cancel $1", NULL, "*"}, {"stop_sent $1", NULL, "*"}, {"stop_failed $1", NULL, "*"}, {"stop_sent $1", NULL, "*"}, {"stop_failed $1", NULL, "*"}, {"stop_sent $1", NULL, "*"}, {"stop_done $1", NULL, "*"}, {ON("01", "$1"), NULL, "order.changed *\nconnector.status_changed *\ntransaction.meter_values *]}"}}},
     {"cancelled, then seen to run: stopped (10.2)", 0, {PLACED, SENT, {"unsure $1", NULL, "*"}, {"cancel $1", NULL, ORDER("1", "uncertain", WAS("uncertain"), "2", ",'reason':'cancelled','started':false,'cancelled':true")}, {"cancel $1", NULL, ""}, {ON("01", "$1"), NULL, "order.changed *'charging'*'cancelled':true}\ntransaction.started *\nconnector.status_changed *\ntransaction.meter_values *\nwish stop 1 $1"}}},
     {"cancelled, then done: stopped", 0, {PLACED, {"cancel $1", NULL, "*"}, {"sent $1", NULL, "*"}, {"done $1", NULL, "order.changed *\ntransaction.started *\nwish stop 1 $1"}}},
     {"cancelled and uncertain, on a new line: asked and stopped (10.2)", 0, {PLACED, SENT, {"unsure $1", NULL, "*"}, {"cancel $1", NULL, "*"}, {"connect", NULL, ""}, {"22", "*", "charge_point.connected *\nwish status\nwish stop 1 $1"}, {"stop_sent $1", NULL, ""}}},
@@ -112,10 +116,12 @@ static void check_full(void)
     for (int i = 0; i < 2; i++) {
         uint8_t beat[260] = {0x98, 0x08, 255};
         memset(beat + 3, 2 + i, 255);
-        kit_frame(k, 0, &(struct ap3000_frame){.message_id = (uint16_t)(900 + i), .command = 0x21, .payload = {beat, 260}});
+        kit_frame(k, 0,
+                  &(struct ap3000_frame){.message_id = (uint16_t)(900 + i), .command = 0x21, .payload = {beat, 260}});
     }
     CHECK("a heartbeat may change every port and every order",
           k->decision.event_count == 255 + PILE_ORDERS_MAX && pile_open_count(k->piles[0]) == 0);
+    CHECK("there was room for it", !k->text.failed);
     CHECK("and no tag is left counted", tag_book_count(k->tags, STR("tag")) == 0);
     kit_free(k);
 }

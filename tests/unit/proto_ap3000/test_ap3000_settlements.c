@@ -58,6 +58,9 @@ static const struct story rows[] = {
     {"a clock that was never set: known by its content", 0, {{AT_PILE("00", "7A8D05DD", UNSET), "00 held", "order.changed {'orderNo':'197001010801307a8d05dd1354400031','orderKey':'197001010801307a8d05dd1354400031-*'*\ntransaction.started *'start_estimated'* 2026-03-01T08:00:00.000Z\ntransaction.stopped *'stopTimestamp':'2026-03-01T09:00:00.000Z'*"}, {AT_PILE("00", "7A8D05DD", UNSET), "00 held again", ""},
      {"03 110E E803 0300 01 00 7A8D05DD 05 " UNSET, "00 held", "order.changed *'$2'*\ntransaction.started *\ntransaction.stopped *'$2'*"}, {"forget", NULL, ""}, {AT_PILE("00", "7A8D05DD", UNSET), "00 held again", ""}, {"03 110E E803 0300 01 00 7A8D05DD 05 " UNSET, "00 held again", ""}}},
     {"its readings were of the same charge", 0, {{"06 01 01 2C01 0200 00 0D07 0000 0000 0000 " UNSET, NULL, "order.changed *'orderKey':'197001010801307a8d05dd1354400031','transactionId':'$1'*"}, {AT_PILE("00", "7A8D05DD", UNSET), "00 held", "order.changed {*'orderKey':'197001010801307a8d05dd1354400031-*','transactionId':'$1','state':'settled','previousState':'charging'*\ntransaction.stopped *"}, {AT_PILE("00", "7A8D05DD", UNSET), "00 held again", ""}, {"06 01 01 2C01 0200 00 0D07 0000 0000 0000 " UNSET, NULL, "order.changed *'$2'*"}}},
+    {"its readings were of another port's charge", 0, {{"06 01 01 2C01 0200 00 0D07 0000 0000 0000 " UNSET, NULL, "*'$1'*"}, {"03 100E E803 0300 00 00 7A8D05DD 05 " UNSET, "00 held", "order.changed *'transactionId':'$2','state':'settled','connectorId':1,*\ntransaction.started *\ntransaction.stopped *"}}},
+    {"closed by an operator meanwhile", 0, {{"06 01 01 2C01 0200 00 0D07 0000 0000 0000 " UNSET, NULL, "*'$1'*"}, {"close $1", "0", "*"}, {AT_PILE("00", "7A8D05DD", UNSET), "00 held", "order.changed *'$1'*\ntransaction.stopped *'$1',*'overrides_operator'*"}, {AT_PILE("00", "7A8D05DD", UNSET), "00 held again", ""}}},
+    {"the next of that number, when the tables are behind", 0, {{"06 01 01 2C01 0200 00 0D07 0000 0000 0000 " UNSET, NULL, "*'$1'*"}, {"lag", NULL, ""}, {AT_PILE("00", "7A8D05DD", UNSET), "00 held", "order.changed {*'$1','state':'settled'*"}, {"06 01 01 2C01 0200 00 0D07 0000 0000 0000 " UNSET, NULL, "order.changed {*'transactionId':'$2','state':'charging',*"}}},
     {"all zeros, by a card", 0, {{AT_PILE("00", "7A8D05DD", "00000000000000000000000000000000"), "00 held", "order.changed {*'orderKey':'00000000000000000000000000000000-*'*"}}},
     {"all ones, as if by us", 0, {{SETTLE("FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"), "00 held", QUARANTINED("unknown_order", "*")}}},
     {"a date of 1970 in a number of ours is only bytes", 0, {{SETTLE(UNSET), "00 held", QUARANTINED("unknown_order", "*")}}},
@@ -66,6 +69,7 @@ static const struct story rows[] = {
     {"too short: kept, and answered (10.4, rule 2)", 0, {{"03 100E E803", "00 held", "device.quarantined {*'reason':'too_short','messageId':'5','suggestion':'*'}"}, {"03 100E E803", "00 held again", ""}, {"03", "00 held", "device.quarantined *"}}},
     {"not accepted, and no room: it keeps it itself (13.4)", IS_PENDING, {{SETTLE("$1"), NULL, ""}}},
     {"not accepted, but kept (13.4)", IS_PENDING | HAS_ROOM, {{SETTLE("$1"), "00 held", QUARANTINED("not_accepted", ",'connectorId':2")}, {SETTLE("$1"), "00 held again", ""}, {"accept", NULL, ""}, {"apply " SETTLE("$1"), "0", "*"}}},
+    {"one that waits is answered again, room or not", IS_PENDING | HAS_ROOM, {{SETTLE("$1"), "00 held", "device.quarantined *"}, {"full", NULL, ""}, {SETTLE("$1"), "00 held again", ""}, {SETTLE("$2"), NULL, ""}}},
     {"too short, of one that is not accepted", IS_REJECTED | HAS_ROOM, {{"03 100E", "00 held", "device.quarantined {*'reason':'not_accepted','messageId':'*','suggestion':'*'}"}}},
 
     /* --- by a person --- */
@@ -82,9 +86,10 @@ static const struct story rows[] = {
 
 /* 5.3 in the words of OCPP. */
 static const char *const reasons[0x20] = {
-    "Other",  "Local",  "Local", "Local", "Local", "EVDisconnected", "Other", "Remote", "Other",         "Other",
-    "Other",  "Other",  "Other", "EVDisconnected", "Other", "Other", "EmergencyStop", "EmergencyStop", "EmergencyStop", "Local",
-    "Other",  "Other",  "Local", "Remote", "EmergencyStop", "Other", "Other", "Other", "Other", "Other", "Other", "Other"};
+    "Other",         "Local",         "Local",         "Local", "Local", "EVDisconnected", "Other", "Remote",
+    "Other",         "Other",         "Other",         "Other", "Other", "EVDisconnected", "Other", "Other",
+    "EmergencyStop", "EmergencyStop", "EmergencyStop", "Local", "Other", "Other",          "Local", "Remote",
+    "EmergencyStop", "Other",         "Other",         "Other", "Other", "Other",          "Other", "Other"};
 
 static void check_reasons(void)
 {
@@ -93,8 +98,8 @@ static void check_reasons(void)
     for (unsigned code = 0; code <= UINT8_MAX; code++) {
         char text[128], want[64], row[32];
         struct ap3000_frame f;
-        (void)snprintf(text, sizeof text, "03 100E E803 0300 01 00 7A8D05DD %02X 202603011550307A8D05DD13544000%02X", code,
-                       code);
+        (void)snprintf(text, sizeof text, "03 100E E803 0300 01 00 7A8D05DD %02X 202603011550307A8D05DD13544000%02X",
+                       code, code);
         (void)snprintf(row, sizeof row, "stop reason 0x%02X (5.3)", code);
         (void)snprintf(want, sizeof want, "\"reason\":\"%s\"", code < COUNT_OF(reasons) ? reasons[code] : "Other");
         CHECK(row, kit_read_frame(k, kit_ids[0], str_of(text), &f));
@@ -109,7 +114,8 @@ static void check_reasons(void)
 /* The key by which a quarantined one is known again: all of it but its message id and its sum. */
 static void check_content_key(void)
 {
-    static const char frame[] = "444E59280040AACE04060003201CDC0514000001000000000120260115093012000000000000000042F404";
+    static const char frame[] =
+        "444E59280040AACE04060003201CDC0514000001000000000120260115093012000000000000000042F404";
     struct str text = STR(frame);
     uint64_t key = ap3000_content_key(text);
     for (size_t i = 0; i < text.len; i++) {
@@ -117,7 +123,8 @@ static void check_content_key(void)
         memcpy(changed, frame, sizeof frame);
         changed[i] = changed[i] == '0' ? '1' : '0';
         bool is_free = (i >= 18 && i < 22) || i >= text.len - 4;
-        CHECK("all but message id and checksum", (ap3000_content_key((struct str){changed, text.len}) == key) == is_free);
+        CHECK("all but message id and checksum",
+              (ap3000_content_key((struct str){changed, text.len}) == key) == is_free);
         CHECK("any length", ap3000_content_key((struct str){frame, i}) != 0);
     }
 }
