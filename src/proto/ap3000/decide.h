@@ -70,7 +70,8 @@ struct ap3000_wish {
     struct str id_tag;
 };
 
-/* A heartbeat may change every port and every order. Of wishes more are left out: a later frame brings them up again. */
+/* A heartbeat may change every port and every order. Wishes past the limit are left out: a later frame brings them up
+ * again. */
 #define AP3000_EVENTS_MAX (PILE_PORTS_MAX + PILE_ORDERS_MAX + 8)
 #define AP3000_WISHES_MAX 4
 /* Room that the arena of a decision must have, and the buffer of its text. */

@@ -134,10 +134,11 @@ void ap3000_on_card(struct ap3000_step *s)
     struct str id_tag = ap3000_card_tag(r, s->arena);
     bool is_same = false;
     uint8_t account = verdict(s, r->port, id_tag, &is_same);
+    bool is_told = t->is_known && account != AP3000_ACCOUNT_PILE_UNKNOWN; /* whoever asks there */
     struct ap3000_card_answer answer = {
         .account_status = account,
-        .rate_mode = t->is_known ? t->rate_mode : AP3000_RATE_TIME,
-        .balance_or_expiry = t->is_known ? balance_or_expiry(t) : 0,
+        .rate_mode = is_told ? t->rate_mode : AP3000_RATE_TIME,
+        .balance_or_expiry = is_told ? balance_or_expiry(t) : 0,
         .port = r->port,
     };
     memcpy(answer.card_id, r->card_id, sizeof answer.card_id);

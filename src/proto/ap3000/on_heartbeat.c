@@ -122,7 +122,8 @@ static void judge_orders(struct ap3000_step *s, struct bytes statuses)
             continue;
         if (o->state == ORDER_UNCERTAIN || o->state == ORDER_CHARGING)
             judge(s, o, status_of(o, statuses));
-        if (o->state == ORDER_CHARGING && o->stops > 0 && o->stops < PILE_STOPS_MAX) /* it did not stop: again */
+        bool is_unwanted = o->is_cancelled || o->stops > 0; /* it was to stop, and did not */
+        if (o->state == ORDER_CHARGING && is_unwanted && o->stops < PILE_STOPS_MAX)
             ap3000_step_wish(s,
                              &(struct ap3000_wish){.kind = AP3000_WISH_STOP, .port = o->port, .transaction_id = o->id});
     }

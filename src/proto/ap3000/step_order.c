@@ -109,15 +109,14 @@ struct pile_order *ap3000_step_adopt(struct ap3000_step *s, const struct pile_or
     return kept;
 }
 
-static void follow_up(struct ap3000_step *s, const struct pile_order *o, enum order_input input,
-                      enum order_state before)
+static void follow_up(struct ap3000_step *s, const struct pile_order *o, enum order_input input)
 {
     bool is_seen_to_run = input == ORDER_IN_DONE || input == ORDER_IN_SEEN;
     if (input == ORDER_IN_STOP_FAILED)
         ap3000_step_alarm(s, "stop_failed", o->port, (struct str){NULL, 0});
     if (input == ORDER_IN_UNSURE)
         ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_STATUS});
-    if (is_seen_to_run && (o->is_cancelled || before == ORDER_FAILED) && o->stops < PILE_STOPS_MAX)
+    if (is_seen_to_run && o->is_cancelled && o->stops < PILE_STOPS_MAX)
         ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_STOP, .port = o->port, .transaction_id = o->id});
 }
 
@@ -133,6 +132,8 @@ enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum ord
         return OK;
     o->decided_at = s->in->now;
     o->idle_beats = 0;
+    if (before == ORDER_FAILED && o->state == ORDER_CHARGING)
+        o->is_cancelled = true; /* nobody pays for it any more */
     if (o->state == ORDER_CHARGING && !instant_is_set(o->started_at))
         o->started_at = s->in->now;
     bool is_first =
@@ -142,7 +143,7 @@ enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum ord
     ap3000_step_order_told(s, o, before, reason);
     if (is_first)
         tell_started(s, o);
-    follow_up(s, o, input, before);
+    follow_up(s, o, input);
     return OK;
 }
 

@@ -48,8 +48,8 @@ static const struct story rows[] = {
     {"shorter than it may be (2.7)", 0, {{"02 7A8D05DD 00", NULL, ""}}},
 
     /* --- who may --- */
-    {"a pile that is not accepted (5.5)", IS_PENDING, {{SWIPE("7A8D05DD", "01"), "7A8D05DD0C00D204000001 held", ""}}},
-    {"a pile that is bound to another card", 0, {{"bind 898604D9162390488297", NULL, ""}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0C00D204000001 held", ""}}},
+    {"a pile that is not accepted (5.5)", IS_PENDING, {{SWIPE("7A8D05DD", "01"), "7A8D05DD0C000000000001 held", ""}}},
+    {"a pile that is bound to another card", 0, {{"bind 898604D9162390488297", NULL, ""}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0C000000000001 held", ""}}},
 };
 /* clang-format on */
 

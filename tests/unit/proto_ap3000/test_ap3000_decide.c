@@ -66,7 +66,7 @@ static const struct story rows[] = {
     {"the shortest form (2.7)", IS_NEW, {{"01 7E00 9808 02 0000 00000000 00000000", NULL, "charge_point.connected {'model':'unknown',*'connectors':2,*}*"}}},
 
     /* --- numbers that are not unique: 2.4, A13 --- */
-    {"a fallback number is told once a line", IS_NEW, {{"fallback", NULL, ""}, {REGISTER, "00", "charge_point.connected *\ndevice.alarm {'alarm':'duplicate_id'}"}, {BEAT("00 00"), "00", "connector.status_changed *"}, {"02 7A8D05DD 00 00", "7A8D05DD0C00D204000000 held", "authorization.requested {'idTag':'7A8D05DD','status':'PileNotRegistered','connectorId':1}"}, {"connect", NULL, ""}, {BEAT("00 00"), "00", "charge_point.connected *\ndevice.alarm {'alarm':'duplicate_id'}"}}},
+    {"a fallback number is told once a line", IS_NEW, {{"fallback", NULL, ""}, {REGISTER, "00", "charge_point.connected *\ndevice.alarm {'alarm':'duplicate_id'}"}, {BEAT("00 00"), "00", "connector.status_changed *"}, {"02 7A8D05DD 00 00", "7A8D05DD0C000000000000 held", "authorization.requested {'idTag':'7A8D05DD','status':'PileNotRegistered','connectorId':1}"}, {"connect", NULL, ""}, {BEAT("00 00"), "00", "charge_point.connected *\ndevice.alarm {'alarm':'duplicate_id'}"}}},
 
     /* --- hosts 8.2 to 8.10 --- */
     {"a host (8.2)", IS_NEW, {{HOST_BEAT, NULL, "charge_point.connected {'model':'unknown','vendor':'AP3000','firmwareVersion':'6.13',*'hostFirmware':613}"}, {HOST_BEAT, NULL, ""}, {"12", "1000A469", ""}}},
