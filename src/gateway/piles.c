@@ -155,12 +155,12 @@ void pile_note_frame(struct gateway *g, struct slot *slot, struct str hex, struc
 
 /* --- wishes --- */
 
-static void write_fsk(struct slot *slot, struct buf *payload)
+static void write_fsk(struct slot *slot, uint16_t frequency_mhz, struct buf *payload)
 {
     struct json_writer w;
     jw_init(&w, payload);
     jw_open_object(&w);
-    jw_field_int(&w, "frequency_mhz", 0);
+    jw_field_int(&w, "frequency_mhz", frequency_mhz);
     jw_key(&w, STR("slave_ids"));
     jw_open_array(&w);
     const struct line *line = slot->session == NULL ? NULL : slot->session->line;
@@ -199,7 +199,7 @@ static void grant_one(struct slot *slot, const struct ap3000_wish *wish, struct 
         (void)command_start(slot, STR("RemoteStopTransaction"), buf_str(&payload), true);
         break;
     case AP3000_WISH_FSK:
-        write_fsk(slot, &payload);
+        write_fsk(slot, wish->frequency_mhz, &payload);
         (void)command_start(slot, STR("Ap3000.SetFsk"), buf_str(&payload), false);
         break;
     case AP3000_WISH_FIRMWARE:

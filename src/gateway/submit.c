@@ -105,9 +105,10 @@ static void on_slot(struct waiter *w, struct slot *slot, enum err e)
     if (e == OK && slot->pile != NULL) {
         struct ap3000_input in = pile_input_of(g, slot);
         arena_reset(&g->arena);
-        e = ap3000_action_check(&in, c->pile_action, str_of(c->payload), &g->arena, &why);
+        e = c->pile_action == NULL ? ERR_UNSUPPORTED
+                                   : ap3000_action_check(&in, c->pile_action, str_of(c->payload), &g->arena, &why);
         is_unsupported = e == ERR_UNSUPPORTED;
-        e = is_unsupported ? OK : e == ERR_UNKNOWN ? ERR_FORMAT : e; /* a member, or a transaction, not a command */
+        e = is_unsupported ? OK : e == ERR_DENIED ? ERR_STATE : e;
     } else if (e != OK) {
         fault_set(&why, STR("charge_point_id"), e == ERR_UNKNOWN ? "no such charge point" : "the store cannot be read");
     }
@@ -228,7 +229,7 @@ static enum err name_action(const struct gateway *g, struct command *c, struct s
 {
     if (gateway_is_pile(g, str_of(c->station)))
         c->pile_action = ap3000_action_find(name);
-    else
+    if (c->pile_action == NULL) /* of a pile: a word that both know, and it has no counterpart of */
         c->action = ocpp_action_find(name);
     if (c->action != NULL && !c->action->from_central)
         c->action = NULL;

@@ -67,6 +67,7 @@ enum ap3000_wish_kind {
 struct ap3000_wish {
     enum ap3000_wish_kind kind;
     uint8_t port;
+    uint16_t frequency_mhz; /* FSK: the one in use */
     uint32_t transaction_id;
     struct str id_tag;
 };

@@ -259,7 +259,8 @@ static enum err find_missing(const struct taking *t, size_t last_given)
     for (size_t i = 0; i < t->layout->count; i++) {
         const struct ap3000_field *f = &t->layout->fields[i];
         bool is_had = t->base != NULL && (t->base->has_all || f->presence == AP3000_OPTIONAL || is_ours(t, f));
-        if (t->is_given[i] || is_had || is_count(t->layout, i))
+        bool is_implied = is_count(t->layout, i) || strcmp(f->key, "reserved") == 0; /* zeros */
+        if (t->is_given[i] || is_had || is_implied)
             continue;
         if (f->presence == AP3000_REQUIRED)
             return refuse(t, f, ERR_MISSING, "required, but missing");

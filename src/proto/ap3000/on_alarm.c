@@ -77,7 +77,8 @@ void ap3000_on_host_status(struct ap3000_step *s)
 
 void ap3000_on_fsk_request(struct ap3000_step *s)
 {
-    ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_FSK});
+    const struct ap3000_fsk_request *r = s->reading->fields;
+    ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_FSK, .frequency_mhz = r->frequency_mhz});
 }
 
 void ap3000_on_upgrade_request(struct ap3000_step *s)
