@@ -54,8 +54,8 @@ struct integer ap3000_connector(uint8_t port); /* not set for PILE_PORT_NONE */
 struct pile_order *ap3000_step_place(struct ap3000_step *s, uint8_t port, struct str id_tag, struct str command_id);
 /* Applies the input. What follows from a change: "order.changed"; "transaction.started" when it first runs and its port
  * is known, or when it is settled; the count of its tag; an alarm when a stop failed; the wish to stop what runs and
- * shall not; 0x81 for what is uncertain. reason: a word for people, or NULL. ERR_STATE: no such row, and nothing
- * happened, which few need to know. */
+ * shall not; 0x81 for what is uncertain. reason: a word for people, or NULL. ERR_STATE: no such row, or it would
+ * be open again past PILE_ORDERS_MAX; nothing happened, which few need to know. */
 enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum order_input input, const char *reason);
 /* Takes one that ap3000_order_make() made into memory and tells it. NULL: it is open and there are PILE_ORDERS_MAX. */
 struct pile_order *ap3000_step_adopt(struct ap3000_step *s, const struct pile_order *o);

@@ -123,6 +123,9 @@ static void follow_up(struct ap3000_step *s, const struct pile_order *o, enum or
 enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum order_input input, const char *reason)
 {
     enum order_state before = o->state;
+    bool is_reopened = before == ORDER_FAILED && input == ORDER_IN_SEEN;
+    if (is_reopened && pile_open_count(s->pile) >= PILE_ORDERS_MAX)
+        return ERR_STATE; /* its settlement is taken in any case */
     enum err e = order_apply(o, input);
     if (e != OK)
         return e;
@@ -132,7 +135,7 @@ enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum ord
         return OK;
     o->decided_at = s->in->now;
     o->idle_beats = 0;
-    if (before == ORDER_FAILED && o->state == ORDER_CHARGING)
+    if (is_reopened)
         o->is_cancelled = true; /* nobody pays for it any more */
     if (o->state == ORDER_CHARGING && !instant_is_set(o->started_at))
         o->started_at = s->in->now;

@@ -99,16 +99,21 @@ static void check_full(void)
     struct kit *k = kit_new();
     struct ap3000_frame f;
     story_introduce(k);
+    CHECK("one that fails", kit_place(k, 0, 1, STR("TAG")) && kit_order(k, 0, 1, ORDER_IN_NOT_SENT) == OK);
     for (int i = 0; i < PILE_ORDERS_MAX; i++)
         CHECK("up to the limit", kit_place(k, 0, 1, STR("TAG")));
     CHECK("no more are placed", !kit_place(k, 0, 1, STR("TAG")) && k->decision.event_count == 0);
-    CHECK("and take no number", k->next_number == PILE_ORDERS_MAX + 1);
+    CHECK("and take no number", k->next_number == PILE_ORDERS_MAX + 2);
     CHECK("a frame", kit_read_frame(k, kit_ids[0], STR("06 01 01 2C01 0200 00 0D07 0000 0000 0000 " BY_CARD), &f));
     kit_frame(k, 0, &f);
     CHECK("what the pile began meanwhile waits for its settlement",
           k->decision.event_count == 2 && k->decision.events[1].type == EVENT_METER_VALUES &&
               pile_open_count(k->piles[0]) == PILE_ORDERS_MAX);
-    for (uint64_t n = 1; n <= PILE_ORDERS_MAX; n++) {
+    CHECK("a reading of the one that failed", kit_read_frame(k, kit_ids[0], STR(ON("01", "$1")), &f));
+    kit_frame(k, 0, &f);
+    CHECK("is kept, and it is not opened again",
+          k->decision.event_count == 1 && pile_open_count(k->piles[0]) == PILE_ORDERS_MAX);
+    for (uint64_t n = 2; n <= PILE_ORDERS_MAX + 1; n++) {
         CHECK("sent", kit_order(k, 0, n, ORDER_IN_SENT) == OK);
         CHECK("unsure", kit_order(k, 0, n, ORDER_IN_UNSURE) == OK);
     }
