@@ -341,7 +341,8 @@ bool command_is_allowed(const struct slot *slot, const struct command *c);
 struct command_result command_result_of(const struct command *c);
 void command_free(struct command *c);
 struct str command_name(const struct command *c);
-/* A command of the server's own, at once: the station is in memory. False: its queue is full. */
+/* A command of the server's own, at once: the station is in memory; one that is asked for already is not asked for again.
+ * False: its queue is full. */
 bool command_start(struct slot *slot, struct str name, struct str payload, bool is_urgent);
 void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct str text);
 void commands_on_lost(struct slot *slot, bool is_for_good);

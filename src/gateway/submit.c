@@ -303,12 +303,28 @@ void gateway_submit(struct gateway *g, const struct command_request *r, const st
     mailbox_post_always(g->mailbox, &sub->mail); /* bounded by the API's connections */
 }
 
+/* The same of the server's own waits already, or is on its way. */
+static bool is_asked_already(const struct slot *slot, struct str name, struct str payload)
+{
+    const struct command *o = slot->outstanding;
+    if (o != NULL && str_eq(command_name(o), name) && str_eq(str_of(o->payload), payload))
+        return true;
+    for (const struct link *l = slot->commands.next; l != &slot->commands; l = l->next) {
+        const struct command *c = CONTAINER((struct link *)(uintptr_t)l, struct command, link);
+        if (str_eq(command_name(c), name) && str_eq(str_of(c->payload), payload))
+            return true;
+    }
+    return false;
+}
+
 bool command_start(struct slot *slot, struct str name, struct str payload, bool is_urgent)
 {
     struct gateway *g = slot->gateway;
     struct command_request r = {
         .station = str_of(slot->station.id), .payload = payload, .origin = STR("server"), .is_urgent = is_urgent};
     uint8_t random[16];
+    if (is_asked_already(slot, name, payload))
+        return true;
     if (slot->command_count >= (size_t)g->config->command_queue_max)
         return false;
     gateway_random(g, r.trace, sizeof r.trace);

@@ -114,6 +114,17 @@ void ap3000_frame_open(const struct ap3000_input *in, const struct ap3000_frame 
         out->wants_order[0] = 0;
 }
 
+uint64_t ap3000_swipe_key(struct str frame_hex)
+{
+    uint8_t bytes[AP3000_FRAME_SIZE_MAX];
+    struct ap3000_frame f;
+    size_t size, len = frame_hex.len / 2;
+    if (len > sizeof bytes || hex_parse(frame_hex, bytes, len) != OK ||
+        ap3000_frame_read((struct bytes){bytes, len}, &f, &size, NULL) != OK)
+        return 1;
+    return repeat_key(&f);
+}
+
 uint64_t ap3000_content_key(struct str frame_hex)
 {
     static const size_t id_at = 2 * (size_t)(AP3000_PREFIX_SIZE + 4), id_len = 4, checksum_len = 4;

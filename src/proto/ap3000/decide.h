@@ -100,6 +100,8 @@ bool ap3000_answer_bare(const struct ap3000_frame *f, struct instant now, uint8_
 /* By what a settlement that waits in quarantine is known again: its frame as hexadecimal, without message id and
  * checksum. Never 0. For station_remember_meter(). */
 uint64_t ap3000_content_key(struct str frame_hex);
+/* By what a swipe is known again after a restart, its message id too: within a minute it is the same one. Never 0. */
+uint64_t ap3000_swipe_key(struct str frame_hex);
 
 void ap3000_frame_open(const struct ap3000_input *in, const struct ap3000_frame *f, struct arena *a,
                        struct ap3000_reading *out);

@@ -87,6 +87,21 @@ static bool is_port_free(struct ap3000_step *s, uint8_t port)
     return code == AP3000_PORT_IDLE || code == AP3000_PORT_PLUGGED || code == AP3000_PORT_FULL;
 }
 
+/* Its order within the minute, whatever has become of it: for a swipe that is said again to a process that has begun
+ * since, when what was remembered of its answer is gone (3.3). */
+static bool has_its_order(const struct ap3000_step *s, uint8_t port, struct str id_tag)
+{
+    if (!station_meter_is_repeat(s->station, s->reading->repeat_key))
+        return false;
+    for (size_t i = s->pile->order_count; i-- > 0;) {
+        const struct pile_order *o = &s->pile->orders[i];
+        if (o->port == port && is_tag_of(o, id_tag) &&
+            !instant_before(instant_add(o->placed_at, SAME_SWIPE), s->in->now))
+            return true;
+    }
+    return false;
+}
+
 /* *is_same: this swipe has its order already. */
 static uint8_t verdict(struct ap3000_step *s, uint8_t port, struct str id_tag, bool *is_same)
 {
@@ -95,6 +110,9 @@ static uint8_t verdict(struct ap3000_step *s, uint8_t port, struct str id_tag, b
     uint8_t account = tag_verdict(s);
     if (account != AP3000_ACCOUNT_NORMAL || port == PILE_PORT_NONE)
         return account;
+    *is_same = has_its_order(s, port, id_tag);
+    if (*is_same)
+        return AP3000_ACCOUNT_NORMAL;
     const struct pile_order *o = pile_order_on(s->pile, port);
     if (o != NULL && o->state != ORDER_ENDED && is_tag_of(o, id_tag)) {
         *is_same = !instant_before(instant_add(o->placed_at, SAME_SWIPE), s->in->now);
@@ -149,6 +167,7 @@ void ap3000_on_card(struct ap3000_step *s)
     struct ev_authorization payload = {
         .id_tag = id_tag, .status = word_of(account, t), .connector_id = ap3000_connector(r->port)};
     ap3000_step_event(s, EVENT_AUTHORIZATION, INSTANT_NONE, &payload);
+    station_remember_meter(s->station, s->reading->repeat_key);
     if (account == AP3000_ACCOUNT_NORMAL && r->port != PILE_PORT_NONE)
         ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_START, .port = r->port, .id_tag = id_tag});
 }

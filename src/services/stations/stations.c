@@ -272,10 +272,14 @@ static void note_content(struct change *c)
 {
     struct str payload;
     bool is_pile = c->e->frame.at != NULL && pile_id_is(c->e->station);
+    if (is_pile && c->e->type != EVENT_QUARANTINED && c->e->type != EVENT_AUTHORIZATION)
+        return; /* its readings are never said again, and would push out what may be */
     if (is_pile || event_packed_body(c->e, &payload) == OK ||
         (c->e->frame.at != NULL && ocpp_frame_payload(c->e->frame, &payload)))
         c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] =
-            is_pile ? ap3000_content_key(c->e->frame) : ocpp_meter_key(payload);
+            !is_pile                              ? ocpp_meter_key(payload)
+            : c->e->type == EVENT_AUTHORIZATION ? ap3000_swipe_key(c->e->frame)
+                                                  : ap3000_content_key(c->e->frame);
 }
 
 static enum err on_meter(struct change *c)
@@ -291,6 +295,14 @@ static enum err on_meter(struct change *c)
 static enum err on_content(struct change *c)
 {
     note_content(c);
+    return OK;
+}
+
+/* Of a pile it is a swipe, which it may say again; a station of OCPP asks again as often as it likes. */
+static enum err on_authorization(struct change *c)
+{
+    if (pile_id_is(c->e->station))
+        note_content(c);
     return OK;
 }
 
@@ -446,6 +458,7 @@ static enum err (*const handlers[EVENT_TYPE_COUNT])(struct change *c) = {
     [EVENT_TRANSACTION_STARTED] = on_started,
     [EVENT_TRANSACTION_METER] = on_meter,
     [EVENT_METER_VALUES] = on_content,
+    [EVENT_AUTHORIZATION] = on_authorization,
     [EVENT_SECURITY_EVENT] = on_content,
     [EVENT_TRANSACTION_STOPPED] = on_stopped,
     [EVENT_COMMAND_QUEUED] = on_command_queued,
