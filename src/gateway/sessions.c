@@ -225,7 +225,7 @@ static void tell_ended(struct session *s, enum conn_end why)
     metric_add_label(METRIC_CONN_ENDED, p.reason, 1);
     LOG_INFO("connection.ended", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(s->conn)),
              F_STR("reason", p.reason));
-    if (why != CONN_END_REPLACED && why != CONN_END_SHUTDOWN)
+    if (why != CONN_END_REPLACED && why != CONN_END_SHUTDOWN && (s->line == NULL || line_loss_counts(s->line)))
         count_mass_loss(g, conn_remote(s->conn));
 }
 

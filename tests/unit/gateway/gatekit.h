@@ -1,6 +1,6 @@
-/* tests/unit/gateway/gatekit.h - a whole gateway over a log, a bus and a store of its own in a folder that goes with it,
- * driven by the test: one loop carries the server's side and the piles', and runs until what the test waits for is so.
- * Nothing waits by the clock but the guard.
+/* tests/unit/gateway/gatekit.h - a whole gateway over a log, a bus and a store of its own in a folder that goes with
+ * it, driven by the test: one loop carries the server's side and the piles', and runs until what the test waits for is
+ * so. Nothing waits by the clock but the guard.
  *
  * What cannot be had from outside is made to happen here: a log that takes nothing (kit.is_log_full), tables that stand
  * still (kit.is_table_stuck), another life of the process from what is on disk at this moment (kit_crash). */
@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KIT_GUARD_MS   20000
+#define KIT_GUARD_MS   10000
 #define KIT_TICK_MS    10 /* what other threads change is looked at so often */
 #define KIT_SETS_MAX   24
 #define KIT_FRAMES_MAX 1024
@@ -71,6 +71,7 @@ struct kit {
     struct files *files;
     struct gateway *gateway;
     uint64_t id_key[2];
+    uint64_t changes;
     struct timer guard, tick;
     bool (*is_there)(void *arg);
     void *arg;
@@ -372,7 +373,13 @@ static inline void kit_sql(struct kit *k, const char *sql)
     check(e == OK);
 }
 
-/* As the API does it: the row, then word of it. */
+static inline bool kit_has_changed(void *arg)
+{
+    const struct kit *k = arg;
+    return k->gateway->station_changes != k->changes;
+}
+
+/* As the API does it: the row, then word of it, and that has been heard. */
 static inline void kit_register(struct kit *k, const char *station, const char *registration)
 {
     char sql[400];
@@ -381,7 +388,9 @@ static inline void kit_register(struct kit *k, const char *station, const char *
                    " VALUES ('%s', '%s', 1, 1) ON CONFLICT (charge_point_id) DO UPDATE SET registration = '%s'",
                    station, registration, registration);
     kit_sql(k, sql);
+    k->changes = k->gateway->station_changes;
     gateway_station_changed(k->gateway, str_of(station));
+    (void)kit_until(k, "what a person changed is heard of", kit_has_changed, k);
 }
 
 /* The first column of the first row, as text. */
@@ -411,7 +420,8 @@ static inline unsigned kit_count(struct kit *k, enum event_type type, const char
     reader_seek(r, 1);
     while (reader_next(r, &e, &why) == OK) {
         bool is_meant = e.type == type && (station == NULL || str_eq(e.station, str_of(station)));
-        n += is_meant && (text == NULL || (e.payload.len > 0 && memmem(e.payload.at, e.payload.len, text, strlen(text)) != NULL));
+        n += is_meant &&
+             (text == NULL || (e.payload.len > 0 && memmem(e.payload.at, e.payload.len, text, strlen(text)) != NULL));
     }
     reader_close(r);
     return n;
@@ -502,10 +512,8 @@ static inline size_t kit_write(uint32_t id, uint16_t message_id, uint8_t command
 {
     uint8_t payload[AP3000_PAYLOAD_SIZE_MAX];
     size_t size = 0;
-    struct ap3000_frame f = {.physical_id = id,
-                             .message_id = message_id,
-                             .command = command,
-                             .payload = {payload, kit_hex(hex, payload)}};
+    struct ap3000_frame f = {
+        .physical_id = id, .message_id = message_id, .command = command, .payload = {payload, kit_hex(hex, payload)}};
     check(ap3000_frame_write(&f, out, AP3000_SENT_SIZE_MAX, &size) == OK);
     return size;
 }
@@ -631,7 +639,8 @@ static inline void kit_expect_end(struct kit *k, const char *row, struct kit_com
     CHECK(row, c->done == 1 && strcmp(c->outcome, outcome) == 0);
     CHECK(row, strcmp(c->reason, reason) == 0);
     if (strcmp(c->outcome, outcome) != 0 || strcmp(c->reason, reason) != 0)
-        (void)fprintf(stderr, "  error %d outcome %s status %s reason %s\n", (int)c->error, c->outcome, c->status, c->reason);
+        (void)fprintf(stderr, "  error %d outcome %s status %s reason %s\n", (int)c->error, c->outcome, c->status,
+                      c->reason);
 }
 
 /* --- another life --- */
