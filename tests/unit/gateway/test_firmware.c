@@ -9,6 +9,7 @@
 #define CHUNK    200
 #define IMAGE    (5 * CHUNK + 50) /* six packets, the last one short */
 #define PACKETS  6
+#define TALK     90
 
 static const char *const quick[] = {"ap3000.firmware_timeout_s=1"};
 
@@ -147,8 +148,11 @@ static void test_hasty_device(void)
     begin(&k, &l, NULL, 0);
     kit_submit(&k, &c, KIT_A_NAME, "UpdateFirmware", UPDATE_1);
     struct kit_frame *f = kit_expect(&k, "the first packet", &l, KIT_A, 0xE0);
-    for (unsigned i = 1; f != NULL && i < PACKETS; i++)
+    for (unsigned i = 1; f != NULL && i < PACKETS; i++) {
         acknowledge(&l, f, 0, i);
+        for (uint16_t n = 0; i == 1 && n < TALK; n++) /* so that its part is read when the next one is acknowledged */
+            kit_say(&l, KIT_A, (uint16_t)(500 + n), 0x06, "00");
+    }
     kit_fence(&k, "all in one go", &l, KIT_A);
     f = kit_expect(&k, "the next packet", &l, KIT_A, 0xE0);
     while (f != NULL && index_of(f) < PACKETS) {
@@ -429,8 +433,8 @@ static void test_kill(void)
     (void)kit_expect(&k, "the first packet", &l, KIT_A, 0xE0);
     memcpy(id, c.id, sizeof id);
     kit_crash(&k); /* at once: what had to be on disk before it left is there */
-    CHECK("its command was sent, and nobody knows more", kit_count(&k, EVENT_COMMAND_SENT, NULL, id) == 1 &&
-                                                             kit_count(&k, EVENT_COMMAND_RESPONSE, NULL, id) == 1);
+    CHECK("its command was sent, and nobody knows more",
+          kit_count(&k, EVENT_COMMAND_SENT, NULL, id) == 1 && kit_count(&k, EVENT_COMMAND_RESPONSE, NULL, id) == 1);
     kit_connect(&k, &l, NULL);
     kit_fence(&k, "the pile comes", &l, KIT_A);
     take_packets(&k, &l, KIT_A, 1, PACKETS);

@@ -269,7 +269,7 @@ static void test_swipe(void)
     static struct kit_line l;
     begin(&k, &l);
     kit_sql(&k, "INSERT INTO id_tags (tag_key, id_tag, status, created_at, updated_at)"
-               " VALUES ('7a8d05dd', '7A8D05DD', 'Accepted', 1, 1)");
+                " VALUES ('7a8d05dd', '7A8D05DD', 'Accepted', 1, 1)");
     kit_say(&l, KIT_A, 2, 0x02, "7A8D05DD 00 00 0000 00000000");
     struct kit_frame *a = kit_expect(&k, "a swipe is answered", &l, KIT_A, 0x02);
     CHECK("and granted", a != NULL && a->len >= 5 && a->payload[4] == 0);

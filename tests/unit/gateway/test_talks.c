@@ -1,5 +1,5 @@
-/* Commands to piles: each has one outcome, and "not sent" means that nothing left, wherever its pile, its line, the disk
- * and the process are when. */
+/* Commands to piles: each has one outcome, and "not sent" means that nothing left, wherever its pile, its line, the
+ * disk and the process are when. */
 #include "gatekit.h"
 
 #define START_1 "{\"idTag\":\"TAG1\",\"connectorId\":1}"
@@ -355,14 +355,16 @@ static void test_words_of_another_protocol(void)
     struct kit k;
     static struct kit_line l;
     begin(&k, &l, NULL, 0);
-    kit_sql(&k, "INSERT INTO commands (command_id, charge_point_id, action, payload, origin, state, queued_at, expires_at,"
-                " trace_id, urgent, position) VALUES"
-                " ('c-1', 'AP13544000', 'ClearCache', '{}', 'api', 'sent', 1, 9000000000000000, '', 0, 1),"
-                " ('c-2', 'AP13544000', 'ClearCache', '{}', 'api', 'queued', 1, 9000000000000000, '', 0, 2)");
+    kit_sql(&k,
+            "INSERT INTO commands (command_id, charge_point_id, action, payload, origin, state, queued_at, expires_at,"
+            " trace_id, urgent, position) VALUES"
+            " ('c-1', 'AP13544000', 'ClearCache', '{}', 'api', 'sent', 1, 9000000000000000, '', 0, 1),"
+            " ('c-2', 'AP13544000', 'ClearCache', '{}', 'api', 'queued', 1, 9000000000000000, '', 0, 2)");
     kit_restart(&k);
     CHECK("what was sent is unknown", kit_count(&k, EVENT_COMMAND_RESPONSE, NULL, "\"c-1\"") == 1 &&
                                           kit_count(&k, EVENT_COMMAND_RESPONSE, NULL, "CONNECTION_LOST") == 1);
-    CHECK("what was not is no word of a pile", kit_count(&k, EVENT_COMMAND_RESPONSE, NULL, "UNSUPPORTED_BY_DEVICE") == 1);
+    CHECK("what was not is no word of a pile",
+          kit_count(&k, EVENT_COMMAND_RESPONSE, NULL, "UNSUPPORTED_BY_DEVICE") == 1);
     kit_close(&k);
 }
 
