@@ -387,9 +387,10 @@ void call_message(struct session *s, struct str text)
 {
     struct gateway *g = s->gateway;
     if (!gateway_has_room(g)) { /* the disk is behind: this message waits, the station is not read */
-        buf_clear(&s->stash);
-        buf_put_str(&s->stash, text);
-        s->has_stash = true;
+        free(s->stash);
+        s->stash = mem_new(1, text.len + 1);
+        memcpy(s->stash, text.at, text.len);
+        s->stash_len = text.len;
         session_pause(s, PAUSE_ROOM);
         if (list_is_empty(&s->turn))
             list_add_last(&g->paused_room, &s->turn);
@@ -400,11 +401,10 @@ void call_message(struct session *s, struct str text)
 
 void call_again(struct session *s)
 {
-    if (s->conn != NULL && s->has_stash && s->is_open) {
-        s->has_stash = false;
-        read_and_decide(s, buf_str(&s->stash), NULL);
-    }
-    buf_release(&s->stash);
-    buf_init(&s->stash, (size_t)s->gateway->config->ocpp_message_max);
+    char *text = s->stash;
+    s->stash = NULL;
+    if (s->conn != NULL && text != NULL && s->is_open)
+        read_and_decide(s, (struct str){text, s->stash_len}, NULL);
+    free(text);
     session_resume(s, PAUSE_ROOM);
 }

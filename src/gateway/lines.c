@@ -187,6 +187,7 @@ void pile_end(struct pile_session *p, enum conn_end why)
     timer_stop(&p->pace);
     timer_stop(&p->silence);
     pile_forget_out(p);
+    buf_release(&p->backlog);
     list_take(&p->on_line);
     s->line->pile_count--;
     if (s->is_open)
@@ -221,14 +222,14 @@ static void on_loaded(struct waiter *w, struct slot *slot, enum err e)
     if (reason != NULL) {
         tell_refused(p, slot, reason);
         p->refused_until_ms = clock_monotonic_ms() + REFUSED_MS;
-        buf_clear(&s->stash);
+        buf_clear(&p->backlog);
         if (slot->session == NULL)
             slot_rest(slot);
         return;
     }
     if (s->gateway->is_draining || !gateway_has_room(s->gateway)) { /* as if it had not spoken: it will again */
         metric_add_label(METRIC_PILE_DROPPED, STR("no_room"), 1);
-        buf_clear(&s->stash);
+        buf_clear(&p->backlog);
         if (slot->session == NULL)
             slot_rest(slot);
         return;
@@ -245,6 +246,7 @@ static struct pile_session *pile_new_on(struct line *line, uint32_t physical_id)
     p->s.waiter.on_loaded = on_loaded;
     p->physical_id = physical_id;
     timer_init(&p->silence, on_silence);
+    buf_init(&p->backlog, PILE_BACKLOG_MAX);
     timer_init(&p->pace, pile_on_pace);
     list_add_last(&line->piles, &p->on_line);
     if (line->pile_count++ == 0)
@@ -310,8 +312,8 @@ static void on_frame(struct line *line, const struct ap3000_frame *f, struct byt
         metric_add_label(METRIC_PILE_DROPPED, STR("refused"), 1);
         return;
     }
-    if (p->s.stash.len + raw.len <= PILE_BACKLOG_MAX)
-        buf_put(&p->s.stash, raw.at, raw.len);
+    if (p->backlog.len + raw.len <= PILE_BACKLOG_MAX)
+        buf_put(&p->backlog, raw.at, raw.len);
     bool is_loading = !list_is_empty(&p->s.waiter.link);
     if (!is_loading)
         pile_load(p);

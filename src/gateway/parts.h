@@ -92,7 +92,7 @@ struct session {
     struct link link; /* of gateway.sessions, or alone */
     struct link turn; /* of gateway.paused_room, or alone */
     uint64_t generation;
-    char *identity;
+    char *identity; /* until it has come in: then it is the slot's */
     char protocol[16]; /* accepted sub-protocol; "" none was offered */
     bool is_refused_protocol, is_tls, is_open, is_ready_for_commands;
     uint8_t *password;
@@ -103,13 +103,13 @@ struct session {
     unsigned messages_in_round; /* of the round told_round */
     uint64_t told_round;
     bool is_flooding; /* said so in the log */
-    struct timer flood_rest;
+    bool is_resting;  /* the timer runs */
     unsigned held; /* things of this session in the held queue */
     unsigned garbage;
-    struct buf stash; /* the message at hand while it waits (room, look-up) */
-    bool has_stash;
+    char *stash; /* the message at hand while it waits for room, or NULL */
+    size_t stash_len;
     int64_t rate_tokens_milli, rate_at_ms;
-    struct timer rate_wait;
+    struct timer rest; /* until when it is paused for PAUSE_FLOOD and PAUSE_RATE: for the longer of both */
     int64_t trigger_until_ms; /* a pending station may answer what we triggered */
 };
 
@@ -144,6 +144,7 @@ struct pile_session {
     size_t out_count;
     int64_t sent_ms, heard_ms;
     struct timer pace, silence;
+    struct buf backlog; /* its frames that wait for a look-up, one behind the other */
 };
 
 /* A network that piles may come from. */

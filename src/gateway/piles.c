@@ -424,12 +424,12 @@ static void handle(struct pile_session *p, const struct ap3000_frame *f, struct 
 void pile_frame(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw)
 {
     struct session *s = &p->s;
-    if (s->pauses == 0 && s->stash.len == 0) {
+    if (s->pauses == 0 && p->backlog.len == 0) {
         handle(p, f, raw, NULL);
         return;
     }
-    if (s->stash.len + raw.len <= PILE_BACKLOG_MAX)
-        buf_put(&s->stash, raw.at, raw.len);
+    if (p->backlog.len + raw.len <= PILE_BACKLOG_MAX)
+        buf_put(&p->backlog, raw.at, raw.len);
     else
         metric_add_label(METRIC_PILE_DROPPED, STR("backlog"), 1);
 }
@@ -439,15 +439,15 @@ void pile_go_on(struct pile_session *p)
     struct session *s = &p->s;
     struct ap3000_frame f;
     size_t size;
-    while (s->conn != NULL && s->is_open && s->pauses == 0 && s->stash.len > 0) {
-        struct bytes all = {s->stash.at, s->stash.len};
+    while (s->conn != NULL && s->is_open && s->pauses == 0 && p->backlog.len > 0) {
+        struct bytes all = {p->backlog.at, p->backlog.len};
         uint8_t raw[AP3000_FRAME_SIZE_MAX];
         check(ap3000_frame_read(all, &f, &size, NULL) == OK); /* whole frames were put there */
         memcpy(raw, all.at, size);
         f.payload.at = raw + (f.payload.at - all.at);
-        buf_take_front(&s->stash, size);
+        buf_take_front(&p->backlog, size);
         handle(p, &f, (struct bytes){raw, size}, NULL);
     }
-    if (s->stash.len == 0)
-        buf_release(&s->stash);
+    if (p->backlog.len == 0)
+        buf_release(&p->backlog);
 }
