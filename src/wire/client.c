@@ -120,7 +120,8 @@ static enum err begin(struct conn *c, const struct conn_target *t)
 enum err conn_connect(struct loop *l, const struct conn_target *t, const struct conn_options *options,
                       const struct conn_handlers *handlers, void *data, struct conn **out)
 {
-    if (t->host.len == 0 || t->host.len >= HOST_SIZE || t->path.len == 0 || t->port <= 0 || t->port > UINT16_MAX)
+    bool is_raw = options != NULL && options->is_raw;
+    if (t->host.len == 0 || t->host.len >= HOST_SIZE || t->port <= 0 || t->port > UINT16_MAX || (t->path.len == 0 && !is_raw))
         return ERR_FORMAT;
     struct conn_options *own = mem_new(1, sizeof *own);
     *own = options != NULL ? *options : conn_options_default();
@@ -138,7 +139,8 @@ enum err conn_connect(struct loop *l, const struct conn_target *t, const struct 
     }
     if (t->tls != NULL)
         c->tls = tls_session_new(t->tls, t->host);
-    upgrade_request(c, t);
+    if (!is_raw)
+        upgrade_request(c, t);
     conn_wait(c, own->head_timeout_ms);
     enum err e = begin(c, t);
     if (e != OK) {

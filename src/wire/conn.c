@@ -58,13 +58,21 @@ void conn_wait(struct conn *c, int64_t ms)
     timer_start(c->wire->loop, &c->timer, ms);
 }
 
+/* The first reason stays: who closed is asked why, not the peer that agreed, nor whatever else ends the good-bye. */
+static void set_reason(struct conn *c, enum conn_end why, uint16_t code)
+{
+    if (c->state == CONN_CLOSING || c->state == CONN_LINGER)
+        return;
+    c->end = (uint8_t)why;
+    c->code = code;
+}
+
 void conn_end(struct conn *c, enum conn_end why, uint16_t code)
 {
     if (c->state >= CONN_ENDING)
         return;
+    set_reason(c, why, code);
     c->state = CONN_ENDING;
-    c->end = (uint8_t)why;
-    c->code = code;
     conn_update_reading(c);
     conn_mark(c);
 }
@@ -76,15 +84,11 @@ static void drop_rest(struct conn *c)
     c->rest_at = c->rest_len = 0;
 }
 
-/* The first reason stays: who closed is asked why, not the peer that agreed. */
 void conn_linger(struct conn *c, enum conn_end why, uint16_t code)
 {
     if (c->state >= CONN_LINGER)
         return;
-    if (c->state != CONN_CLOSING) {
-        c->end = (uint8_t)why;
-        c->code = code;
-    }
+    set_reason(c, why, code);
     c->state = CONN_LINGER;
     conn_wait(c, CLOSE_TIMEOUT_MS);
     conn_mark(c);
@@ -153,7 +157,7 @@ void conn_note_unfinished(struct conn *c, const char *why)
     metric_add_label(METRIC_CONN_UNFINISHED, str_of(why), 1);
     if (wire_may_note(c->wire))
         LOG_INFO("conn.unfinished", F_INT("conn", c->number), F_STR("remote", conn_remote(c)), F_CSTR("reason", why),
-                 F_INT("bytes", c->upgrade == NULL ? 0 : c->upgrade->head.len));
+                 F_INT("bytes", c->upgrade == NULL ? c->byte_count : c->upgrade->head.len));
 }
 
 static void on_late(struct conn *c)
@@ -161,6 +165,46 @@ static void on_late(struct conn *c)
     if (!c->is_client)
         conn_note_unfinished(c, "late");
     conn_end(c, CONN_END_IDLE, WS_CLOSE_ABNORMAL);
+}
+
+/* Raw: what comes first, to be made known in time or to be no longer silent; INT64_MAX: neither has a limit. */
+static int64_t raw_due_ms(const struct conn *c)
+{
+    int64_t known_ms = c->is_unopened ? c->begun_ms + c->options->head_timeout_ms : INT64_MAX;
+    int64_t idle_ms = c->options->idle_ms > 0 ? c->alive_ms + c->options->idle_ms : INT64_MAX;
+    return known_ms < idle_ms ? known_ms : idle_ms;
+}
+
+static void wait_raw(struct conn *c)
+{
+    int64_t due_ms = raw_due_ms(c), now_ms = clock_monotonic_ms();
+    if (due_ms == INT64_MAX)
+        timer_stop(&c->timer);
+    else
+        conn_wait(c, due_ms > now_ms ? due_ms - now_ms : 0);
+}
+
+static void on_raw_due(struct conn *c)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    if (c->pauses > 0) /* nobody listens: that is no silence */
+        c->alive_ms = now_ms;
+    if (now_ms < raw_due_ms(c)) {
+        wait_raw(c);
+    } else if (c->is_unopened && now_ms >= c->begun_ms + c->options->head_timeout_ms) {
+        on_late(c);
+    } else {
+        c->is_reset = true;
+        conn_end(c, CONN_END_IDLE, WS_CLOSE_ABNORMAL);
+    }
+}
+
+static void on_open_due(struct conn *c)
+{
+    if (c->options->is_raw)
+        on_raw_due(c);
+    else
+        on_silence(c);
 }
 
 static void on_upgrade_late(struct conn *c)
@@ -177,7 +221,7 @@ static void on_goodbye_late(struct conn *c)
 
 static void (*const on_due[])(struct conn *c) = {
     [CONN_CONNECT] = on_late,         [CONN_TLS] = on_late,     [CONN_HEAD] = on_late,
-    [CONN_UPGRADE] = on_upgrade_late, [CONN_OPEN] = on_silence, [CONN_CLOSING] = on_goodbye_late,
+    [CONN_UPGRADE] = on_upgrade_late, [CONN_OPEN] = on_open_due, [CONN_CLOSING] = on_goodbye_late,
     [CONN_LINGER] = on_goodbye_late,
 };
 
@@ -213,16 +257,20 @@ struct conn *conn_new(struct wire *w, const struct conn_options *options, const 
 void conn_opened(struct conn *c)
 {
     upgrade_free(c);
+    c->state = CONN_OPEN;
+    c->last_frame_ms = c->alive_ms = c->control_at_ms = wire_now_ms(c->wire);
+    conn_mark(c);
+    if (c->options->is_raw) {
+        wait_raw(c);
+        return;
+    }
     conn_unopened_over(c);
     c->begun_ms = 0;
     ws_reader_init(&c->reader, &c->options->limits, !c->is_client);
-    c->state = CONN_OPEN;
-    c->last_frame_ms = c->alive_ms = c->control_at_ms = wire_now_ms(c->wire);
     c->control_milli = CONTROL_BURST * CONTROL_COST_MILLI;
     timer_stop(&c->timer);
     if (c->options->ping_ms > 0)
         conn_wait(c, ping_after_ms(c));
-    conn_mark(c);
 }
 
 bool conn_may_control(struct conn *c)
@@ -262,10 +310,12 @@ enum err conn_queue(struct conn *c, enum ws_kind kind, struct bytes payload)
 {
     if (c->state != CONN_OPEN)
         return ERR_CLOSED;
-    bool fits = has_room(c, payload.len + WS_HEAD_SIZE_MAX);
+    bool fits = has_room(c, payload.len + (c->options->is_raw ? 0 : WS_HEAD_SIZE_MAX));
     if (c->state != CONN_OPEN)
         return ERR_CLOSED; /* the flush found it gone */
-    if (fits) {
+    if (fits && c->options->is_raw) {
+        buf_put(&c->out, payload.at, payload.len);
+    } else if (fits) {
         uint8_t mask[4];
         if (c->is_client)
             wire_mask(c->wire, mask);
@@ -324,6 +374,7 @@ void conn_destroy(struct conn *c)
         c->listener->connection_count -= c->is_counted;
         c->listener->refusal_count -= c->is_refusal;
         c->is_counted = c->is_refusal = false;
+        address_leave(c->listener, c->address);
     }
     if (!c->is_reset || uv_tcp_close_reset(&c->tcp, on_closed) != 0)
         uv_close((uv_handle_t *)&c->tcp, on_closed);
@@ -404,6 +455,15 @@ int64_t conn_last_frame_ms(const struct conn *c)
     return c->last_frame_ms;
 }
 
+void conn_known(struct conn *c)
+{
+    if (!c->options->is_raw)
+        return;
+    conn_unopened_over(c);
+    if (c->state == CONN_OPEN)
+        wait_raw(c);
+}
+
 enum err conn_send(struct conn *c, struct bytes message, bool is_text)
 {
     return conn_queue(c, is_text ? WS_TEXT : WS_BINARY, message);
@@ -416,6 +476,8 @@ void conn_close(struct conn *c, enum conn_end why, uint16_t code, struct str rea
     } else if (c->state == CONN_UPGRADE) {
         upgrade_refuse(c, 503, (struct str){NULL, 0});
         c->end = (uint8_t)why;
+    } else if (c->state == CONN_OPEN && c->options->is_raw) {
+        conn_linger(c, why, WS_CLOSE_ABNORMAL);
     } else if (c->state == CONN_OPEN) {
         put_close(c, code, reason);
         c->state = CONN_CLOSING;
@@ -438,7 +500,7 @@ void conn_resume(struct conn *c)
     if (--c->pauses > 0)
         return;
     c->alive_ms = wire_now_ms(c->wire);
-    if (c->begun_ms != 0)
+    if (c->begun_ms != 0 && !c->is_unopened)
         c->begun_ms = c->alive_ms; /* we did not read: that is not the peer's doing */
     conn_mark(c);
 }

@@ -1,5 +1,5 @@
-/* wire/conn_io.c - bytes in: read into the loop's buffer, through TLS, to the HTTP head or to frames. Bytes out: what was
- * queued in a round goes to the kernel in one call; only what it does not take costs memory and a second one. */
+/* wire/conn_io.c - bytes in: read into the loop's buffer, through TLS, to the HTTP head or to frames, or raw to the owner. Bytes
+ * out: what was queued in a round goes to the kernel in one call; only what it does not take costs memory and a second one. */
 #include "wire/conn_private.h"
 #include "base/log.h"
 #include <stdlib.h>
@@ -42,12 +42,25 @@ static void take_frame(struct conn *c, uint8_t **at, size_t *len)
     }
 }
 
+/* Raw: all that is there, at once. */
+static void take_bytes(struct conn *c, uint8_t **at, size_t *len)
+{
+    struct bytes all = {*at, *len};
+    *at += all.len;
+    *len = 0;
+    c->byte_count += all.len;
+    c->last_frame_ms = wire_now_ms(c->wire);
+    c->handlers->on_bytes(c, all);
+}
+
 /* Returns how many bytes at the end of the input have to wait. */
 static size_t take(struct conn *c, uint8_t *at, size_t len)
 {
     while (len > 0) {
         if (c->state == CONN_HEAD)
             upgrade_take(c, (const uint8_t **)&at, &len);
+        else if (c->state == CONN_OPEN && c->pauses == 0 && c->options->is_raw)
+            take_bytes(c, &at, &len);
         else if (c->state == CONN_CLOSING || (c->state == CONN_OPEN && c->pauses == 0))
             take_frame(c, &at, &len);
         else if (c->state == CONN_OPEN || c->state == CONN_UPGRADE)
@@ -96,16 +109,28 @@ void conn_take_rest(struct conn *c)
 /* The peer will send no more. */
 static void on_stream_end(struct conn *c)
 {
-    bool is_leaving = c->state == CONN_CLOSING || c->state == CONN_LINGER;
-    conn_end(c, is_leaving ? c->end : CONN_END_TCP, is_leaving ? c->code : WS_CLOSE_ABNORMAL);
+    conn_end(c, CONN_END_TCP, WS_CLOSE_ABNORMAL);
+}
+
+/* What comes now is the owner's, or HTTP. */
+static void on_stream(struct conn *c)
+{
+    if (!c->options->is_raw) {
+        c->state = CONN_HEAD;
+        return;
+    }
+    conn_opened(c);
+    c->is_told = true;
+    if (c->handlers->on_open != NULL)
+        c->handlers->on_open(c);
 }
 
 static void on_handshake_done(struct conn *c)
 {
     conn_handshake_over(c);
-    c->state = CONN_HEAD;
     if (c->is_client)
         conn_wait(c, c->options->upgrade_timeout_ms);
+    on_stream(c);
     conn_mark(c);
 }
 
@@ -171,9 +196,13 @@ void conn_update_reading(struct conn *c)
 
 void conn_start(struct conn *c)
 {
-    c->state = c->tls != NULL ? CONN_TLS : CONN_HEAD;
-    if (c->tls != NULL && c->is_client)
-        take_tls(c, (struct bytes){NULL, 0});
+    if (c->tls == NULL) {
+        on_stream(c);
+    } else {
+        c->state = CONN_TLS;
+        if (c->is_client)
+            take_tls(c, (struct bytes){NULL, 0});
+    }
     conn_mark(c);
     conn_update_reading(c);
 }

@@ -1,5 +1,5 @@
 /* wire/conn_private.h - what the files of a connection share: its life (conn.c), its bytes (conn_io.c), the upgrade on both
- * sides (conn_upgrade.c), where connections come from (listener.c, client.c). Private to wire/.
+ * sides (conn_upgrade.c), where connections come from (listener.c, client.c, addresses.c). Private to wire/.
  *
  * Whatever is to be done for a connection (write, end, go on after a pause) marks it; the flush of the round looks after the
  * marked ones. So a handler is never called from inside its owner's call, and the sends of a round leave together. */
@@ -48,11 +48,12 @@ struct conn {
     uv_tcp_t tcp;
     struct timer timer; /* one is enough: each state has its own limit */
     struct link mark;
-    struct link unopened;   /* of its listener, while its head is not complete */
+    struct link unopened;   /* of its listener, while its head is not complete; raw: while it is not known */
     struct wire *wire;
     const struct conn_handlers *handlers;
     const struct conn_options *options;
     struct listener *listener;
+    struct address *address; /* counted there; NULL: nowhere */
     struct conn_options *own_options; /* a client's; freed with it */
     void *data;
     struct tls_session *tls;
@@ -61,7 +62,8 @@ struct conn {
     struct buf out; /* plain text to be written; empty between rounds unless the peer is slow */
     uint8_t *rest;  /* read, but not yet taken because of a pause */
     uint32_t rest_at, rest_len;
-    struct ws_reader reader;
+    struct ws_reader reader; /* not used by a raw one */
+    uint64_t byte_count;     /* raw: what the owner was given */
     uint64_t number;
     int64_t last_frame_ms;
     int64_t alive_ms; /* last bytes of any kind: a long message over a slow line is no silence */
@@ -105,8 +107,10 @@ struct listener {
     unsigned port;
     size_t connection_count, handshake_count, refusal_count, unopened_count;
     struct link unopened; /* without a complete head, the oldest first */
+    struct map addresses; /* struct address, each with a connection at least */
     size_t users; /* itself while open, its handle, each connection */
-    int64_t note_ms;
+    int64_t note_ms, address_note_ms;
+    unsigned address_refusals; /* since address_note_ms */
     bool is_open, is_polling;
     bool is_paused, is_crowded; /* accepts nobody: no descriptors; too many unopened */
 };
@@ -141,7 +145,7 @@ void conn_note_unfinished(struct conn *c, const char *why); /* it never said who
 MUST_USE enum err conn_queue(struct conn *c, enum ws_kind kind, struct bytes payload);
 
 /* conn_io.c */
-void conn_start(struct conn *c); /* the stream is there: TLS if c->tls, then HTTP */
+void conn_start(struct conn *c); /* the stream is there: TLS if c->tls, then HTTP, unless it is raw */
 void conn_update_reading(struct conn *c);
 void conn_flush(struct conn *c);
 void conn_take_rest(struct conn *c);
@@ -155,6 +159,10 @@ void upgrade_free(struct conn *c);
 
 /* client.c */
 void client_free(struct client *client);
+
+/* addresses.c: how many connections a listener has of whom. False: as many as it may have; *out is untouched. */
+MUST_USE bool address_enter(struct listener *l, const struct sockaddr *a, struct address **out);
+void address_leave(struct listener *l, struct address *a); /* NULL: nothing */
 
 /* listener.c */
 void listener_unref(struct listener *l);

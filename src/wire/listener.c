@@ -2,6 +2,7 @@
  * listening accepts until nothing is left, however many that are, and closes what comes when the descriptors have run out. */
 #include "wire/conn_private.h"
 #include "base/log.h"
+#include "metrics/metrics.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -52,15 +53,37 @@ static bool open_stream(struct conn *c, int fd)
     return uv_tcp_open(&c->tcp, fd) == 0;
 }
 
+static void note_address_full(struct listener *l, const struct sockaddr *remote)
+{
+    metric_add_label(METRIC_CONN_UNFINISHED, STR("address"), 1);
+    l->address_refusals++;
+    int64_t now_ms = wire_now_ms(l->wire);
+    if (l->address_note_ms != 0 && now_ms - l->address_note_ms < NOTE_INTERVAL_MS)
+        return;
+    char text[REMOTE_SIZE];
+    address_write(remote, text);
+    LOG_WARN("listener.address_full", F_STR("listener", listener_address(l)), F_CSTR("remote", text),
+             F_INT("connections", l->options.connections_per_address_max), F_INT("refused", l->address_refusals));
+    l->address_note_ms = now_ms;
+    l->address_refusals = 0;
+}
+
 static void take_socket(struct listener *l, int fd, const struct sockaddr *remote)
 {
     bool is_full = l->options.connections_max > 0 && l->connection_count >= l->options.connections_max;
-    if (is_full && (l->options.tls != NULL || l->refusal_count >= REFUSALS_MAX)) {
+    if (is_full && (l->options.tls != NULL || l->options.conn.is_raw || l->refusal_count >= REFUSALS_MAX)) {
         (void)close(fd); /* before a handshake that would cost more than it says */
+        return;
+    }
+    struct address *address = NULL;
+    if (!is_full && !address_enter(l, remote, &address)) {
+        note_address_full(l, remote);
+        (void)close(fd);
         return;
     }
     struct conn *c = conn_new(l->wire, &l->options.conn, l->options.handlers);
     c->listener = l;
+    c->address = address;
     l->users++;
     address_write(remote, c->remote);
     if (!open_stream(c, fd)) {
@@ -222,6 +245,9 @@ enum err listener_open(struct loop *loop, const struct listener_options *o, stru
     l->users = 1;
     l->is_open = true;
     list_init(&l->unopened);
+    uint64_t key[2];
+    wire_random(key, sizeof key);
+    map_init(&l->addresses, key);
     timer_init(&l->pause, on_pause_over);
     check(uv_poll_init(loop_uv(loop), &l->poll, fd) == 0);
     l->poll.data = l;
@@ -232,8 +258,10 @@ enum err listener_open(struct loop *loop, const struct listener_options *o, stru
 
 void listener_unref(struct listener *l)
 {
-    if (--l->users == 0)
-        loop_free_later(l->wire->loop, l);
+    if (--l->users > 0)
+        return;
+    map_release(&l->addresses);
+    loop_free_later(l->wire->loop, l);
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -450,6 +450,128 @@ static void test_full(void)
     tls_close(ct);
 }
 
+/* ---- bytes without HTTP and frames ---- */
+
+#define RAW_SIZE 300000
+
+static struct timer raw_timer;
+static unsigned raw_opens;
+static size_t raw_in, raw_back;
+static bool is_raw_paused, is_raw_wrong;
+
+static uint8_t raw_byte(size_t i)
+{
+    return (uint8_t)(i * 7 + i / 251);
+}
+
+static void raw_check(size_t *at, struct bytes b)
+{
+    for (size_t i = 0; i < b.len; i++)
+        is_raw_wrong |= b.at[i] != raw_byte(*at + i);
+    *at += b.len;
+}
+
+/* What came in one read with the end of the handshake waits. */
+static void on_raw_resume(struct timer *t)
+{
+    (void)t;
+    CHECK("nothing is told while paused", raw_in == 0);
+    conn_resume(seen.conn);
+    is_raw_paused = false;
+}
+
+static void on_raw_open(struct conn *c)
+{
+    raw_opens++;
+    seen.conn = c;
+    seen.is_gone = false;
+    CHECK("its hands are shaken", conn_is_tls(c) && str_eq(conn_peer_name(c), STR("CP-17")));
+    conn_known(c);
+    conn_pause(c);
+    is_raw_paused = true;
+    timer_start(loop, &raw_timer, 30);
+}
+
+static void on_raw_bytes(struct conn *c, struct bytes b)
+{
+    CHECK("nothing is told while paused", !is_raw_paused);
+    raw_check(&raw_in, b);
+    CHECK("the echo is queued", conn_send(c, b, false) == OK);
+}
+
+static void on_raw_client_open(struct conn *c)
+{
+    static uint8_t block[RAW_SIZE];
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = raw_byte(i);
+    client_opens++;
+    CHECK("a little is sent with the end of the handshake", conn_send(c, (struct bytes){block, 100}, false) == OK);
+    CHECK("and much behind it", conn_send(c, (struct bytes){block + 100, sizeof block - 100}, false) == OK);
+}
+
+static void on_raw_client_bytes(struct conn *c, struct bytes b)
+{
+    raw_check(&raw_back, b);
+    if (raw_back == RAW_SIZE)
+        conn_close(c, CONN_END_OURS, WS_CLOSE_NORMAL, STR(""));
+}
+
+static void on_raw_client_close(struct conn *c, enum conn_end why, uint16_t code)
+{
+    (void)c;
+    CHECK("who closed knows why", why == CONN_END_OURS && code == WS_CLOSE_ABNORMAL);
+    raws_done++;
+    step();
+}
+
+static const struct conn_handlers raw_handlers = {.on_open = on_raw_open, .on_bytes = on_raw_bytes, .on_close = on_server_close};
+
+static void test_raw(void)
+{
+    static const struct conn_handlers handlers = {
+        .on_open = on_raw_client_open, .on_bytes = on_raw_client_bytes, .on_close = on_raw_client_close};
+    struct listener_options o = options_default();
+    struct conn_options own = conn_options_default();
+    struct tls *st = open_server(&server_ec, NULL, &ca), *ct = open_client(&ca, &station);
+    o.tls = st;
+    o.handlers = &raw_handlers;
+    o.conn.is_raw = own.is_raw = true;
+    o.conn.write_queue_max = own.write_queue_max = 2 * RAW_SIZE;
+    begin(&o);
+    struct conn_target t = {.host = STR("localhost"), .port = listener_port(listener), .tls = ct};
+    client_opens = raw_opens = 0;
+    timer_init(&raw_timer, on_raw_resume);
+    CHECK("connects", conn_connect(loop, &t, &own, &handlers, NULL, &client) == OK);
+    want_raws = want_closes = 1;
+    run("bytes through TLS, the first of them while paused");
+    CHECK("each side is opened once", client_opens == 1 && raw_opens == 1 && seen.upgrades == 0);
+    CHECK("nothing is lost or out of order", !is_raw_wrong && raw_in == RAW_SIZE && raw_back == RAW_SIZE);
+    CHECK("the good-bye is the end of the stream", seen.why == CONN_END_TCP && seen.code == WS_CLOSE_ABNORMAL);
+    end();
+    tls_close(st);
+    tls_close(ct);
+}
+
+/* Who never shakes hands is nobody: the owner does not hear of it. */
+static void test_raw_late(void)
+{
+    struct listener_options o = options_default();
+    struct tls *st = open_server(&server_ec, NULL, NULL);
+    o.tls = st;
+    o.handlers = &raw_handlers;
+    o.conn.is_raw = true;
+    o.conn.head_timeout_ms = 60;
+    begin(&o);
+    raw_opens = 0;
+    struct raw *r = raw_start("", 0);
+    run("a handshake that does not begin");
+    raw_join(r);
+    CHECK("ends it", raw_opens == 0 && seen.closes == 0 && log_has("reason=late"));
+    end();
+    free(r);
+    tls_close(st);
+}
+
 int main(void)
 {
     make_pairs();
@@ -462,6 +584,8 @@ int main(void)
     test_plain_on_tls_port();
     test_tls_to_plain_port();
     test_full();
+    test_raw();
+    test_raw_late();
     drop_pairs();
     return CHECK_REPORT();
 }
