@@ -1,7 +1,7 @@
 /* sim/words.c - the sentences of events.def, their places filled. */
 #include "sim/words.h"
 
-#define IDENTITY_WIDTH 8
+#define IDENTITY_WIDTH 10
 
 static const char *const sentences[SIM_EVENT_COUNT] = {
 #define EVENT(name, sentence) [SIM_##name] = (sentence),
@@ -12,7 +12,7 @@ static void put_place(struct buf *out, char place, const struct sim_event *e)
 {
     switch (place) {
     case 'c':
-        buf_put_int(out, e->connector);
+        buf_put_int(out, e->number);
         break;
     case 't':
         buf_put_str(out, e->text);
