@@ -57,6 +57,9 @@ static int64_t look_ms(const struct pile_step *t)
 
 static void begin(struct pile_step *t, struct sim_port *port)
 {
+    static const struct str starters[] = {[AP3000_START_CARD] = {"by its card alone", 17},
+                                          [AP3000_START_SERVER] = {"by the server", 13},
+                                          [AP3000_START_CODE] = {"by the code", 11}};
     bool is_legacy = sim_pile_has(t, PILE_QUIRK_legacy);
     port->advanced_ms = t->now.ms;
     port->look_at_ms = t->now.ms + look_ms(t);
@@ -66,8 +69,7 @@ static void begin(struct pile_step *t, struct sim_port *port)
     port->told_percent = (uint8_t)(charge_soc(&port->charge) / (SOC_FULL / 100));
     t->w->totals.sessions++;
     t->w->totals.active++;
-    sim_pile_tell(t, PILE_STARTED, port, str_of(ap3000_value_text(&ap3000_start_mode_list, port->order.start_mode)), 0,
-                  0);
+    sim_pile_tell(t, PILE_STARTED, port, starters[port->order.start_mode], 0, 0);
     sim_rider_started(t, port);
 }
 
