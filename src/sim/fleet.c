@@ -266,10 +266,8 @@ static void fleet_init(struct fleet *f, const struct sim_options *o)
 
 int fleet_run(const struct sim_options *o, const struct sim_door *door)
 {
-    struct fleet f = {.options = o,
-                      .door = door,
-                      .kind = o->is_ap3000 ? &fleet_of_lines : &fleet_of_stations,
-                      .loop = loop_new()};
+    struct fleet f = {
+        .options = o, .door = door, .kind = o->is_ap3000 ? &fleet_of_lines : &fleet_of_stations, .loop = loop_new()};
     the_fleet = &f;
     sim_raise_descriptor_limit((size_t)o->stations * DESCRIPTORS_EACH + DESCRIPTORS_MORE);
     fleet_init(&f, o);

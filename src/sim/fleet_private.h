@@ -1,5 +1,5 @@
-/* sim/fleet_private.h - what a fleet is made of, whatever its protocol: a device, its socket, its timer. A kind says how
- * a device is driven; fleet_stations.c and fleet_lines.c are the two. */
+/* sim/fleet_private.h - what a fleet is made of, whatever its protocol: a device, its socket, its timer. A kind says
+ * how a device is driven; fleet_stations.c and fleet_lines.c are the two. */
 #ifndef SIM_FLEET_PRIVATE_H
 #define SIM_FLEET_PRIVATE_H
 #include "sim/fleet.h"
@@ -17,7 +17,7 @@ struct peer {
 
 /* device: what make() gave. */
 struct fleet_kind {
-    const char *noun; /* of many of them */
+    const char *noun;  /* of many of them */
     int64_t finish_ms; /* for the ends of the sessions to be told */
     void (*init)(struct fleet *f);
     void (*release)(struct fleet *f);

@@ -153,8 +153,10 @@ static void caller_on_close(struct conn *conn, enum conn_end why, uint16_t code)
         come_back(c);
 }
 
-static const struct conn_handlers handlers = {
-    .on_open = caller_on_open, .on_message = caller_on_message, .on_bytes = caller_on_bytes, .on_close = caller_on_close};
+static const struct conn_handlers handlers = {.on_open = caller_on_open,
+                                              .on_message = caller_on_message,
+                                              .on_bytes = caller_on_bytes,
+                                              .on_close = caller_on_close};
 
 /* Not connected: connect. Waiting for an answer: it did not come, so the connection is of no use. */
 static void on_caller_due(struct timer *t)
@@ -289,10 +291,8 @@ static void print_figures(const struct load *l)
 
 int load_run(const struct sim_options *o, const struct sim_door *door)
 {
-    struct load l = {.options = o,
-                     .door = door,
-                     .kind = o->is_ap3000 ? &load_of_piles : &load_of_stations,
-                     .loop = loop_new()};
+    struct load l = {
+        .options = o, .door = door, .kind = o->is_ap3000 ? &load_of_piles : &load_of_stations, .loop = loop_new()};
     sim_raise_descriptor_limit((size_t)o->stations + DESCRIPTORS_MORE);
     load_init(&l);
     loop_run(l.loop);

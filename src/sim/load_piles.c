@@ -1,5 +1,5 @@
-/* sim/load_piles.c - what AP3000 piles say under load: a heartbeat, then a charging heartbeat, which nobody answers, and a
- * settlement in one write. Each settlement has an order number of its own, as a pile makes it for a card. */
+/* sim/load_piles.c - what AP3000 piles say under load: a heartbeat, then a charging heartbeat, which nobody answers,
+ * and a settlement in one write. Each settlement has an order number of its own, as a pile makes it for a card. */
 #include "proto/ap3000/frames.h"
 #include "proto/ap3000/order.h"
 #include "sim/load_private.h"

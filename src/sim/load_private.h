@@ -1,5 +1,5 @@
-/* sim/load_private.h - what the load generator is made of, whatever the protocol: callers that each have a connection and
- * one call under way. A kind says what they say; load_stations.c and load_piles.c are the two. */
+/* sim/load_private.h - what the load generator is made of, whatever the protocol: callers that each have a connection
+ * and one call under way. A kind says what they say; load_stations.c and load_piles.c are the two. */
 #ifndef SIM_LOAD_PRIVATE_H
 #define SIM_LOAD_PRIVATE_H
 #include "proto/ap3000/stream.h"

@@ -1,5 +1,5 @@
-/* sim/load_stations.c - what OCPP stations say under load: start, ten samples, stop. An answer is recognised by its first
- * bytes; only what the server asks by itself, which is rare, is read as a whole. */
+/* sim/load_stations.c - what OCPP stations say under load: start, ten samples, stop. An answer is recognised by its
+ * first bytes; only what the server asks by itself, which is rare, is read as a whole. */
 #include "proto/ocpp16/frame.h"
 #include "sim/load_private.h"
 #include <stdio.h>

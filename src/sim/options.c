@@ -4,13 +4,13 @@
 #include "sim/station.h"
 #include <string.h>
 
-#define PORT_WS         80
-#define PORT_WSS        443
-#define SPEED_DEMO      60
-#define DURATION_LOAD_S 10
-#define CONNECTS        500
-#define CONNECTS_DEMO   8
-#define FLAG_WIDTH      26
+#define PORT_WS           80
+#define PORT_WSS          443
+#define SPEED_DEMO        60
+#define DURATION_LOAD_S   10
+#define CONNECTS          500
+#define CONNECTS_DEMO     8
+#define FLAG_WIDTH        26
 #define AP3000_NUMBER_MAX 0xFFFFFF /* printed ones have 24 bits */
 
 enum option_kind { TEXT, NUMBER, SWITCH, QUIRKS };
@@ -287,10 +287,11 @@ void sim_options_help(struct buf *out)
             buf_printf(out, " [%s]", o->standard);
         buf_put_byte(out, '\n');
     }
-    buf_put_lit(out,
-                "\nCards are SIM-TAG-01, SIM-TAG-02 and so on, one a connector: list them, or run the server with\n"
-                "authorization.unknown_tag=accept. Of AP3000 piles they are 51000001 and so on (hexadecimal). Ctrl-C ends the\n"
-                "sessions first; a second one does not.\n");
+    buf_put_lit(
+        out,
+        "\nCards are SIM-TAG-01, SIM-TAG-02 and so on, one a connector: list them, or run the server with\n"
+        "authorization.unknown_tag=accept. Of AP3000 piles they are 51000001 and so on (hexadecimal). Ctrl-C ends the\n"
+        "sessions first; a second one does not.\n");
 }
 
 void sim_quirks_help(const struct sim_options *o, struct buf *out)

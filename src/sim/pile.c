@@ -3,15 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RETRY_MS     180000            /* 0x22 and 0x12, until answered */
-#define TIME_MS      (12 * 3600 * 1000) /* and once they were */
-#define MODULE_MS    (30 * 60 * 1000)
-#define VERSIONS_MS  (12 * 3600 * 1000)
-#define BOOT_MS      2000  /* within it, what a pile says when it comes up is spread */
-#define VERSIONS_AFTER_MS 10000 /* the host has polled its slaves by then */
-#define SETTLE_BOOT_MS 10000 /* what was kept over a power cut is offered */
-#define ALARM_MS     (INT64_C(24) * 3600 * 1000) /* one a day or so */
-#define PORTED_SENSORS 4
+#define RETRY_MS          180000             /* 0x22 and 0x12, until answered */
+#define TIME_MS           (12 * 3600 * 1000) /* and once they were */
+#define MODULE_MS         (30 * 60 * 1000)
+#define VERSIONS_MS       (12 * 3600 * 1000)
+#define BOOT_MS           2000                        /* within it, what a pile says when it comes up is spread */
+#define VERSIONS_AFTER_MS 10000                       /* the host has polled its slaves by then */
+#define SETTLE_BOOT_MS    10000                       /* what was kept over a power cut is offered */
+#define ALARM_MS          (INT64_C(24) * 3600 * 1000) /* one a day or so */
+#define PORTED_SENSORS    4
 
 const struct pile_quirk_name pile_quirks[PILE_QUIRK_COUNT] = {
 #define QUIRK(member, name, sentence) {{(name), sizeof(name) - 1}, (sentence)},
@@ -110,9 +110,9 @@ static void on_reboot(struct pile_step *t)
 }
 
 static void (*const on_due[DUE_COUNT])(struct pile_step *t) = {
-    [DUE_REGISTER] = on_register, [DUE_HEARTBEAT] = on_heartbeat, [DUE_TIME] = on_time_due,
-    [DUE_SETTLE] = sim_pile_settle, [DUE_MODULE] = on_module, [DUE_VERSIONS] = on_versions,
-    [DUE_FIRMWARE] = sim_firmware_on_due, [DUE_ALARM] = on_alarm, [DUE_REBOOT] = on_reboot,
+    [DUE_REGISTER] = on_register,         [DUE_HEARTBEAT] = on_heartbeat, [DUE_TIME] = on_time_due,
+    [DUE_SETTLE] = sim_pile_settle,       [DUE_MODULE] = on_module,       [DUE_VERSIONS] = on_versions,
+    [DUE_FIRMWARE] = sim_firmware_on_due, [DUE_ALARM] = on_alarm,         [DUE_REBOOT] = on_reboot,
 };
 
 /* ---- Power ------------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
-/* sim/pile.h - simulated e-bike piles (ap3000.md): (state, now, input) -> (state, bytes). As with station.h, neither socket
- * nor clock are seen: the owner tells what happened and when, writes what is said, and calls sim_line_on_time() once
- * sim_line_due_ms() is reached.
+/* sim/pile.h - simulated e-bike piles (ap3000.md): (state, now, input) -> (state, bytes). As with station.h, neither
+ * socket nor clock are seen: the owner tells what happened and when, writes what is said, and calls sim_line_on_time()
+ * once sim_line_due_ms() is reached.
  *
  * A line is what one module connects: a pile with a module of its own, or a host and its slaves. Its piles know nothing
  * of the connection: what they say while there is none is lost, and what must be answered is said again. */
@@ -86,19 +86,19 @@ struct sim_period {
 };
 
 struct sim_port {
-    uint8_t number;            /* from 0, as on the wire */
-    uint8_t phase;             /* enum port_phase; only pile_port.c writes it */
-    uint8_t fault;             /* port_status, while PORT_BROKEN */
-    uint8_t reason;            /* stop_reason of the coming end */
-    uint8_t next_act;          /* enum rider_act */
-    uint8_t told_percent;      /* last PILE_PROGRESS */
-    bool is_confirmed;         /* legacy: its 0x04 was answered */
-    uint8_t card[4];           /* of the rider */
-    int64_t next_at_ms;        /* of the rider */
-    int64_t look_at_ms;        /* at the charge */
-    int64_t beat_at_ms;        /* 0x06, or 0x04 */
-    int64_t advanced_ms;       /* the charge, until then */
-    struct charge charge;      /* vehicle NULL: none is plugged in */
+    uint8_t number;       /* from 0, as on the wire */
+    uint8_t phase;        /* enum port_phase; only pile_port.c writes it */
+    uint8_t fault;        /* port_status, while PORT_BROKEN */
+    uint8_t reason;       /* stop_reason of the coming end */
+    uint8_t next_act;     /* enum rider_act */
+    uint8_t told_percent; /* last PILE_PROGRESS */
+    bool is_confirmed;    /* legacy: its 0x04 was answered */
+    uint8_t card[4];      /* of the rider */
+    int64_t next_at_ms;   /* of the rider */
+    int64_t look_at_ms;   /* at the charge */
+    int64_t beat_at_ms;   /* 0x06, or 0x04 */
+    int64_t advanced_ms;  /* the charge, until then */
+    struct charge charge; /* vehicle NULL: none is plugged in */
     struct sim_order order;
     struct sim_period period;
 };
@@ -172,8 +172,8 @@ struct sim_line {
     struct sim_pile piles[];
 };
 struct sim_line_options {
-    uint32_t index; /* of the line, from 0 */
-    unsigned ports; /* of each pile */
+    uint32_t index;  /* of the line, from 0 */
+    unsigned ports;  /* of each pile */
     unsigned slaves; /* 0: one pile with its own module */
     uint32_t first;  /* printed number of the first pile of the first line */
     uint64_t seed;

@@ -3,7 +3,7 @@
 #include "sim/pile_private.h"
 #include <string.h>
 
-#define STATUS_MS     300  /* to 0x20 after an 0x81; and so much more to the heartbeat */
+#define STATUS_MS     300 /* to 0x20 after an 0x81; and so much more to the heartbeat */
 #define REBOOT_MS     1000
 #define RECONNECT_MS  500
 #define PORT_ANY      0xFF
@@ -36,7 +36,8 @@ static void on_status(struct pile_step *t, const struct ap3000_frame *f)
 
 static struct sim_order order_of(const struct ap3000_start *m)
 {
-    bool has_limit = m->duration_or_energy > 0 && (m->rate_mode == AP3000_RATE_TIME || m->rate_mode == AP3000_RATE_ENERGY);
+    bool has_limit =
+        m->duration_or_energy > 0 && (m->rate_mode == AP3000_RATE_TIME || m->rate_mode == AP3000_RATE_ENERGY);
     struct sim_order o = {
         .start_mode = AP3000_START_SERVER,
         .is_by_energy = m->rate_mode == AP3000_RATE_ENERGY,
@@ -94,7 +95,8 @@ static void start(struct pile_step *t, const struct ap3000_frame *f, const struc
     sim_pile_answer(t, f, &ap3000_start_answer_layout, &a);
     struct sim_port *port = port_find(t, a.port);
     if (a.result != AP3000_STARTED) {
-        sim_pile_tell(t, PILE_START_REFUSED, port, str_of(ap3000_value_text(&ap3000_start_result_list, a.result)), 0, 0);
+        sim_pile_tell(t, PILE_START_REFUSED, port, str_of(ap3000_value_text(&ap3000_start_result_list, a.result)), 0,
+                      0);
         return;
     }
     port->order = order_of(m);
@@ -114,9 +116,9 @@ static void stop(struct pile_step *t, const struct ap3000_frame *f, const struct
     struct sim_port *port = port_find(t, m->port);
     struct ap3000_start_answer a = {.port = m->port};
     memcpy(a.order_no, m->order_no, sizeof a.order_no);
-    a.result = port == NULL                      ? AP3000_START_NO_PORT
+    a.result = port == NULL                    ? AP3000_START_NO_PORT
                : is_running(port, m->order_no) ? AP3000_STARTED
-                                                 : AP3000_START_ALREADY;
+                                               : AP3000_START_ALREADY;
     sim_pile_answer(t, f, &ap3000_start_answer_layout, &a);
     if (a.result == AP3000_STARTED)
         sim_port_stop(t, port, AP3000_STOP_SERVER);

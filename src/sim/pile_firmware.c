@@ -1,5 +1,5 @@
-/* sim/pile_firmware.c - firmware that comes packet by packet (ap3000.md 9): each is acknowledged, the sum and the device
- * type of the check packet are compared, then the pile starts again with the new version. */
+/* sim/pile_firmware.c - firmware that comes packet by packet (ap3000.md 9): each is acknowledged, the sum and the
+ * device type of the check packet are compared, then the pile starts again with the new version. */
 #include "sim/pile_private.h"
 #include <stdio.h>
 #include <string.h>

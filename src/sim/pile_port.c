@@ -1,5 +1,5 @@
-/* sim/pile_port.c - a socket and the order that runs there: rows of (phase, input) and what follows; and the course of a
- * charge, which ends by its time, its energy, a full battery, a limit, its rider (ap3000.md 7.2 to 7.6). */
+/* sim/pile_port.c - a socket and the order that runs there: rows of (phase, input) and what follows; and the course of
+ * a charge, which ends by its time, its energy, a full battery, a limit, its rider (ap3000.md 7.2 to 7.6). */
 #include "sim/pile_private.h"
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +28,9 @@ bool sim_port_is_waiting(const struct sim_port *port)
 uint8_t sim_port_status(const struct sim_port *port)
 {
     static const uint8_t statuses[PORT_PHASE_COUNT] = {
-        [PORT_EMPTY] = AP3000_PORT_IDLE,       [PORT_PLUGGED] = AP3000_PORT_PLUGGED, [PORT_CHARGING] = AP3000_PORT_CHARGING,
-        [PORT_TRICKLE] = AP3000_PORT_TRICKLE, [PORT_FULL] = AP3000_PORT_FULL,
+        [PORT_EMPTY] = AP3000_PORT_IDLE,        [PORT_PLUGGED] = AP3000_PORT_PLUGGED,
+        [PORT_CHARGING] = AP3000_PORT_CHARGING, [PORT_TRICKLE] = AP3000_PORT_TRICKLE,
+        [PORT_FULL] = AP3000_PORT_FULL,
     };
     return port->phase == PORT_BROKEN ? port->fault : statuses[port->phase];
 }
@@ -89,7 +90,8 @@ static void put_settlement(const struct pile_step *t, const struct sim_port *por
     };
     memcpy(m.card_or_code, o->card_or_code, sizeof m.card_or_code);
     memcpy(m.order_no, o->no, sizeof m.order_no);
-    check(ap3000_write(&ap3000_settlement_layout, &m, out, SETTLEMENT_SIZE, &size, NULL) == OK && size == SETTLEMENT_SIZE);
+    check(ap3000_write(&ap3000_settlement_layout, &m, out, SETTLEMENT_SIZE, &size, NULL) == OK &&
+          size == SETTLEMENT_SIZE);
 }
 
 /* The order is over: its settlement goes to the EEPROM, behind those that wait there. */
@@ -282,7 +284,7 @@ static uint8_t end_reason(const struct pile_step *t, const struct sim_port *port
         return AP3000_STOP_OVERLOAD;
     bool is_weak = o->peak_dw <= sim_memory_get(t->p, MEMORY_MIN_POWER_DW);
     return is_weak && o->elapsed_ms >= sim_memory_get(t->p, MEMORY_MIN_POWER_S) * INT64_C(1000) ? AP3000_STOP_LOW_POWER
-                                                                                             : 0;
+                                                                                                : 0;
 }
 
 void sim_port_advance(struct pile_step *t, struct sim_port *port)

@@ -5,8 +5,8 @@
 #define SIM_PILE_PRIVATE_H
 #include "sim/pile.h"
 
-#define ANSWER_MS      15000 /* ap3000.md 3.1: for an answer, then once again */
-#define SCALED_LEAST_MS 5000 /* however fast time runs: 0x06, and 0x03 again */
+#define ANSWER_MS       15000 /* ap3000.md 3.1: for an answer, then once again */
+#define SCALED_LEAST_MS 5000  /* however fast time runs: 0x06, and 0x03 again */
 
 /* One input being handled, of one pile. */
 struct pile_step {
@@ -80,8 +80,8 @@ bool sim_port_has_room(const struct sim_pile *p); /* for the settlement of one c
 void sim_rider_rouse(struct pile_step *t, struct sim_port *port);
 void sim_rider_act(struct pile_step *t, struct sim_port *port, enum rider_act act);
 void sim_rider_on_card(struct pile_step *t, struct sim_port *port, bool is_balance,
-                       const struct ap3000_card_answer *m);                /* m NULL: no answer */
-void sim_rider_plugged(struct pile_step *t, struct sim_port *port);  /* a bike is there: what will its rider do? */
+                       const struct ap3000_card_answer *m);         /* m NULL: no answer */
+void sim_rider_plugged(struct pile_step *t, struct sim_port *port); /* a bike is there: what will its rider do? */
 void sim_rider_started(struct pile_step *t, struct sim_port *port);
 void sim_rider_ended(struct pile_step *t, struct sim_port *port);
 void sim_rider_left(struct pile_step *t, struct sim_port *port);

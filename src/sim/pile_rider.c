@@ -1,6 +1,6 @@
-/* sim/pile_rider.c - who comes to a pile: plugs in, swipes a card or types a code or waits for an app, leaves. What people
- * take their time for is divided by the speed of the simulation; waiting for an app is not, since a person may be
- * behind it. */
+/* sim/pile_rider.c - who comes to a pile: plugs in, swipes a card or types a code or waits for an app, leaves. What
+ * people take their time for is divided by the speed of the simulation; waiting for an app is not, since a person may
+ * be behind it. */
 #include "sim/pile_private.h"
 #include <stdio.h>
 #include <string.h>
@@ -16,15 +16,24 @@
 #define BREAKS_ONE_IN  50
 #define FRESH_SOC      (SOC_FULL / 4) /* of a bike that somebody left */
 
-enum delay_index { DELAY_CARD, DELAY_APP, DELAY_GRANTED, DELAY_GIVE_UP, DELAY_REST, DELAY_PAUSE, DELAY_BREAK, DELAY_REPAIR };
+enum delay_index {
+    DELAY_CARD,
+    DELAY_APP,
+    DELAY_GRANTED,
+    DELAY_GIVE_UP,
+    DELAY_REST,
+    DELAY_PAUSE,
+    DELAY_BREAK,
+    DELAY_REPAIR
+};
 static const struct delay {
     uint32_t least_ms, most_ms;
     bool is_scaled;
 } delays[] = {
-    [DELAY_CARD] = {1500, 4000, false},       [DELAY_APP] = {60000, 120000, false},
-    [DELAY_GRANTED] = {30000, 40000, false},  [DELAY_GIVE_UP] = {5000, 20000, true},
-    [DELAY_REST] = {60000, 900000, true},     [DELAY_PAUSE] = {300000, 1800000, true},
-    [DELAY_BREAK] = {600000, 3600000, true},  [DELAY_REPAIR] = {1800000, 7200000, true},
+    [DELAY_CARD] = {1500, 4000, false},      [DELAY_APP] = {60000, 120000, false},
+    [DELAY_GRANTED] = {30000, 40000, false}, [DELAY_GIVE_UP] = {5000, 20000, true},
+    [DELAY_REST] = {60000, 900000, true},    [DELAY_PAUSE] = {300000, 1800000, true},
+    [DELAY_BREAK] = {600000, 3600000, true}, [DELAY_REPAIR] = {1800000, 7200000, true},
 };
 
 /* Of a hundred riders. */
@@ -86,8 +95,8 @@ void sim_rider_plugged(struct pile_step *t, struct sim_port *port)
     /* One in two waits until it is full, the others leave before. */
     if (sim_pile_chance(t, 0, 1) == 0)
         port->charge.target_soc = (int32_t)sim_pile_chance(t, SOC_FULL * 7 / 10, SOC_FULL * 95 / 100);
-    sim_pile_tell(t, PILE_PLUGGED, port, str_of(port->charge.vehicle->name),
-                  port->charge.start_soc / (SOC_FULL / 100), 0);
+    sim_pile_tell(t, PILE_PLUGGED, port, str_of(port->charge.vehicle->name), port->charge.start_soc / (SOC_FULL / 100),
+                  0);
     plan(t, port);
 }
 
@@ -254,7 +263,7 @@ static void repair(struct pile_step *t, struct sim_port *port)
 
 void sim_rider_act(struct pile_step *t, struct sim_port *port, enum rider_act act)
 {
-    static void (*const acts[RIDER_ACT_COUNT])(struct pile_step *t, struct sim_port *port) = {
+    static void (*const acts[RIDER_ACT_COUNT])(struct pile_step * t, struct sim_port * port) = {
         [RIDER_PLUG] = plug,           [RIDER_ASK_BALANCE] = ask_balance, [RIDER_SWIPE] = swipe,
         [RIDER_TYPE_CODE] = type_code, [RIDER_UNPLUG] = unplug,           [RIDER_BREAK] = give_way,
         [RIDER_REPAIR] = repair,

@@ -4,16 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES          2
-#define ALONE_MISSED   2                    /* heartbeats; then it takes itself for offline (1.5) */
-#define KEPT_AGAIN_MS  (30 * 60 * 1000)     /* 0x03 without an answer */
-#define KEPT_NEXT_MS   (60 * 1000)          /* the next one after an answer */
-#define PAYLOAD_MAX    242                  /* 1.4 */
-#define MAINS_DV       2180                 /* and up to so much more: */
-#define MAINS_SPAN_DV  60
-#define CASE_RAW       (65 + 24)            /* degrees of the case */
-#define HEAT_DW_A_C    400                  /* so much power warms a port by a degree */
-#define HOST_MHZ       472
+#define TRIES         2
+#define ALONE_MISSED  2                /* heartbeats; then it takes itself for offline (1.5) */
+#define KEPT_AGAIN_MS (30 * 60 * 1000) /* 0x03 without an answer */
+#define KEPT_NEXT_MS  (60 * 1000)      /* the next one after an answer */
+#define PAYLOAD_MAX   242              /* 1.4 */
+#define MAINS_DV      2180             /* and up to so much more: */
+#define MAINS_SPAN_DV 60
+#define CASE_RAW      (65 + 24) /* degrees of the case */
+#define HEAT_DW_A_C   400       /* so much power warms a port by a degree */
+#define HOST_MHZ      472
 
 uint16_t sim_pile_next_id(struct pile_step *t)
 {
@@ -81,8 +81,7 @@ void sim_pile_say_versions(struct pile_step *t)
     struct ap3000_slave s = {
         .slave_type = lowest->device_type, .min_firmware = lowest->firmware, .physical_id = lowest->physical_id};
     check(ap3000_write(&ap3000_slave_layout, &s, block, sizeof block, &size, NULL) == OK);
-    say(t, 0x35, &ap3000_slave_versions_layout,
-        &(struct ap3000_slave_versions){.count = 1, .slaves = {block, size}});
+    say(t, 0x35, &ap3000_slave_versions_layout, &(struct ap3000_slave_versions){.count = 1, .slaves = {block, size}});
 }
 
 void sim_pile_say_alarm(struct pile_step *t, uint8_t kind, uint8_t where)
@@ -105,7 +104,7 @@ static void say_charging(struct pile_step *t, struct sim_port *port)
         .power_dw = power_dw,
         .period_max_power_dw = since->most_dw,
         .period_min_power_dw = since->ms == 0 ? 0 : since->least_dw,
-        .period_avg_power_dw = since->ms == 0 ? 0 : (uint16_t)(since->energy_mj * 10 / since->ms),
+        .period_avg_power_dw = (uint16_t)(since->ms == 0 ? 0 : since->energy_mj * 10 / since->ms),
         .period_energy_raw = (uint16_t)(since->energy_mj * 48 / (100 * MILLIJOULE_A_WH)),
         .peak_power_dw = port->order.peak_dw,
         .voltage_dv = voltage_dv,
@@ -314,7 +313,7 @@ static void on_settled(struct pile_step *t, const struct sim_asked *a, struct by
     sim_pile_tell(t, PILE_SETTLED, &p->ports[a->port], (struct str){NULL, 0}, 0, 0);
     p->kept_count--;
     memmove(p->kept[0], p->kept[1], p->kept_count * sizeof p->kept[0]);
-    p->due_ms[DUE_SETTLE] = p->kept_count == 0    ? SIM_NEVER
+    p->due_ms[DUE_SETTLE] = p->kept_count == 0 ? SIM_NEVER
                             : t->w->is_leaving ? t->now.ms
                                                : t->now.ms + sim_pile_scaled(t, KEPT_NEXT_MS, SCALED_LEAST_MS);
 }
@@ -344,9 +343,12 @@ static const struct {
     void (*on_answer)(struct pile_step *t, const struct sim_asked *a, struct bytes payload);
     void (*on_silence)(struct pile_step *t, const struct sim_asked *a); /* may be NULL */
 } asks[ASK_COUNT] = {
-    [ASK_REGISTER] = {on_registered, NULL},        [ASK_HEARTBEAT] = {on_beat, on_no_beat},
-    [ASK_TIME] = {on_time, NULL},                  [ASK_CARD] = {on_card, on_no_card},
-    [ASK_SETTLE] = {on_settled, on_no_settlement}, [ASK_RUNNING] = {on_running, NULL},
+    [ASK_REGISTER] = {on_registered, NULL},
+    [ASK_HEARTBEAT] = {on_beat, on_no_beat},
+    [ASK_TIME] = {on_time, NULL},
+    [ASK_CARD] = {on_card, on_no_card},
+    [ASK_SETTLE] = {on_settled, on_no_settlement},
+    [ASK_RUNNING] = {on_running, NULL},
 };
 
 static bool is_answer_lost(struct pile_step *t)

@@ -53,8 +53,7 @@ void words_put_event(struct buf *out, struct str clock, struct str name, const c
     buf_put_byte(out, '\n');
 }
 
-void words_put_summary(struct buf *out, const struct sim_totals *t, size_t count, const char *noun,
-                       int64_t calls_per_s)
+void words_put_summary(struct buf *out, const struct sim_totals *t, size_t count, const char *noun, int64_t calls_per_s)
 {
     int64_t energy_wh = t->energy_mj / MILLIJOULE_A_WH;
     buf_printf(
