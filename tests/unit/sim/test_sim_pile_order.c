@@ -85,8 +85,9 @@ static void check_stops(void)
         CHECK(rows[i].row, read_byte(0x82, 0) == rows[i].result);
         CHECK(rows[i].row, sim_port_is_busy(&l->piles[0].ports[0]) != rows[i].ends);
     }
+    pass(l, 1999);
     CHECK("its settlement is not yet said", count(0x03) == 0);
-    pass(l, 2000);
+    pass(l, 2);
     struct ap3000_settlement s = {0};
     CHECK("2 s after the relay opened it is (3.1)",
           count(0x03) == 1 && ap3000_read(&ap3000_settlement_layout, last(0x03)->payload, &s, NULL) == OK);
@@ -107,7 +108,7 @@ static const struct {
     uint8_t reason;
     int64_t least_s, most_s;
 } ends[] = {
-    {"by time, to the second", AP3000_RATE_TIME, 1800, {.qr_light = 0}, AP3000_STOP_TIME, 1800, 1800},
+    {"by time, to the second", AP3000_RATE_TIME, 1807, {.qr_light = 0}, AP3000_STOP_TIME, 1807, 1807},
     {"by energy", AP3000_RATE_ENERGY, 5, {.qr_light = 0}, AP3000_STOP_ENERGY, 300, 2400},
     {"until full", AP3000_RATE_TIME, 0, {.qr_light = 0}, AP3000_STOP_FULL, 3600, 36000},
     {"monthly: until full, its amount does not count",
@@ -118,7 +119,7 @@ static const struct {
      3600,
      36000},
     {"by count: until full", AP3000_RATE_COUNT, 0, {.qr_light = 0}, AP3000_STOP_FULL, 3600, 36000},
-    {"the longest time of the order", AP3000_RATE_TIME, 0, {.max_duration_s = 600}, AP3000_STOP_TIME_LIMIT, 600, 600},
+    {"the longest time of the order", AP3000_RATE_TIME, 0, {.max_duration_s = 603}, AP3000_STOP_TIME_LIMIT, 603, 603},
     {"by time, the longest time does not count",
      AP3000_RATE_TIME,
      900,
@@ -126,7 +127,7 @@ static const struct {
      AP3000_STOP_TIME,
      900,
      900},
-    {"by energy it does", AP3000_RATE_ENERGY, 900, {.max_duration_s = 600}, AP3000_STOP_TIME_LIMIT, 600, 600},
+    {"by energy it does", AP3000_RATE_ENERGY, 900, {.max_duration_s = 603}, AP3000_STOP_TIME_LIMIT, 603, 603},
     {"by time it is not stopped when full", AP3000_RATE_TIME, 60000, {.qr_light = 0}, AP3000_STOP_TIME, 60000, 60000},
     {"unless that is forced", AP3000_RATE_TIME, 60000, {.force_full_stop = 1}, AP3000_STOP_FULL, 3600, 36000},
     {"without a trickle phase", AP3000_RATE_TIME, 0, {.extra_float_s = 0xFFFF}, AP3000_STOP_FULL, 3600, 36000},
