@@ -1,7 +1,7 @@
 /* sim/fleet_lines.c - a fleet of AP3000 lines: piles with a module of their own, or hosts and their slaves. */
 #include "sim/fleet_private.h"
 
-#define FINISH_MS 8000 /* a server spaces its frames to one pile: ten settlements take so long */
+#define FINISH_MS 10000 /* a server spaces its frames to one pile: sixteen settlements take 8 s */
 
 static void line_connect(struct sim_line *l)
 {

@@ -221,21 +221,15 @@ static void end(struct load *l)
 static void on_phase(struct timer *t)
 {
     struct load *l = CONTAINER(t, struct load, phase);
-    int64_t now_ms = clock_monotonic_ms();
-    if (l->is_measuring) {
+    bool is_late = clock_monotonic_ms() >= l->give_up_ms;
+    if (l->is_closing && (l->open_count == 0 || is_late))
+        loop_stop(l->loop);
+    else if (l->is_measuring || (!l->is_closing && l->ready_count == 0 && is_late))
         end(l);
-    } else if (l->is_closing) {
-        if (l->open_count == 0 || now_ms >= l->give_up_ms)
-            loop_stop(l->loop);
-        else
-            timer_start(l->loop, t, LOOK_MS);
-    } else if (l->ready_count == l->count || (l->ready_count > 0 && now_ms >= l->give_up_ms)) {
+    else if (!l->is_closing && (l->ready_count == l->count || is_late))
         begin(l);
-    } else if (now_ms >= l->give_up_ms) {
-        end(l);
-    } else {
+    else
         timer_start(l->loop, t, LOOK_MS);
-    }
 }
 
 static void on_signal(int signal, void *data)

@@ -287,11 +287,11 @@ void sim_options_help(struct buf *out)
             buf_printf(out, " [%s]", o->standard);
         buf_put_byte(out, '\n');
     }
-    buf_put_lit(
-        out,
-        "\nCards are SIM-TAG-01, SIM-TAG-02 and so on, one a connector: list them, or run the server with\n"
-        "authorization.unknown_tag=accept. Of AP3000 piles they are 51000001 and so on (hexadecimal). Ctrl-C ends the\n"
-        "sessions first; a second one does not.\n");
+    buf_put_lit(out,
+                "\nCards are SIM-TAG-01, SIM-TAG-02 and so on, one a connector: list them, or run the server with\n"
+                "authorization.unknown_tag=accept. At a port of an AP3000 pile it is the printed number in hexadecimal "
+                "and the\n"
+                "port from 0: 0D59F810, 0D59F811. Ctrl-C ends the sessions first; a second one does not.\n");
 }
 
 void sim_quirks_help(const struct sim_options *o, struct buf *out)

@@ -137,7 +137,6 @@ struct sim_firmware {
 struct sim_pile {
     struct sim_line *line;
     uint32_t physical_id;
-    uint32_t index; /* among all piles of the process: for cards */
     uint16_t message_id, firmware;
     uint8_t port_count, virtual_id, device_type;
     bool is_host, is_fresh; /* fresh: powered up, and nothing said yet */
@@ -182,7 +181,6 @@ struct sim_line_options {
 
 struct sim_line *sim_line_new(struct pile_world *w, const struct sim_line_options *o);
 void sim_line_free(struct sim_line *l);
-size_t sim_line_size(const struct sim_line_options *o); /* bytes of its memory, before anything is kept */
 /* The first four are also what a power cut, a bad network, a signal make of it. */
 void sim_line_on_open(struct sim_line *l, struct sim_now now);
 void sim_line_on_close(struct sim_line *l, struct sim_now now);
@@ -190,7 +188,7 @@ void sim_line_on_bytes(struct sim_line *l, struct sim_now now, struct bytes b);
 void sim_line_on_time(struct sim_line *l, struct sim_now now);
 int64_t sim_line_due_ms(const struct sim_line *l);
 void sim_line_cut_power(struct sim_line *l, struct sim_now now, int64_t dark_ms);
-/* Ends its orders, as if each rider had unplugged. */
+/* Every rider unplugs: orders end, and none can begin. */
 void sim_line_finish(struct sim_line *l, struct sim_now now);
 bool sim_line_is_quiet(const struct sim_line *l); /* no settlement waits for its answer */
 

@@ -300,7 +300,7 @@ void sim_line_finish(struct sim_line *l, struct sim_now now)
         struct pile_step t = step_of(l, now, i);
         for (size_t k = 0; k < t.p->port_count; k++) {
             t.p->ports[k].order.ignores_unplug = false;
-            sim_port_stop(&t, &t.p->ports[k], AP3000_STOP_UNPLUGGED);
+            sim_rider_act(&t, &t.p->ports[k], RIDER_UNPLUG);
         }
         if (t.p->kept_count > 0 && t.p->asked[ASK_SETTLE].tries == 0)
             t.p->due_ms[DUE_SETTLE] = now.ms;

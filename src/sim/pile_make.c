@@ -36,28 +36,21 @@ static void pile_init(struct pile_step *t, const struct sim_line_options *o, siz
     struct sim_pile *p = t->p;
     bool is_hosted = o->slaves > 0;
     p->line = t->l;
-    p->index = (uint32_t)(o->index * t->l->pile_count + i);
     p->is_host = is_hosted && i == 0;
     p->port_count = p->is_host ? 0 : (uint8_t)o->ports;
     p->virtual_id = (uint8_t)i;
     const struct model *m = model_find(is_hosted, sim_pile_has(t, PILE_QUIRK_legacy), o->ports);
     p->device_type = p->is_host ? HOST_TYPE : m->type;
     p->firmware = p->is_host ? HOST_FIRMWARE : m->firmware;
-    p->physical_id = (uint32_t)(p->is_host ? HOST_CODE : m->code) << 24 | (o->first + p->index);
-    p->ports = mem_new(p->port_count + 1u, sizeof *p->ports); /* of a host: none, but not NULL */
+    p->physical_id =
+        (uint32_t)(p->is_host ? HOST_CODE : m->code) << 24 | (o->first + (uint32_t)(o->index * t->l->pile_count + i));
+    p->ports = mem_new(p->is_host ? 1 : p->port_count, sizeof *p->ports); /* a host has none, but it is not NULL */
     for (unsigned k = 0; k < p->port_count; k++) {
         struct sim_port *port = &p->ports[k];
         port->number = (uint8_t)k;
         port->next_at_ms = port->look_at_ms = port->beat_at_ms = SIM_NEVER;
     }
     sim_memory_reset(p);
-}
-
-size_t sim_line_size(const struct sim_line_options *o)
-{
-    size_t piles = o->slaves + 1;
-    return sizeof(struct sim_line) + piles * sizeof(struct sim_pile) +
-           (o->slaves > 0 ? o->slaves : 1) * o->ports * sizeof(struct sim_port);
 }
 
 struct sim_line *sim_line_new(struct pile_world *w, const struct sim_line_options *o)

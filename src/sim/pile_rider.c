@@ -8,10 +8,9 @@
 #define HURRY_LEAST_MS 700 /* however fast time runs, a person watching can follow */
 #define ALONE_MISSED   2   /* heartbeats without an answer: the pile does not ask any more */
 #define CHINA_US       (INT64_C(8) * 3600 * 1000000)
-#define CARD_FAMILY    0x51 /* first byte of every card here */
-#define CARD_AT        30   /* last byte of an order number: and the port (11.2) */
-#define CODE_AT        70   /* likewise (11.3) */
-#define PLUGGED_RAW    3    /* a supply has three phases, a socket one of them */
+#define CARD_AT        30 /* last byte of an order number: and the port (11.2) */
+#define CODE_AT        70 /* likewise (11.3) */
+#define PLUGGED_RAW    3  /* a supply has three phases, a socket one of them */
 #define SOCKET_W       3500
 #define BREAKS_ONE_IN  50
 #define FRESH_SOC      (SOC_FULL / 4) /* of a bike that somebody left */
@@ -57,14 +56,13 @@ static void wait_for(struct pile_step *t, struct sim_port *port, enum rider_act 
 
 void sim_rider_bike(struct pile_step *t, struct sim_port *port)
 {
-    uint32_t number = t->p->index * t->p->port_count + port->number + 1;
+    uint32_t card = ap3000_id_number(t->p->physical_id) << 4 | port->number;
     port->charge = (struct charge){.vehicle = &ebikes[sim_pile_chance(t, 0, (uint32_t)ebike_count - 1)],
                                    .supply = {SOCKET_W * PLUGGED_RAW, false},
                                    .start_soc = FRESH_SOC,
                                    .target_soc = SOC_FULL};
-    port->card[0] = CARD_FAMILY;
-    for (int i = 1; i < 4; i++)
-        port->card[i] = (uint8_t)(number >> 8 * (3 - i));
+    for (int i = 0; i < 4; i++)
+        port->card[i] = (uint8_t)(card >> 8 * (3 - i));
 }
 
 void sim_rider_rouse(struct pile_step *t, struct sim_port *port)

@@ -11,12 +11,13 @@ import threading
 import time
 
 import harness
-from harness import BIN, check, until
+from harness import BIN, Server, check, until
 
 LOAD_LINE = re.compile(r"^calls=(\d+) calls_per_s=(\d+) p50_ms=[\d.]+ p99_ms=[\d.]+ max_ms=[\d.]+ errors=(\d+) "
                        r"stations=(\d+) of=(\d+) seconds=[\d.]+$")
 ANSWERED = {0x01, 0x20, 0x21}
 QUIRK_S = 4
+REAL_QUIRK_S = 12  # the first rider comes within 8
 
 
 def frame(physical_id, message_id, command, payload=b""):
@@ -267,12 +268,78 @@ def nobody_there():
         check(f"{words}: status 2 and one line", code == 2 and out == "" and len(err.splitlines()) == 1 and part in err, err)
 
 
+def real_demo(server):
+    """Two hosts with three slaves and a ten-port pile: sessions at the API, every settlement acknowledged."""
+    kinds = (("--stations", "2", "--slaves", "3", "--first", "14000001"), ("--stations", "1", "--ports", "10", "--first", "15000001"))
+    processes = [sim(server.ap3000, "--demo", "--speed", "2000", *words) for words in kinds]
+    texts = ["" for _ in kinds]
+
+    def read(i):
+        for line in processes[i].stdout:
+            texts[i] += line
+
+    readers = [threading.Thread(target=read, args=(i,)) for i in range(len(kinds))]
+    for reader in readers:
+        reader.start()
+    until(lambda: all(t.count("the server has the settlement") >= 3 for t in texts), "settlements of hosts and of a pile", 60)
+    for process, reader in zip(processes, readers):
+        process.send_signal(signal.SIGINT)
+    for process, reader in zip(processes, readers):
+        check("it ends with 0", process.wait(timeout=60) == 0)
+        reader.join()
+    text = "".join(texts)
+    begun, ended = (sum(words in line for line in text.splitlines()) for words in (": charges (", ": ends ("))
+    settled = text.count("the server has the settlement")
+    check("what began has ended, and every settlement is acknowledged", begun == ended == settled > 5, (begun, ended, settled))
+    check("cards were granted and started by the server", "charges (by the server)" in text, text[-2000:])
+    points = {x["charge_point_id"] for x in server.get("/charge-points?limit=100").data["list"]}
+    wanted = {f"AP{n}" for n in (14000002, 14000003, 14000004, 14000006, 14000007, 14000008, 15000001)}
+    check("all piles are known", wanted <= points, points)
+
+    def sessions():
+        found = server.get("/charging/sessions?limit=200").data["list"]
+        return found if len(found) >= begun and all(s.get("end_time") for s in found) else None
+
+    found = until(sessions, "the server made sessions of it, and all have ended")
+    if found:
+        check("one a charge", len(found) == begun, (len(found), begun))
+        check("with energy", any(s.get("total_energy", 0) > 0 for s in found), found[:2])
+
+
+def real_quirks(server):
+    names = [line.split()[0] for line in run("127.0.0.1:1", "--quirk", "list")[1].splitlines()]
+    started = []
+    for i, name in enumerate(names + [" ".join(names)]):
+        words = [w for n in name.split() for w in ("--quirk", n)]
+        started.append((name, sim(server.ap3000, "--stations", "2", "--ports", "4", "--speed", "2000", "--demo", "--first",
+                                  str(16000001 + 10 * i), "--duration", str(REAL_QUIRK_S), *words)))
+    for name, process in started:
+        out, err = process.communicate(timeout=120)
+        check(f"{name}: ends well", process.returncode == 0, (process.returncode, err, out[-500:]))
+    check("the server lives on", server.get("/healthz", key=None).status == 200)
+    points = {x["charge_point_id"] for x in server.get("/charge-points?limit=100").data["list"]}
+    missing = [name for i, (name, _) in enumerate(started) if f"AP{16000001 + 10 * i}" not in points]
+    check("and knows all of them", not missing, missing)
+
+
+def real_load(server):
+    code, out, err = run(server.ap3000, "--load", "closed", "--stations", "50", "--duration", "2", "--first", "13500001")
+    m = LOAD_LINE.match(out)
+    check("load prints its figures", code == 0 and m and m[3] == "0" and m[4] == m[5] == "50", (code, out, err))
+
+
 def main():
     demo()
     idle()
     quirks()
     load()
     nobody_there()
+    with Server("authorization.unknown_tag=accept") as server:
+        real_demo(server)
+        real_quirks(server)
+        real_load(server)
+        errors = [line for line in server.log().splitlines() if "level=error" in line]
+        check("no error in the server's log", not errors, errors[:5])
     harness.report()
 
 

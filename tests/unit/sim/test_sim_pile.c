@@ -173,6 +173,13 @@ static void check_products(void)
     }
 }
 
+/* Ten thousand are to fit into one process beside a server. */
+static void check_size(void)
+{
+    size_t size = sizeof(struct sim_line) + sizeof(struct sim_pile) + 2 * sizeof(struct sim_port);
+    CHECK("a pile of two ports takes little", size <= 2200);
+}
+
 /* ---- Bad networks, old firmware ---------------------------------------------------------------------------------- */
 
 static void check_quirks(void)
@@ -267,6 +274,7 @@ int main(void)
     check_line();
     check_host();
     check_products();
+    check_size();
     check_quirks();
     check_short_start();
     check_legacy();

@@ -112,6 +112,7 @@ static void check_cards(void)
     struct sim_port *port = &p->ports[0];
     struct pile_step t = {l, p, &world, now};
     sim_rider_act(&t, port, RIDER_ASK_BALANCE);
+    CHECK("the card is the number of the pile and the port", be32(port->card) == 14000001u << 4);
     CHECK("a query has port 255", count(0x02) == 1 && read_byte(0x02, 5) == 0xFF && last(0x02)->payload.len == 12);
     give_card(l, 0);
     CHECK("the balance is said", said.events[PILE_SAID_BALANCE] == 1 && port->phase == PORT_PLUGGED);
