@@ -3,14 +3,12 @@
  */
 #include "commands.h"
 #include "event_words.h"
+#include "migrations.h"
 #include "options.h"
 
-#include "api/api.h"
-#include "bus/bus.h"
 #include "eventlog/reader.h"
 #include "loop/loop.h"
-#include "services/charging/charging.h"
-#include "services/stations/stations.h"
+#include "services/files/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -222,25 +220,6 @@ static void check_log(struct doctor *d)
 
 /* --- store --- */
 
-static const struct {
-    const struct migration *list;
-    const size_t *count;
-} parts[] = {
-    {bus_migrations, &bus_migration_count},
-    {stations_migrations, &stations_migration_count},
-    {charging_migrations, &charging_migration_count},
-    {api_migrations, &api_migration_count},
-};
-
-static bool is_known_migration(struct str name)
-{
-    for (size_t p = 0; p < COUNT_OF(parts); p++)
-        for (size_t i = 0; i < *parts[p].count; i++)
-            if (str_eq(str_of(parts[p].list[i].name), name))
-                return true;
-    return false;
-}
-
 /* Ends the rows; false, and said, if they could not be read. */
 static bool end_rows(struct doctor *d, struct db_rows *r, const char *what)
 {
@@ -249,23 +228,21 @@ static bool end_rows(struct doctor *d, struct db_rows *r, const char *what)
     say(d, BAD,
         "restore the store from a backup; or stop the server and move store.db* away: it is made again from the log, "
         "but what people "
-        "set (tags, keys, registrations) is only in the store",
+        "set (tags, keys, registrations, files) is only in the store",
         "%s: %s", what, db_reason(d->store));
     return false;
 }
 
 static void check_migrations(struct doctor *d)
 {
-    size_t known = 0, have = 0;
+    size_t known = migrations_count(), have = 0;
     struct db_rows *r = db_rows(d->store, "SELECT name FROM schema_migrations ORDER BY name", NULL, 0);
     for (; db_next(r); have++)
-        if (!is_known_migration(db_col_text(r, 0)))
+        if (!migration_is_known(db_col_text(r, 0)))
             say(d, BAD, "use the program that made it, or a newer one", "step %.*s is of another version than %s",
                 STR_ARG(db_col_text(r, 0)), CHARGELINE_VERSION);
     if (!end_rows(d, r, "schema_migrations"))
         return;
-    for (size_t p = 0; p < COUNT_OF(parts); p++)
-        known += *parts[p].count;
     if (have < known)
         say(d, WARNING,
             d->is_running ? "the server is older than this program: restart it" : "the next start brings it up to date",
@@ -393,6 +370,76 @@ static void check_waiting(struct doctor *d)
     }
 }
 
+/* --- stored files --- */
+
+#define PUT_BACK \
+    "put it back from a backup of files/, or delete it (DELETE /api/v1/files/{file_id}) and upload it again"
+static const struct {
+    enum verdict verdict;
+    const char *what, *advice, *advice_running;
+} file_troubles[] = {
+    [FILE_LOST] = {BAD, "has a row and no bytes", PUT_BACK, PUT_BACK},
+    [FILE_OTHER_SIZE] = {BAD, "is not as long as its row says", PUT_BACK, PUT_BACK},
+    [FILE_STRAY] = {WARNING, "belongs to no row",
+                    "the next start removes what a crash has left; if there are many, look whether store.db is the one "
+                    "of this directory",
+                    "nothing, if it is being uploaded or deleted at this moment; else the next start removes it"},
+};
+
+struct stored {
+    struct doctor *doctor;
+    unsigned count[FILE_TROUBLE_COUNT];
+};
+
+static void tell_file(void *data, enum file_trouble t, struct str name)
+{
+    struct stored *s = data;
+    struct doctor *d = s->doctor;
+    if (s->count[t]++ < ROWS_TOLD_MAX)
+        say(d, file_troubles[t].verdict, d->is_running ? file_troubles[t].advice_running : file_troubles[t].advice,
+            "files/%s %s", shown(d, name), file_troubles[t].what);
+}
+
+/* A store of an older version has no table of them. */
+static bool has_files(struct doctor *d, int64_t *count)
+{
+    struct db_rows *r = db_rows(d->store, "SELECT 1 FROM schema_migrations WHERE name = 'files/0001'", NULL, 0);
+    bool has_table = db_next(r);
+    if (!end_rows(d, r, "schema_migrations") || !has_table)
+        return false;
+    r = db_rows(d->store, "SELECT COUNT(*) FROM files", NULL, 0);
+    *count = db_next(r) ? db_col_int(r, 0) : 0;
+    return end_rows(d, r, "files");
+}
+
+static void check_stored(struct doctor *d)
+{
+    char path[PATH_SIZE];
+    struct stored s = {.doctor = d};
+    int64_t count;
+    if (d->store == NULL) {
+        say(d, WARNING, NULL, "not looked at: it needs the store");
+        return;
+    }
+    if (!has_files(d, &count))
+        return;
+    in_data(d, "files", path);
+    enum err e = files_check(d->store, str_of(path), tell_file, &s);
+    if (e != OK) {
+        say(d, BAD, "look at its permissions and at the disk; run it as the user of the server", "%s: %s", path,
+            err_text(e));
+        return;
+    }
+    for (size_t t = 0; t < COUNT_OF(s.count); t++)
+        if (s.count[t] > ROWS_TOLD_MAX)
+            say(d, file_troubles[t].verdict, NULL, "%u more: %s", s.count[t] - ROWS_TOLD_MAX, file_troubles[t].what);
+    unsigned bad = s.count[FILE_LOST] + s.count[FILE_OTHER_SIZE];
+    if (bad > 0)
+        say(d, BAD, NULL, "of %" PRId64 " files %u are lost or damaged", count, bad);
+    else
+        say(d, WELL, NULL, "%" PRId64 " files, the bytes of each are there", count);
+}
+
 /* --- the machine --- */
 
 static void check_disk(struct doctor *d)
@@ -454,9 +501,12 @@ static const struct {
     const char *name;
     void (*run)(struct doctor *d);
 } checks[] = {
-    {"directory", check_directory}, {"admin key", check_key},       {"server", check_server},   {"log", check_log},
-    {"store", check_store},         {"consumers", check_consumers}, {"waiting", check_waiting}, {"disk", check_disk},
-    {"files", check_files},         {"clock", check_clock},
+    {"directory", check_directory}, {"admin key", check_key},
+    {"server", check_server},       {"log", check_log},
+    {"store", check_store},         {"consumers", check_consumers},
+    {"waiting", check_waiting},     {"stored files", check_stored},
+    {"disk", check_disk},           {"files", check_files},
+    {"clock", check_clock},
 };
 
 int doctor_main(int argc, char **argv)

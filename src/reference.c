@@ -159,6 +159,7 @@ static void write_errors(struct buf *out)
 #define ANSWER_PLAIN   "Plain text, without an envelope."
 #define ANSWER_STREAM  "Server-sent events: `id` is the position in the log, `data` the event."
 #define ANSWER_JSON    "Without an envelope:"
+#define ANSWER_BYTES   "The bytes, `application/octet-stream`, without an envelope."
 
 static const struct {
     const char *method, *path, *role;
@@ -195,6 +196,8 @@ static void write_api(struct buf *out)
                    api_routes[i].summary, api_routes[i].role);
         put_part("Query:", api_routes[i].query, out);
         put_part("Body:", api_routes[i].body, out);
+        if (api_routes[i].body == &raw_bytes_message)
+            buf_put_lit(out, "\nBody: the bytes, `application/octet-stream`, at most `files.max_bytes` of them.\n");
         buf_printf(out, "\nAnswer: %s\n", api_routes[i].shape);
         if (api_routes[i].answer->field_count > 0) {
             buf_put_byte(out, '\n');

@@ -5,12 +5,14 @@
  *
  * The consumers have seen the whole log before a station is let in: so what memory is filled from is complete. */
 #include "commands.h"
+#include "migrations.h"
 
 #include "api/api.h"
 #include "base/log.h"
 #include "gateway/gateway.h"
 #include "metrics/metrics.h"
 #include "services/charging/charging.h"
+#include "services/files/files.h"
 #include "services/stations/stations.h"
 
 #include <errno.h>
@@ -38,12 +40,13 @@ enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_HELD };
 
 struct server {
     struct config config;
-    char log_dir[PATH_SIZE], db_path[PATH_SIZE];
+    char log_dir[PATH_SIZE], db_path[PATH_SIZE], files_dir[PATH_SIZE];
     int lock_fd, ready_fd;
     struct loop *loop;
     struct eventlog *log;
     struct stations *stations;
     struct charging *charging;
+    struct files *files;
     struct consumer consumers[2];
     struct bus *bus;
     struct gateway *gateway;
@@ -183,6 +186,7 @@ static int hold_data(struct server *s)
     }
     (void)snprintf(s->log_dir, sizeof s->log_dir, "%.*s/log", STR_ARG(dir));
     (void)snprintf(s->db_path, sizeof s->db_path, "%.*s/store.db", STR_ARG(dir));
+    (void)snprintf(s->files_dir, sizeof s->files_dir, "%.*s/files", STR_ARG(dir));
     (void)snprintf(path, sizeof path, "%.*s/lock", STR_ARG(dir));
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (s->lock_fd < 0) {
@@ -198,6 +202,25 @@ static int hold_data(struct server *s)
 
 /* --- building up --- */
 
+/* Nobody adds a file yet: what has no row was left by a crash. */
+static enum err open_files(struct server *s, struct db *d, struct fault *why)
+{
+    const struct files_options o = {.dir = str_of(s->files_dir),
+                                    .count_max = s->config.files_count_max,
+                                    .orphans_max = (unsigned)s->config.api_threads};
+    struct files_swept swept;
+    enum err e = files_open(&o, &s->files, why);
+    if (e == OK)
+        e = files_sweep(s->files, d, &swept, why);
+    if (e != OK)
+        return e;
+    if (swept.removed > 0)
+        LOG_INFO("files.swept", F_INT("removed", swept.removed));
+    if (swept.left > 0)
+        LOG_WARN("files.unknown", F_STR("folder", files_dir(s->files)), F_INT("left", swept.left));
+    return OK;
+}
+
 static enum err prepare_store(struct server *s, struct fault *why)
 {
     struct db *d = NULL;
@@ -205,15 +228,11 @@ static enum err prepare_store(struct server *s, struct fault *why)
     check(getrandom(random, sizeof random, 0) == sizeof random);
     enum err e = db_open(s->db_path, DB_WRITER, &d, why);
     if (e == OK)
-        e = db_migrate(d, bus_migrations, bus_migration_count, why);
-    if (e == OK)
-        e = db_migrate(d, stations_migrations, stations_migration_count, why);
-    if (e == OK)
-        e = db_migrate(d, charging_migrations, charging_migration_count, why);
-    if (e == OK)
-        e = db_migrate(d, api_migrations, api_migration_count, why);
+        e = migrations_run(d, why);
     if (e == OK)
         e = stations_id_key(d, random, s->id_key);
+    if (e == OK)
+        e = open_files(s, d, why);
     db_close(d);
     return e;
 }
@@ -269,7 +288,8 @@ static enum err open_gateway(struct server *s, struct fault *why)
                                 .log = s->log,
                                 .bus = s->bus,
                                 .db_path = s->db_path,
-                                .log_dir = str_of(s->log_dir)};
+                                .log_dir = str_of(s->log_dir),
+                                .files_dir = str_of(s->files_dir)};
     enum err e = gateway_open(&o, &s->gateway, why);
     if (e != OK)
         return e;
@@ -304,6 +324,7 @@ static enum err build(struct server *s, struct fault *why)
                             .log = s->log,
                             .bus = s->bus,
                             .gateway = s->gateway,
+                            .files = s->files,
                             .db_path = s->db_path,
                             .log_dir = str_of(s->log_dir),
                             .started_at = clock_now()};
@@ -316,15 +337,17 @@ static enum err build(struct server *s, struct fault *why)
 static void tell_ready(struct server *s)
 {
     struct str ocpp = gateway_address(s->gateway), tls = gateway_address_tls(s->gateway), api = api_address(s->api);
-    struct str none = STR("");
+    struct str piles = gateway_address_piles(s->gateway), none = STR("");
+    char more[128];
+    (void)snprintf(more, sizeof more, "%s%.*s%s%.*s", tls.at == NULL ? "" : " ocpp_tls=",
+                   STR_ARG(tls.at == NULL ? none : tls), piles.at == NULL ? "" : " ap3000=",
+                   STR_ARG(piles.at == NULL ? none : piles));
     /* Whatever the level and form of the log: scripts wait for this line. */
-    (void)fprintf(stderr, "level=info event=server.ready ocpp=%.*s api=%.*s%s%.*s version=%s\n", STR_ARG(ocpp),
-                  STR_ARG(api), tls.at == NULL ? "" : " ocpp_tls=", STR_ARG(tls.at == NULL ? none : tls),
-                  CHARGELINE_VERSION);
+    (void)fprintf(stderr, "level=info event=server.ready ocpp=%.*s api=%.*s%s version=%s\n", STR_ARG(ocpp),
+                  STR_ARG(api), more, CHARGELINE_VERSION);
     if (s->ready_fd < 0)
         return;
-    (void)dprintf(s->ready_fd, "ocpp=%.*s api=%.*s%s%.*s\n", STR_ARG(ocpp), STR_ARG(api),
-                  tls.at == NULL ? "" : " ocpp_tls=", STR_ARG(tls.at == NULL ? none : tls));
+    (void)dprintf(s->ready_fd, "ocpp=%.*s api=%.*s%s\n", STR_ARG(ocpp), STR_ARG(api), more);
     (void)close(s->ready_fd);
 }
 
@@ -398,6 +421,7 @@ static void tear_down(struct server *s)
         eventlog_close(s->log);
     stations_free(s->stations);
     charging_free(s->charging);
+    files_close(s->files);
     if (s->loop != NULL)
         loop_free(s->loop);
     config_release(&s->config);

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "eventlog/log.h"
 #include "gateway/gateway.h"
+#include "services/files/files.h"
 
 /* After those of the stations, whose tables it counts. */
 extern const struct migration api_migrations[];
@@ -20,6 +21,7 @@ struct api_options {
     struct eventlog *log;
     struct bus *bus;
     struct gateway *gateway;
+    const struct files *files;
     const char *db_path;
     struct str log_dir;
     struct instant started_at;

@@ -59,8 +59,6 @@ void handle_api_key_post(struct call *c)
     struct making m = {.call = c};
     struct fault why = {"", ""};
     char text[72];
-    uint8_t random[10];
-    uint64_t low;
     if (p->name.len == 0) {
         fault_set(&why, STR("name"), "at least one character");
         answer_refused(c, ERR_RANGE, &why);
@@ -73,9 +71,7 @@ void handle_api_key_post(struct call *c)
     m.text = key_make(text, m.key.hash);
     m.key.role = roles[p->role.index];
     (void)str_copy(m.key.name, sizeof m.key.name, p->name);
-    random_fill(random, sizeof random);
-    memcpy(&low, random + 2, sizeof low);
-    uuid_write(uuid_v7((uint64_t)(clock_now().us / 1000), be16(random), low), m.key.id);
+    id_make(m.key.id);
     if (call_write(c, store_key, &m) != OK)
         return;
     auth_add(&c->api->auth, &m.key);

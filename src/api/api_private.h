@@ -68,6 +68,7 @@ struct api {
 };
 
 void random_fill(void *to, size_t size);
+void id_make(char out[UUID_TEXT_SIZE]); /* UUID v7: ids sort by when they were made */
 
 /* api.c */
 MUST_USE enum err worker_open(struct api *a, struct worker *w, struct fault *why);

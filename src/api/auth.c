@@ -11,8 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "api/crypto.h"
 #include "base/log.h"
+#include "wire/secret.h"
 
 #define KEY_TEXT_MAX   256 /* of a key that a person presets; the least that is taken is below */
 #define KEY_TEXT_LEAST 16
@@ -31,6 +31,15 @@ void random_fill(void *to, size_t size)
     check(getrandom(to, size, 0) == (ssize_t)size); /* at most 256 bytes are never short */
 }
 
+void id_make(char out[UUID_TEXT_SIZE])
+{
+    uint8_t random[10];
+    uint64_t low;
+    random_fill(random, sizeof random);
+    memcpy(&low, random + 2, sizeof low);
+    uuid_write(uuid_v7((uint64_t)(clock_now().us / 1000), be16(random), low), out);
+}
+
 struct str key_make(char text[72], uint8_t hash[32])
 {
     uint8_t bits[32];
@@ -39,7 +48,7 @@ struct str key_make(char text[72], uint8_t hash[32])
     hex_write((struct bytes){bits, sizeof bits}, text + head);
     explicit_bzero(bits, sizeof bits);
     struct str s = str_of(text);
-    sha256(s.at, s.len, hash);
+    sha256(bytes_of(s), hash);
     return s;
 }
 
@@ -107,9 +116,9 @@ static bool find_key(struct auth *a, struct str text, struct key *out)
 {
     uint8_t hash[32];
     bool found = false;
-    sha256(text.at, text.len, hash);
+    sha256(bytes_of(text), hash);
     for (size_t i = 0; i < a->key_count; i++)
-        if (same_secret(a->keys[i].hash, hash, sizeof hash)) {
+        if (secret_is_equal(a->keys[i].hash, hash, sizeof hash)) {
             *out = a->keys[i];
             found = true;
         }
@@ -205,16 +214,12 @@ static enum err make_first(struct api *a, struct str preset, struct fault *why)
 {
     struct key f = {.role = ROLE_ADMIN, .name = "admin"};
     char text[72], path[PATH_MAX_SIZE];
-    uint8_t random[10];
-    uint64_t low;
     struct str key = preset;
     if (preset.at == NULL)
         key = key_make(text, f.hash);
     else
-        sha256(preset.at, preset.len, f.hash);
-    random_fill(random, sizeof random);
-    memcpy(&low, random + 2, sizeof low);
-    uuid_write(uuid_v7((uint64_t)(clock_now().us / 1000), be16(random), low), f.id);
+        sha256(bytes_of(preset), f.hash);
+    id_make(f.id);
     int n = snprintf(path, sizeof path, "%.*s/admin.key", STR_ARG(a->o.config->data_dir));
     check(n > 0 && (size_t)n < sizeof path); /* data.dir is limited */
     enum err e = write_key_file(path, key, why);
@@ -282,7 +287,7 @@ enum err auth_open(struct api *a, struct fault *why)
         fault_set(why, STR("CHARGELINE_ADMIN_KEY"), "must have %d to %d characters", KEY_TEXT_LEAST, KEY_TEXT_MAX);
         return ERR_RANGE;
     }
-    sha256(preset.at, preset.len, wanted);
+    sha256(bytes_of(preset), wanted);
     if (memcmp(wanted, first, sizeof wanted) == 0)
         return OK;
     forget_first(auth, first);

@@ -47,7 +47,8 @@ enum shape {
     SHAPE_COMMAND,
     SHAPE_PLAIN,
     SHAPE_STREAM,
-    SHAPE_JSON
+    SHAPE_JSON,
+    SHAPE_BYTES
 };
 struct route {
     struct str method, path, name;
@@ -121,7 +122,7 @@ struct str detail_code(enum err e);
 /* Path, query and body into the call; false: answered. Before a handler; needs no api. */
 bool call_route(struct call *c); /* path and method: needs nothing else */
 bool call_read_query(struct call *c);
-bool call_read_body(struct call *c); /* also the Content-Type */
+bool call_read_body(struct call *c); /* also the Content-Type; a body of raw_bytes stays in the exchange */
 void trace_begin(struct call *c, const uint8_t random[40]);
 
 /* Query string into a struct of m, STRICT. */
@@ -188,6 +189,12 @@ void wait_tell(struct wait *w, enum err e, const struct fault *why, bool is_last
 void wait_lock(struct wait *w);
 void wait_unlock(struct wait *w);
 void wait_end(struct call *c); /* in on_resumed, after the answer */
+
+/* What a person decides and the gateway carries out: begin, hand the wait to the gateway as data of decision_told, and
+ * answer in on_resumed. show: answers with what it was about; already: when it was decided before. */
+struct wait *decision_begin(struct call *c, call_handler *on_resumed); /* NULL: answered */
+void decision_told(void *data, enum err e, const struct fault *why);   /* a gateway_done */
+void decision_answer(struct call *c, call_handler *show, enum api_error already);
 
 /* --- effects --- */
 /* bus_write of fn, with the first answer in the same transaction: fn makes the change and the answer (status below 300)

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-#include "api/crypto.h"
+#include "proto/ap3000/pile.h"
+#include "proto/ap3000/stream.h"
+#include "wire/secret.h"
 
 #define ID_SIZE_MAX  48 /* reliability.md 2.3 */
 #define SECRET_LEAST 16 /* a password of the security profiles */
@@ -56,9 +58,11 @@ static const struct list charge_points = {
               "p.vendor, p.model, "
               "p.firmware_version, p.serial_number, p.iccid, p.imsi, p.meter_type, p.meter_serial_number, p.booted_at, "
               "p.clock_skew_ms, "
+              "CASE WHEN l.physical_id > 0 THEN printf('%08X', l.physical_id) END, l.host, l.iccid_binding, "
+              "l.device_type, l.port_count, l.virtual_id, l.work_mode, l.imei, l.heartbeat_style, "
               "p.created_at, p.updated_at, p.event_count, p.sequence, p.generation, "
               "(SELECT COUNT(*) FROM transactions t WHERE t.charge_point_id = p.charge_point_id AND t.state = 'open')",
-    .from = "charge_points p",
+    .from = "charge_points p LEFT JOIN piles l ON l.charge_point_id = p.charge_point_id",
     .sorts = {{{"charge_point_id", 15}, "p.charge_point_id", "p.charge_point_id", true, true}},
     .rest = write_rest,
 };
@@ -107,7 +111,7 @@ struct change {
     struct call *call;
     const struct charge_point_put *put;
     struct str tags;
-    uint8_t salt[16], hash[SHA256_SIZE], text_hash[SHA256_SIZE];
+    uint8_t salt[16], hash[SECRET_HASH_SIZE], text_hash[SECRET_HASH_SIZE];
     bool has_secret, has_text_hash, was_made;
 };
 
@@ -124,16 +128,17 @@ static void hash_secret(struct change *ch, struct str secret)
 {
     uint8_t bytes[SECRET_HEX / 2];
     char lower[SECRET_HEX + 1];
+    const struct bytes salt = {ch->salt, sizeof ch->salt};
     random_fill(ch->salt, sizeof ch->salt);
     ch->has_secret = true;
     ch->has_text_hash = secret.len == SECRET_HEX && hex_parse(secret, bytes, sizeof bytes) == OK;
     if (!ch->has_text_hash) {
-        hmac_sha256(ch->salt, sizeof ch->salt, secret.at, secret.len, ch->hash);
+        secret_hash(salt, bytes_of(secret), ch->hash);
         return;
     }
     hex_write((struct bytes){bytes, sizeof bytes}, lower);
-    hmac_sha256(ch->salt, sizeof ch->salt, bytes, sizeof bytes, ch->hash);
-    hmac_sha256(ch->salt, sizeof ch->salt, lower, SECRET_HEX, ch->text_hash);
+    secret_hash(salt, (struct bytes){bytes, sizeof bytes}, ch->hash);
+    secret_hash(salt, bytes_of(str_of(lower)), ch->text_hash);
 }
 
 static struct str tags_text(struct call *c, const struct str_list *tags)
@@ -151,6 +156,18 @@ static struct str tags_text(struct call *c, const struct str_list *tags)
     return text;
 }
 
+/* All 32 bits of the device whose printed number the id has. */
+static bool is_physical_id(struct str charge_point_id, struct str text)
+{
+    uint32_t physical_id;
+    char id[PILE_ID_SIZE], second[PILE_ID_SIZE];
+    if (ap3000_id_parse(text, &physical_id) != OK)
+        return false;
+    pile_id_write(physical_id, false, id);
+    pile_id_write(physical_id, true, second);
+    return str_eq(charge_point_id, str_of(id)) || str_eq(charge_point_id, str_of(second));
+}
+
 static enum err check_put(struct str id, const struct charge_point_put *p, struct fault *why)
 {
     if (!is_id(id))
@@ -161,6 +178,13 @@ static enum err check_put(struct str id, const struct charge_point_put *p, struc
         fault_set(why, STR("location"), "an object of at most %d bytes", LOCATION_MAX);
     else if (p->tags.count > TAGS_MAX)
         fault_set(why, STR("tags"), "at most %d", TAGS_MAX);
+    else if ((p->physical_id.at != NULL || p->iccid_binding.at != NULL) && !pile_id_is(id))
+        fault_set(why, p->physical_id.at != NULL ? STR("physical_id") : STR("iccid_binding"),
+                  "only of an AP3000 device, whose id is AP and its printed number");
+    else if (p->physical_id.at != NULL && !is_physical_id(id, p->physical_id))
+        fault_set(why, STR("physical_id"), "8 hexadecimal digits, the last 6 of them its printed number");
+    else if (p->iccid_binding.len > 0 && !ap3000_iccid_is_valid(p->iccid_binding))
+        fault_set(why, STR("iccid_binding"), "89 and 18 hexadecimal digits, or empty for none");
     else
         return OK;
     return ERR_RANGE;
@@ -176,6 +200,23 @@ static enum err store_secret(struct db *d, const struct change *ch)
         db_text(ch->call->params[0]), db_blob((struct bytes){ch->salt, sizeof ch->salt}),
         db_blob((struct bytes){ch->hash, sizeof ch->hash}),
         ch->has_text_hash ? db_blob((struct bytes){ch->text_hash, sizeof ch->text_hash}) : db_null());
+}
+
+/* What a person says of a pile before it comes, or binds it to. */
+static enum err store_pile(struct db *d, const struct change *ch)
+{
+    const struct charge_point_put *p = ch->put;
+    uint32_t physical_id = 0;
+    if (p->physical_id.at == NULL && p->iccid_binding.at == NULL)
+        return OK;
+    if (p->physical_id.at != NULL && ap3000_id_parse(p->physical_id, &physical_id) != OK)
+        return ERR_FORMAT;
+    return DB_RUN(d,
+                  "INSERT INTO piles (charge_point_id, physical_id, iccid_binding) VALUES (?1, ?2, nullif(?3, ''))"
+                  " ON CONFLICT (charge_point_id) DO UPDATE SET"
+                  " physical_id = CASE WHEN ?2 > 0 THEN ?2 ELSE piles.physical_id END,"
+                  " iccid_binding = CASE WHEN ?3 IS NULL THEN piles.iccid_binding ELSE nullif(?3, '') END",
+                  db_text(ch->call->params[0]), db_int(physical_id), db_text(p->iccid_binding));
 }
 
 static enum err store_charge_point(struct db *d, void *arg, struct fault *why)
@@ -200,6 +241,8 @@ static enum err store_charge_point(struct db *d, void *arg, struct fault *why)
                db_text(ch->call->params[0]), db_text(p->name), db_text(p->registration.text),
                p->security_profile.is_set ? db_int(p->security_profile.value) : db_null(), db_text(ch->tags),
                db_text(p->location), db_time(now));
+    if (e == OK)
+        e = store_pile(d, ch);
     return e == OK ? store_secret(d, ch) : e;
 }
 

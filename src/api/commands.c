@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "api/crypto.h"
+#include "wire/secret.h"
 
 #define WAIT_S_DEFAULT  10
 #define WAIT_FOR_LOG_MS 10000 /* until a command is durable: past it nobody knows, and the log says why */
@@ -80,7 +80,10 @@ enum owner { OWNER_NONE, OWNER_THIS, OWNER_OTHER };
 static enum err owner_of(struct call *c, uint64_t number, enum owner *out)
 {
     struct db_rows *r =
-        DB_ROWS(c->worker->db, "SELECT charge_point_id FROM transactions WHERE number = ?1", db_int((int64_t)number));
+        DB_ROWS(c->worker->db,
+                "SELECT charge_point_id FROM transactions WHERE number = ?1 UNION ALL "
+                "SELECT charge_point_id FROM orders WHERE number = ?1 LIMIT 1",
+                db_int((int64_t)number));
     *out = !db_next(r) ? OWNER_NONE : str_eq(db_col_text(r, 0), c->params[0]) ? OWNER_THIS : OWNER_OTHER;
     return db_rows_end(r);
 }
@@ -243,8 +246,7 @@ static struct str command_id_of(struct call *c, const struct command_post *p)
     struct str key = c->x->header[HTTP_IDEMPOTENCY_KEY];
     if (p->command_id.at != NULL || !c->has_key_of_idempotency)
         return p->command_id;
-    const struct piece parts[] = {
-        {c->caller.key_id, strlen(c->caller.key_id)}, {c->params[0].at, c->params[0].len}, {key.at, key.len}};
+    const struct bytes parts[] = {bytes_of(str_of(c->caller.key_id)), bytes_of(c->params[0]), bytes_of(key)};
     uint8_t hash[SHA256_SIZE];
     char text[UUID_TEXT_SIZE];
     sha256_pieces(parts, COUNT_OF(parts), hash);

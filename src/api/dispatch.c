@@ -65,7 +65,11 @@ enum http_next api_on_head(void *data, struct http_exchange *x)
         answer_error(c, API_NOT_FOUND, NULL);
         return HTTP_ANSWERED;
     }
-    return may(c) && call_read_query(c) ? HTTP_READ_BODY : HTTP_ANSWERED;
+    if (!may(c) || !call_read_query(c))
+        return HTTP_ANSWERED;
+    if (c->route->body == &raw_bytes_message)
+        x->body_max = (size_t)c->api->o.config->files_max_bytes;
+    return HTTP_READ_BODY;
 }
 
 static const struct {

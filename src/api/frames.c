@@ -2,11 +2,14 @@
  * (gateway-contract.md 7) begins with. An event has the frame that caused it and the answer to it, so it is up to two
  * rows. */
 #include "api/events.h"
+#include "proto/ap3000/frames.h"
+#include "proto/ap3000/pile.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define FRAME_TYPE_CALL 2 /* OCPP-J: first element of a frame */
+#define FRAME_TYPE_CALL   2 /* OCPP-J: first element of a frame */
+#define FRAME_TYPE_RESULT 3
 
 /* Which rows of an event: the answer is the newer one. A cursor names the row that comes next. */
 enum half { HALF_FRAME, HALF_ANSWER };
@@ -27,10 +30,29 @@ static struct str text_of(struct call *c, struct json *j)
     return text;
 }
 
+/* A frame of a pile, kept as hexadecimal. */
+static bool read_pile_frame(struct call *c, struct str text, bool is_out, struct frame *out)
+{
+    uint8_t bytes[AP3000_FRAME_SIZE_MAX];
+    struct ap3000_frame f;
+    size_t size;
+    if (text.len / 2 > sizeof bytes || hex_parse(text, bytes, text.len / 2) != OK ||
+        ap3000_frame_read((struct bytes){bytes, text.len / 2}, &f, &size, NULL) != OK)
+        return false;
+    const struct ap3000_command *k = ap3000_command_find(f.command, is_out ? AP3000_DOWN : AP3000_UP);
+    *out = (struct frame){.type = k != NULL && k->manner == AP3000_ANSWERS ? FRAME_TYPE_RESULT : FRAME_TYPE_CALL,
+                          .id = arena_printf(&c->arena, "%u", (unsigned)f.message_id),
+                          .action = arena_printf(&c->arena, "0x%02X%s%s", (unsigned)f.command, k == NULL ? "" : " ",
+                                                 k == NULL ? "" : k->name)};
+    return true;
+}
+
 /* As far as it is one: what a station sent may be anything. */
-static struct frame read_frame(struct call *c, struct str text)
+static struct frame read_frame(struct call *c, struct str text, bool is_out)
 {
     struct frame f = {0, {NULL, 0}, {NULL, 0}};
+    if (pile_id_is(c->params[0]) && read_pile_frame(c, text, is_out, &f))
+        return f;
     struct json j;
     struct str number;
     json_init(&j, text);
@@ -89,7 +111,8 @@ static struct message_row make_row(struct call *c, const struct event *e, enum h
 {
     char trace[33];
     struct str text = half == HALF_ANSWER ? e->answer : e->frame;
-    struct frame f = read_frame(c, text), call = half == HALF_ANSWER ? read_frame(c, e->frame) : f;
+    struct frame f = read_frame(c, text, is_outward(e, half)),
+                 call = half == HALF_ANSWER ? read_frame(c, e->frame, false) : f;
     int direction = is_outward(e, half) ? DIRECTION_OUT : DIRECTION_IN;
     hex_write((struct bytes){e->trace, sizeof e->trace}, trace);
     struct message_row row = {
@@ -106,7 +129,7 @@ static struct message_row make_row(struct call *c, const struct event *e, enum h
     if (e->type == EVENT_COMMAND_SENT || e->type == EVENT_COMMAND_RESPONSE) {
         add_command(c, e, &row);
     } else if (e->answer.at != NULL) {
-        struct frame answer = half == HALF_ANSWER ? f : read_frame(c, e->answer);
+        struct frame answer = half == HALF_ANSWER ? f : read_frame(c, e->answer, true);
         row.outcome = answer.type == 0 ? STR("answered") : str_of(answer.type == 4 ? "error" : "result");
     }
     return row;

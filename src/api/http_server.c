@@ -1,4 +1,4 @@
-/* api/http_server.c - the one file that knows libmicrohttpd.
+/* api/http_server.c - the one file that knows libmicrohttpd; that is why it is as long as it is.
  *
  * libmicrohttpd decodes targets and headers generously and limits only silence. What a strict server must not let pass
  * is therefore looked at here: the raw target comes through the URI log callback (before anything is decoded), the
@@ -29,7 +29,7 @@
 #define HEAD_MS           10000       /* from the connection, or the end of the request before, to a whole head */
 #define BODY_FIRST_MS     5000        /* a body may take this, and the time that its least rate allows */
 #define BODY_MS_PER_BYTE  2           /* 500 bytes a second */
-#define DRAIN_MAX         (16u << 20) /* a refused body up to this size is read and dropped, so that the answer is seen */
+#define DRAIN_MAX         (16u << 20) /* above body_max: of a refused body so much is dropped, that its answer is seen */
 #define REAPER_MS         500
 
 struct connection {
@@ -50,7 +50,9 @@ struct exchange {
     const char *bad; /* what is wrong with the head, in words */
     enum http_refusal refusal;
     struct buf body;
-    uint64_t body_seen; /* bytes that came, kept or not */
+    int64_t announced;      /* length of the body; 0: none, or in chunks */
+    uint64_t body_seen;     /* bytes that came, kept or not */
+    uint64_t dropping_from; /* of these */
     int64_t body_from_ms;
     bool is_http11, was_headed, is_dropping, is_waiting, is_queued;
 };
@@ -78,6 +80,7 @@ static const char *const header_names[HTTP_HEADER_COUNT] = {
     [HTTP_TRACEPARENT] = "traceparent",
     [HTTP_IDEMPOTENCY_KEY] = "Idempotency-Key",
     [HTTP_LAST_EVENT_ID] = "Last-Event-ID",
+    [HTTP_CONTENT_SHA256] = "X-Content-SHA256",
 };
 
 /* --- time limits --- */
@@ -172,7 +175,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd
     e->target = mem_new(len + 1, 1);
     memcpy(e->target, target, len);
     e->x.target = (struct str){e->target, len};
-    buf_init(&e->body, s->o.body_max);
+    e->x.body_max = s->o.body_max;
     pthread_mutex_lock(&s->lock);
     s->exchange_count++;
     pthread_mutex_unlock(&s->lock);
@@ -265,12 +268,11 @@ static void check_head(struct exchange *e)
         refuse_head(e, HTTP_BAD_REQUEST, "Content-Length must be digits");
     if (coding.at != NULL && !str_eq_nocase(coding, STR("chunked")))
         refuse_head(e, HTTP_BAD_REQUEST, "the only Transfer-Encoding that is read is chunked");
-    int64_t announced = 0;
-    if (length.at != NULL && e->bad == NULL && str_to_int(length, &announced) != OK)
+    if (length.at != NULL && e->bad == NULL && str_to_int(length, &e->announced) != OK) {
+        e->announced = INT64_MAX;
         refuse_head(e, HTTP_BODY_TOO_LARGE, "the body is too long");
-    e->x.has_body = coding.at != NULL || announced > 0;
-    if (announced > 0 && (uint64_t)announced > e->server->o.body_max)
-        refuse_head(e, HTTP_BODY_TOO_LARGE, "the body is too long");
+    }
+    e->x.has_body = coding.at != NULL || e->announced > 0;
 }
 
 /* --- the answer --- */
@@ -288,9 +290,14 @@ static struct MHD_Response *make_response(struct exchange *e)
     struct http_answer *a = &e->x.answer;
     if (a->source.read != NULL)
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, CONNECTION_MEMORY / 2, on_source, e, NULL);
+    if (a->has_file) {
+        struct MHD_Response *file = MHD_create_response_from_fd64(a->file_size, a->file_fd);
+        a->has_file = file == NULL; /* the response closes it */
+        return file;
+    }
     struct MHD_Response *r = MHD_create_response_from_buffer(a->body.len, a->body.at, MHD_RESPMEM_MUST_FREE);
     if (r != NULL)
-        a->body = (struct buf){NULL, 0, 0, 0, false}; /* the response frees it */
+        a->body = (struct buf){NULL, 0, 0, 0, false}; /* likewise */
     return r;
 }
 
@@ -320,6 +327,24 @@ static enum MHD_Result go_on(struct exchange *e, enum http_next next)
     return next == HTTP_WAITS ? MHD_YES : queue_answer(e, false);
 }
 
+static uint64_t drain_max(const struct exchange *e)
+{
+    return (uint64_t)e->x.body_max + DRAIN_MAX;
+}
+
+/* False: it is answered. */
+static bool wants_body(struct exchange *e)
+{
+    struct http_server *s = e->server;
+    if (e->bad == NULL && s->o.on_head(s->o.data, &e->x) == HTTP_ANSWERED)
+        return false;
+    if ((uint64_t)e->announced > e->x.body_max)
+        refuse_head(e, HTTP_BODY_TOO_LARGE, "the body is too long");
+    if (e->bad != NULL)
+        s->o.on_refused(s->o.data, &e->x, e->refusal, e->bad);
+    return e->bad == NULL;
+}
+
 /* After the head. A body that nobody wants is read and dropped as long as it is small, for a peer that is reset while
  * it writes never reads why; one who waits for "100 Continue" is told at once. */
 static enum MHD_Result take_head(struct exchange *e, const char *method, const char *version)
@@ -330,22 +355,16 @@ static enum MHD_Result take_head(struct exchange *e, const char *method, const c
     write_remote(e);
     (void)MHD_get_connection_values_n(e->mhd, MHD_HEADER_KIND, on_header, e);
     check_head(e);
-    enum http_next next = HTTP_ANSWERED;
-    if (e->bad != NULL)
-        s->o.on_refused(s->o.data, &e->x, e->refusal, e->bad);
-    else
-        next = s->o.on_head(s->o.data, &e->x);
+    bool wants = wants_body(e);
+    buf_init(&e->body, e->x.body_max);
     e->body_from_ms = clock_monotonic_ms();
     connection_limit(s, e->connection, e->body_from_ms + BODY_FIRST_MS);
-    if (next == HTTP_READ_BODY)
+    if (wants)
         return MHD_YES;
-    int64_t announced = 0;
     bool is_framed = e->bad == NULL || e->refusal == HTTP_BODY_TOO_LARGE;
-    if (e->x.header[HTTP_CONTENT_LENGTH].at != NULL && str_to_int(e->x.header[HTTP_CONTENT_LENGTH], &announced) != OK)
-        announced = INT64_MAX;
     if (!e->x.has_body && is_framed)
         return queue_answer(e, false);
-    if (!is_framed || announced > DRAIN_MAX || e->x.header[HTTP_EXPECT].at != NULL)
+    if (!is_framed || (uint64_t)e->announced > drain_max(e) || e->x.header[HTTP_EXPECT].at != NULL)
         return queue_answer(e, true);
     e->is_dropping = true;
     return MHD_YES;
@@ -363,9 +382,10 @@ static enum MHD_Result take_body(struct exchange *e, const char *piece, size_t *
             buf_init(&e->body, 0);
             s->o.on_refused(s->o.data, &e->x, HTTP_BODY_TOO_LARGE, "the body is too long");
             e->is_dropping = true;
+            e->dropping_from = e->body_seen;
         }
     }
-    if (e->body_seen > DRAIN_MAX)
+    if (e->is_dropping && e->body_seen - e->dropping_from > drain_max(e))
         return MHD_NO;
     *len = 0;
     return MHD_YES;
@@ -409,6 +429,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **slot, enu
         a->source.close(a->source.state);
     if (e->x.user != NULL)
         s->o.on_end(s->o.data, &e->x);
+    if (a->has_file)
+        (void)close(a->file_fd);
     buf_release(&a->body);
     for (size_t i = 0; i < a->header_count; i++)
         free(a->headers[i].value);

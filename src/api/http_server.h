@@ -2,12 +2,13 @@
  * http_server.c.
  *
  * The server reads the head, asks on_head whether the body is wanted, reads it within its limits, and calls on_request.
- * An answer is a whole text, or a source that is asked for pieces for as long as it has some. An exchange can wait: it
- * is put to sleep by http_suspend() and goes on in on_resumed() after http_resume(), which any thread may call.
+ * An answer is a whole text, a file, or a source that is asked for pieces for as long as it has some. An exchange can
+ * wait: it is put to sleep by http_suspend() and goes on in on_resumed() after http_resume(), which any thread may
+ * call.
  *
  * What it refuses by itself, before anyone is asked: too many or too long headers, a request line past its limit,
- * repeated or contradictory framing headers, bodies above body_max, heads and bodies that come too slowly (the
- * connection is ended). */
+ * repeated or contradictory framing headers, heads and bodies that come too slowly (the connection is ended); and,
+ * after on_head has asked for it, a body above body_max. */
 #ifndef API_HTTP_SERVER_H
 #define API_HTTP_SERVER_H
 #include "base/memory.h"
@@ -29,6 +30,7 @@ enum http_header {
     HTTP_TRACEPARENT,
     HTTP_IDEMPOTENCY_KEY,
     HTTP_LAST_EVENT_ID,
+    HTTP_CONTENT_SHA256,
     HTTP_HEADER_COUNT
 };
 
@@ -45,6 +47,9 @@ struct http_answer {
     const char *content_type;
     struct buf body;           /* taken over by the server when the exchange ends */
     struct http_source source; /* read != NULL: instead of body */
+    bool has_file;             /* instead of body: file_size bytes of file_fd, which the server closes */
+    int file_fd;
+    uint64_t file_size;
     struct {
         const char *name;
         char *value; /* heap, the server's */
@@ -61,7 +66,8 @@ struct http_exchange {
     struct str header[HTTP_HEADER_COUNT]; /* absent: not there */
     struct str remote;                    /* address without port */
     struct str body;
-    bool has_body; /* announced by its head */
+    bool has_body;   /* announced by its head */
+    size_t body_max; /* the server's; on_head may set another */
     struct http_answer answer;
     void *user; /* of who handles it */
 };

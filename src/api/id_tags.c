@@ -2,9 +2,13 @@
 #include "api/api_private.h"
 #include "device/station.h"
 
+/* The word of AP3000's rate mode (ap3000.md 5.7). */
+#define CHARGED_BY "CASE rate_mode WHEN 0 THEN 'time' WHEN 1 THEN 'monthly' WHEN 2 THEN 'energy' WHEN 3 THEN 'count' END"
+
 static const struct list tags = {
     .row = &id_tag_row_message,
-    .select = "id_tag, status, expires_at, parent_id_tag, max_concurrent, note, created_at, updated_at",
+    .select = "id_tag, status, expires_at, parent_id_tag, max_concurrent, note, balance_minor, " CHARGED_BY
+              ", created_at, updated_at",
     .from = "id_tags",
     .sorts = {{{"id_tag", 6}, "tag_key", "tag_key", true, true}},
 };
@@ -58,13 +62,16 @@ static enum err store_tag(struct db *d, void *arg, struct fault *why)
     return DB_RUN(
         d,
         "INSERT INTO id_tags (tag_key, id_tag, status, expires_at, parent_id_tag, max_concurrent, note, created_at, "
-        "updated_at) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) ON CONFLICT (tag_key) DO UPDATE SET id_tag = excluded.id_tag, "
+        "updated_at, balance_minor, rate_mode) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10) ON CONFLICT (tag_key) DO UPDATE SET id_tag = excluded.id_tag, "
         "status = excluded.status, expires_at = excluded.expires_at, parent_id_tag = excluded.parent_id_tag, "
-        "max_concurrent = excluded.max_concurrent, note = excluded.note, updated_at = excluded.updated_at",
+        "max_concurrent = excluded.max_concurrent, note = excluded.note, updated_at = excluded.updated_at, "
+        "balance_minor = excluded.balance_minor, rate_mode = excluded.rate_mode",
         db_text(ch->key), db_text(ch->call->params[0]), db_text(status),
         p->expires_at.text.at == NULL ? db_null() : db_time(p->expires_at.at), db_text(p->parent_id_tag),
-        p->max_concurrent.is_set ? db_int(p->max_concurrent.value) : db_null(), db_text(p->note), db_time(now));
+        p->max_concurrent.is_set ? db_int(p->max_concurrent.value) : db_null(), db_text(p->note), db_time(now),
+        p->balance_minor.is_set ? db_int(p->balance_minor.value) : db_null(),
+        p->charged_by.text.at != NULL ? db_int(p->charged_by.index) : db_null());
 }
 
 void handle_id_tag_put(struct call *c)

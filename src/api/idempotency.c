@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "api/crypto.h"
+#include "wire/secret.h"
 
 #define KEPT_S     (7 * 86400)
 #define PRUNE_ONCE "20"
@@ -97,7 +97,7 @@ bool idempotency_begin(struct call *c)
         answer_refused(c, ERR_FORMAT, &why);
         return false;
     }
-    const struct piece asked[] = {{path.at, path.len}, {c->x->body.at, c->x->body.len}};
+    const struct bytes asked[] = {bytes_of(path), bytes_of(c->x->body)};
     sha256_pieces(asked, COUNT_OF(asked), c->request_hash);
     if (!enter(c)) { /* before looking: else two could find nothing */
         answer_error(c, API_IDEMPOTENCY_IN_PROGRESS, NULL);

@@ -6,126 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMPONENT "#/components/schemas/"
+#define COMPONENT      "#/components/schemas/"
+#define BYTES_SCHEMA   "{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}"
+#define SHA256_PATTERN "{\"type\":\"string\",\"pattern\":\"^[0-9A-Fa-f]{64}$\"}"
 
 /* In a request an absent value is left out; in an answer it may be null too. */
-enum side { REQUEST, ANSWER };
-
-static void describe_message(struct json_writer *w, const struct message *m, enum side side);
-
-static const char *const types[] = {
-    [KIND_STR] = "string",      [KIND_INTEGER] = "integer", [KIND_INT32] = "integer", [KIND_DECIMAL] = "number",
-    [KIND_BOOLEAN] = "boolean", [KIND_TIME] = "string",     [KIND_CHOICE] = "string", [KIND_PART] = "object",
-    [KIND_LIST] = "array",      [KIND_STRS] = "array",      [KIND_ANY] = NULL,
-};
-
-static void describe_type(struct json_writer *w, const struct field *f, bool may_be_null)
-{
-    if (types[f->kind] == NULL)
-        return;
-    jw_key(w, STR("type"));
-    if (!may_be_null) {
-        jw_str(w, str_of(types[f->kind]));
-        return;
-    }
-    jw_open_array(w);
-    jw_str(w, str_of(types[f->kind]));
-    jw_str(w, STR("null"));
-    jw_close_array(w);
-}
-
-static void describe_words(struct json_writer *w, const struct choice_list *c, bool may_be_null)
-{
-    jw_key(w, STR("enum"));
-    jw_open_array(w);
-    for (int i = 0; i < c->count; i++)
-        jw_str(w, c->words[i]);
-    if (may_be_null)
-        jw_null(w);
-    jw_close_array(w);
-}
-
-/* Members of a schema object that is open. */
-static void describe_field(struct json_writer *w, const struct field *f, enum side side)
-{
-    bool may_be_null = side == ANSWER && f->presence == OPTIONAL;
-    describe_type(w, f, may_be_null);
-    switch (f->kind) {
-    case KIND_STR:
-        if (f->most > 0)
-            jw_field_int(w, "maxLength", f->most);
-        break;
-    case KIND_INTEGER:
-    case KIND_INT32:
-        if (f->least > INT64_MIN)
-            jw_field_int(w, "minimum", f->least);
-        if (side == REQUEST && field_most(f) < INT64_MAX)
-            jw_field_int(w, "maximum", field_most(f));
-        break;
-    case KIND_TIME:
-        jw_field_str(w, "format", STR("date-time"));
-        break;
-    case KIND_CHOICE:
-        describe_words(w, f->choice, may_be_null);
-        break;
-    case KIND_PART:
-        describe_message(w, f->part, side);
-        break;
-    case KIND_LIST:
-        jw_key(w, STR("items"));
-        jw_open_object(w);
-        jw_field_str(w, "type", STR("object"));
-        describe_message(w, f->part, side);
-        jw_close_object(w);
-        break;
-    case KIND_STRS:
-        jw_key(w, STR("items"));
-        jw_open_object(w);
-        jw_field_str(w, "type", STR("string"));
-        if (f->most > 0)
-            jw_field_int(w, "maxLength", f->most);
-        jw_close_object(w);
-        break;
-    case KIND_BOOLEAN:
-    case KIND_DECIMAL:
-    case KIND_ANY:
-        break;
-    }
-}
-
-/* "properties" and what goes with them, into an object that is open. */
-static void describe_message(struct json_writer *w, const struct message *m, enum side side)
-{
-    size_t required = 0;
-    jw_field_str(w, "title", str_of(m->name));
-    jw_key(w, STR("properties"));
-    jw_open_object(w);
-    for (size_t i = 0; i < m->field_count; i++) {
-        required += m->fields[i].presence == REQUIRED;
-        jw_key(w, m->fields[i].wire);
-        jw_open_object(w);
-        describe_field(w, &m->fields[i], side);
-        jw_close_object(w);
-    }
-    jw_close_object(w);
-    if (required > 0) {
-        jw_key(w, STR("required"));
-        jw_open_array(w);
-        for (size_t i = 0; i < m->field_count; i++)
-            if (m->fields[i].presence == REQUIRED)
-                jw_str(w, m->fields[i].wire);
-        jw_close_array(w);
-    }
-    jw_field_bool(w, "additionalProperties", false);
-}
-
-static void put_object(struct json_writer *w, const struct message *m, enum side side)
-{
-    jw_open_object(w);
-    jw_field_str(w, "type", STR("object"));
-    describe_message(w, m, side);
-    jw_close_object(w);
-}
+static const struct schema_view request = {false, field_most}, answer = {true, NULL};
 
 /* --- answers --- */
 
@@ -139,7 +25,7 @@ static void put_list(struct json_writer *w, const struct message *row, bool is_p
     jw_open_object(w);
     jw_field_str(w, "type", STR("array"));
     jw_key(w, STR("items"));
-    put_object(w, row, ANSWER);
+    schema_describe_object(w, row, &answer);
     jw_close_object(w);
     if (is_page) {
         jw_field_raw(w, "total", STR("{\"type\":\"integer\",\"minimum\":0}"));
@@ -179,7 +65,8 @@ static void put_data(struct json_writer *w, const struct route *r)
     case SHAPE_PLAIN:
     case SHAPE_STREAM:
     case SHAPE_JSON:
-        put_object(w, r->answer, ANSWER);
+    case SHAPE_BYTES:
+        schema_describe_object(w, r->answer, &answer);
         break;
     }
 }
@@ -201,19 +88,27 @@ static void put_envelope(struct json_writer *w, const struct route *r)
     jw_close_object(w);
 }
 
+/* What has no envelope and no members: its type, and how it is described. */
+static const struct {
+    const char *type, *schema;
+} bare[] = {
+    [SHAPE_PLAIN] = {"text/plain", "{\"schema\":{\"type\":\"string\"}}"},
+    [SHAPE_STREAM] = {"text/event-stream", "{\"schema\":{\"type\":\"string\"}}"},
+    [SHAPE_BYTES] = {"application/octet-stream", BYTES_SCHEMA},
+};
+
 static void put_content(struct json_writer *w, const struct route *r)
 {
     jw_key(w, STR("content"));
     jw_open_object(w);
-    if (r->shape == SHAPE_PLAIN || r->shape == SHAPE_STREAM) {
-        jw_field_raw(w, r->shape == SHAPE_PLAIN ? "text/plain" : "text/event-stream",
-                     STR("{\"schema\":{\"type\":\"string\"}}"));
+    if (r->shape < COUNT_OF(bare) && bare[r->shape].type != NULL) {
+        jw_field_raw(w, bare[r->shape].type, str_of(bare[r->shape].schema));
     } else {
         jw_key(w, STR("application/json"));
         jw_open_object(w);
         jw_key(w, STR("schema"));
         if (r->shape == SHAPE_JSON)
-            put_object(w, r->answer, ANSWER);
+            schema_describe_object(w, r->answer, &answer);
         else
             put_envelope(w, r);
         jw_close_object(w);
@@ -226,6 +121,8 @@ static void put_answer(struct json_writer *w, const struct route *r, const char 
     jw_key(w, str_of(status));
     jw_open_object(w);
     jw_field_str(w, "description", str_of(text));
+    if (r->shape == SHAPE_BYTES)
+        jw_field_raw(w, "headers", STR("{\"X-Content-SHA256\":{\"schema\":" SHA256_PATTERN "}}"));
     put_content(w, r);
     jw_close_object(w);
 }
@@ -287,12 +184,14 @@ static void put_parameters(struct json_writer *w, const struct route *r)
         jw_field_bool(w, "required", f->presence == REQUIRED);
         jw_key(w, STR("schema"));
         jw_open_object(w);
-        describe_field(w, f, REQUEST);
+        schema_describe_field(w, f, &request);
         jw_close_object(w);
         jw_close_object(w);
     }
     if (str_eq(r->method, STR("POST")))
         put_header(w, "Idempotency-Key", "{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}");
+    if (r->body == &raw_bytes_message)
+        put_header(w, "X-Content-SHA256", SHA256_PATTERN);
     if (r->shape == SHAPE_STREAM)
         put_header(w, "Last-Event-ID", "{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}");
     jw_close_array(w);
@@ -300,7 +199,7 @@ static void put_parameters(struct json_writer *w, const struct route *r)
 
 static void put_body(struct json_writer *w, const struct route *r)
 {
-    bool is_needed = false;
+    bool is_raw = r->body == &raw_bytes_message, is_needed = is_raw;
     if (r->body == &none_message)
         return;
     for (size_t i = 0; i < r->body->field_count; i++)
@@ -310,11 +209,15 @@ static void put_body(struct json_writer *w, const struct route *r)
     jw_field_bool(w, "required", is_needed);
     jw_key(w, STR("content"));
     jw_open_object(w);
-    jw_key(w, STR("application/json"));
-    jw_open_object(w);
-    jw_key(w, STR("schema"));
-    put_object(w, r->body, REQUEST);
-    jw_close_object(w);
+    if (is_raw) {
+        jw_field_raw(w, "application/octet-stream", STR(BYTES_SCHEMA));
+    } else {
+        jw_key(w, STR("application/json"));
+        jw_open_object(w);
+        jw_key(w, STR("schema"));
+        schema_describe_object(w, r->body, &request);
+        jw_close_object(w);
+    }
     jw_close_object(w);
     jw_close_object(w);
 }

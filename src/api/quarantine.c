@@ -1,8 +1,6 @@
 /* api/quarantine.c - what was answered but could not be applied: shown, applied or discarded by a person. */
 #include "api/api_private.h"
 
-#define RESOLVE_WAIT_MS 10000
-
 /* A frame may have 1 MiB: a list leaves it out, the one message has it. */
 #define COLUMNS(frame)                                                                                             \
     "quarantine_id, charge_point_id, action, reason, message_id, connector_id, transaction_id, suggestion, " frame \
@@ -38,31 +36,9 @@ void handle_quarantine_get(struct call *c)
     answer_one(c);
 }
 
-static void on_resolved(void *data, enum err e, const struct fault *why)
-{
-    wait_tell(data, e, why, true, true);
-}
-
 static void on_resolve_resumed(struct call *c)
 {
-    struct wait *w = c->wait;
-    wait_lock(w);
-    bool is_told = w->is_told;
-    enum err e = w->error;
-    struct fault why = w->why;
-    wait_unlock(w);
-    if (!is_told)
-        answer_failure(c, ERR_BUSY, NULL);
-    else if (e == OK)
-        answer_one(c);
-    else if (e == ERR_UNKNOWN)
-        answer_error(c, API_NOT_FOUND, NULL);
-    else if (e == ERR_STATE)
-        answer_error(c, API_ALREADY_RESOLVED, NULL);
-    else if (e == ERR_MISSING || e == ERR_RANGE || e == ERR_FORMAT)
-        answer_error(c, API_VALUE_NOT_ALLOWED, &why);
-    else
-        answer_failure(c, e, &why);
+    decision_answer(c, answer_one, API_ALREADY_RESOLVED);
 }
 
 void handle_quarantine_apply(struct call *c)
@@ -74,15 +50,15 @@ void handle_quarantine_apply(struct call *c)
         answer_refused(c, ERR_RANGE, &why);
         return;
     }
-    struct wait *w = wait_begin(c, RESOLVE_WAIT_MS, on_resolve_resumed);
+    struct wait *w = decision_begin(c, on_resolve_resumed);
     if (w != NULL)
         gateway_apply_quarantine(c->api->o.gateway, c->params[0], p->transaction_id, str_of(c->caller.name),
-                                 on_resolved, w);
+                                 decision_told, w);
 }
 
 void handle_quarantine_discard(struct call *c)
 {
-    struct wait *w = wait_begin(c, RESOLVE_WAIT_MS, on_resolve_resumed);
+    struct wait *w = decision_begin(c, on_resolve_resumed);
     if (w != NULL)
-        gateway_discard_quarantine(c->api->o.gateway, c->params[0], str_of(c->caller.name), on_resolved, w);
+        gateway_discard_quarantine(c->api->o.gateway, c->params[0], str_of(c->caller.name), decision_told, w);
 }

@@ -231,14 +231,21 @@ bool call_read_query(struct call *c)
 
 /* --- the body --- */
 
+/* Takes the type off the front: what is left are its parameters. */
+static struct str take_type(struct str *header)
+{
+    struct str type = {NULL, 0};
+    (void)take_piece(header, ';', &type);
+    while (type.len > 0 && (type.at[type.len - 1] == ' ' || type.at[type.len - 1] == '\t'))
+        type.len--;
+    return type;
+}
+
 /* application/json, and of parameters only the charset that it has anyway. */
 static bool is_json_type(struct str s)
 {
-    struct str type = {NULL, 0}, rest = s;
-    (void)take_piece(&rest, ';', &type);
-    while (type.len > 0 && (type.at[type.len - 1] == ' ' || type.at[type.len - 1] == '\t'))
-        type.len--;
-    if (!str_eq_nocase(type, STR("application/json")))
+    struct str rest = s;
+    if (!str_eq_nocase(take_type(&rest), STR("application/json")))
         return false;
     while (rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
         rest = (struct str){rest.at + 1, rest.len - 1};
@@ -254,11 +261,30 @@ static bool needs_body(const struct message *m)
     return false;
 }
 
+/* Bytes have no form that could be wrong: only their type, and that there are some. */
+static bool take_raw_body(struct call *c)
+{
+    struct fault why = {"", ""};
+    struct str type = c->x->header[HTTP_CONTENT_TYPE];
+    if (c->x->has_body && !str_eq_nocase(take_type(&type), STR("application/octet-stream"))) {
+        answer_error(c, API_UNSUPPORTED_MEDIA_TYPE, NULL);
+        return false;
+    }
+    if (c->x->body.len == 0) {
+        fault_set(&why, STR(""), "the bytes are needed as body");
+        answer_refused(c, ERR_RANGE, &why);
+        return false;
+    }
+    return true;
+}
+
 bool call_read_body(struct call *c)
 {
     const struct message *m = c->route->body;
     struct fault why = {"", ""};
     struct str body = c->x->body;
+    if (m == &raw_bytes_message)
+        return take_raw_body(c);
     bool takes_none = m == &none_message;
     if (takes_none && c->x->has_body) {
         fault_set(&why, STR(""), "this request takes no body");

@@ -112,7 +112,8 @@ void handle_system_get(struct call *c)
     const struct config *k = o->config;
     struct limits_row limits = {integer_of(k->connections_max),  integer_of(k->api_connections),
                                 integer_of(k->api_streams_max),  integer_of(k->api_body_max),
-                                integer_of(k->ocpp_message_max), integer_of(k->command_queue_max)};
+                                integer_of(k->files_max_bytes),  integer_of(k->ocpp_message_max),
+                                integer_of(k->command_queue_max)};
     struct system_answer a = {
         .version = STR(CHARGELINE_VERSION),
         .engine = STR("embedded"),

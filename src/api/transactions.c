@@ -5,13 +5,13 @@
 
 #define TRANSACTION_ID_MAX 0x7fffffff
 #define METER_SCAN_MAX     20000 /* readings looked at in one request: a page that thins them ends there */
-#define CLOSE_WAIT_MS      10000
 
 static const struct list transactions = {
     .row = &transaction_row_message,
     .select = "transaction_id, charge_point_id, connector_id, id_tag, state, started_at, meter_start_wh, stopped_at, "
               "meter_stop_wh, energy_wh, "
-              "stop_reason, stop_id_tag, device_started_at, device_stopped_at, received_at, flags",
+              "stop_reason, stop_id_tag, device_started_at, device_stopped_at, received_at, flags, "
+              "order_no",
     .from = "transactions",
     .total = "SELECT total FROM api_totals WHERE name = 'transactions'",
     .sorts = {{{"transaction_id", 14}, "number", "number", false, false},
@@ -169,29 +169,9 @@ void handle_meter_value_list(struct call *c)
 
 /* --- closing --- */
 
-static void on_closed(void *data, enum err e, const struct fault *why)
-{
-    wait_tell(data, e, why, true, true);
-}
-
 static void on_close_resumed(struct call *c)
 {
-    struct wait *w = c->wait;
-    wait_lock(w);
-    bool is_told = w->is_told;
-    enum err e = w->error;
-    struct fault why = w->why;
-    wait_unlock(w);
-    if (!is_told)
-        answer_failure(c, ERR_BUSY, NULL);
-    else if (e == OK)
-        answer_one(c);
-    else if (e == ERR_UNKNOWN)
-        answer_error(c, API_NOT_FOUND, NULL);
-    else if (e == ERR_STATE)
-        answer_error(c, API_ALREADY_CLOSED, NULL);
-    else
-        answer_failure(c, e, &why);
+    decision_answer(c, answer_one, API_ALREADY_CLOSED);
 }
 
 void handle_transaction_close(struct call *c)
@@ -200,7 +180,7 @@ void handle_transaction_close(struct call *c)
         answer_error(c, API_NOT_FOUND, NULL);
         return;
     }
-    struct wait *w = wait_begin(c, CLOSE_WAIT_MS, on_close_resumed);
+    struct wait *w = decision_begin(c, on_close_resumed);
     if (w != NULL)
-        gateway_close_transaction(c->api->o.gateway, c->params[0], str_of(c->caller.name), on_closed, w);
+        gateway_close_transaction(c->api->o.gateway, c->params[0], str_of(c->caller.name), decision_told, w);
 }

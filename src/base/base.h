@@ -36,6 +36,10 @@ struct str {
 #define STR_ARG(s) (int)(s).len, (s).at == NULL ? "" : (s).at
 
 struct str str_of(const char *terminated); /* NULL gives absent */
+static inline struct bytes bytes_of(struct str s)
+{
+    return (struct bytes){(const uint8_t *)s.at, s.len};
+}
 bool str_eq(struct str a, struct str b);
 bool str_eq_nocase(struct str a, struct str b); /* ASCII letters fold, all else exact */
 bool str_starts(struct str s, struct str prefix);

@@ -452,6 +452,29 @@ bool json_get_known(struct json *j, struct str *text)
     return fail(j, ERR_FORMAT, "a value is not closed");
 }
 
+static const uint8_t *skip_blanks_back(const uint8_t *at, const uint8_t *from)
+{
+    while (at > from && (at[-1] == ' ' || at[-1] == '\n' || at[-1] == '\r' || at[-1] == '\t'))
+        at--;
+    return at;
+}
+
+bool json_get_last(struct json *j, struct str *text)
+{
+    if (json_peek(j) != JSON_OBJECT || j->depth != 1 || (j->is_array & 1) == 0)
+        return false;
+    const uint8_t *at = skip_blanks_back(j->end, j->at);
+    if (at == j->at || at[-1] != ']')
+        return false;
+    at = skip_blanks_back(at - 1, j->at);
+    if (at - j->at < 2 || at[-1] != '}')
+        return false;
+    *text = (struct str){(const char *)j->at, (size_t)(at - j->at)};
+    j->at = skip_blanks(at, j->end);
+    close_level(j);
+    return true;
+}
+
 enum err json_end(struct json *j)
 {
     if (j->error != OK)

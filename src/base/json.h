@@ -64,6 +64,10 @@ bool json_get_raw(struct json *j, struct str *text);
 /* The same of text that was checked before, or will be: its end is found by brackets and quotes alone. Text that is no JSON may give
  * anything that lies in it. */
 bool json_get_known(struct json *j, struct str *text);
+/* The object that stands next, of which it is guessed that the text ends with it and the array that it is an item of: "}]". Then text
+ * is what lies between, and the array is closed; false: the text does not end so, and nothing was taken. The guess is right if this is
+ * one JSON object, which is for the caller to see. */
+bool json_get_last(struct json *j, struct str *text);
 bool json_skip(struct json *j);
 /* OK if the one top value was read whole and only blanks follow. */
 MUST_USE enum err json_end(struct json *j);

@@ -466,8 +466,10 @@ enum err runner_open(struct runner *r, const struct bus_options *o, const struct
     }
     r->synced = r->position;
     e = reader_open(o->log_dir, &r->reader, why);
-    if (e == OK)
-        reader_seek(r->reader, r->position + 1);
+    if (e != OK)
+        return e;
+    reader_keep_packed(r->reader);
+    reader_seek(r->reader, r->position + 1);
     return e;
 }
 

@@ -122,6 +122,9 @@ struct id_tag {
     struct instant expires_at; /* not set: never */
     char parent[TAG_SIZE_MAX]; /* "" none */
     int32_t max_concurrent;    /* -1: the default */
+    int64_t balance_minor;     /* of the account behind it, as it is told at the pile */
+    bool has_balance;
+    uint8_t rate_mode; /* of AP3000: by what it is charged */
 };
 /* A tag as it is compared: lower case, without blanks or control bytes at its end (field-lessons.md 47); returns the
  * length. */

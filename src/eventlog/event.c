@@ -1,10 +1,12 @@
 /* eventlog/event.c - the tables of event.def and payload.def, and the published form of an event (gateway-contract.md 1). */
 #include "eventlog/event.h"
+#include "eventlog/put.h"
 
 #define SCHEMA_TABLES
 #include "schema/expand.h"
 #include "eventlog/payload.def"
 
+#define PACKED_ARENA_MAX ((size_t)64 << 20) /* structs of the largest message that a gateway takes */
 #define TRACE_TEXT_SIZE (2 * sizeof((struct event *)NULL)->trace + 1)
 
 #define PUBLISHED true
@@ -24,7 +26,70 @@ int event_type_find(struct str wire)
     return -1;
 }
 
-void event_write(const struct event *e, struct str gateway_id, struct buf *out)
+/* ---- packed: EVENT_PACKED, where the body begins in the frame and its size (32 bits each), schema_pack ---- */
+
+#define PACKED_HEAD_SIZE 9
+
+void event_pack(enum event_type type, const void *payload, struct str frame, struct str body, struct buf *out)
+{
+    uint8_t head[PACKED_HEAD_SIZE] = {EVENT_PACKED};
+
+    check(body.at >= frame.at && body.at + body.len <= frame.at + frame.len);
+    put32(head + 1, (uint32_t)(body.at - frame.at));
+    put32(head + 5, (uint32_t)body.len);
+    buf_put(out, head, sizeof head);
+    schema_pack(event_kinds[type].payload, payload, frame, out);
+}
+
+enum err event_packed_body(const struct event *e, struct str *out)
+{
+    if (!event_is_packed(e))
+        return ERR_UNKNOWN;
+    if (e->payload.len < PACKED_HEAD_SIZE)
+        return ERR_CORRUPT;
+    const uint8_t *head = (const uint8_t *)e->payload.at;
+    const size_t at = be32(head + 1), len = be32(head + 5);
+    if (e->frame.at == NULL || at > e->frame.len || len > e->frame.len - at)
+        return ERR_CORRUPT;
+    *out = (struct str){e->frame.at + at, len};
+    return OK;
+}
+
+static enum err read_packed(const struct event *e, bool is_brief, struct arena *a, void *out, struct fault *why)
+{
+    enum err (*const unpack)(const struct message *, struct bytes, struct str, struct arena *, void *) =
+        is_brief ? schema_unpack_brief : schema_unpack;
+    struct str body;
+    enum err error = event_packed_body(e, &body);
+
+    if (error == OK)
+        error = unpack(event_kinds[e->type].payload,
+                              (struct bytes){(const uint8_t *)e->payload.at + PACKED_HEAD_SIZE, e->payload.len - PACKED_HEAD_SIZE},
+                              e->frame, a, out);
+    if (error != OK)
+        fault_set(why, STR("payload"), "a packed one that was not made so");
+    return error;
+}
+
+enum err event_unpack(struct event *e, struct arena *a, struct buf *out, struct fault *why)
+{
+    if (!event_is_packed(e))
+        return OK;
+    void *payload = arena_take(a, event_kinds[e->type].payload->size + 1);
+    enum err error = payload == NULL ? ERR_MEMORY : read_packed(e, false, a, payload, why);
+    if (error != OK)
+        return error;
+    buf_clear(out);
+    schema_write(event_kinds[e->type].payload, payload, out);
+    if (out->failed)
+        return ERR_MEMORY;
+    e->payload = buf_str(out);
+    return OK;
+}
+
+/* ---- the published form ---- */
+
+static void write_json(const struct event *e, struct str gateway_id, struct buf *out)
 {
     struct json_writer w;
     char id[UUID_TEXT_SIZE], trace[TRACE_TEXT_SIZE];
@@ -47,8 +112,35 @@ void event_write(const struct event *e, struct str gateway_id, struct buf *out)
     jw_close_object(&w);
 }
 
+void event_write(const struct event *e, struct str gateway_id, struct buf *out)
+{
+    struct arena a;
+    struct buf json;
+    struct event whole = *e;
+
+    if (!event_is_packed(e)) {
+        write_json(e, gateway_id, out);
+        return;
+    }
+    arena_init(&a, PACKED_ARENA_MAX);
+    buf_init(&json, PACKED_ARENA_MAX);
+    if (event_unpack(&whole, &a, &json, NULL) == OK)
+        write_json(&whole, gateway_id, out);
+    else
+        out->failed = true;
+    buf_release(&json);
+    arena_release(&a);
+}
+
 enum err event_read_payload(const struct event *e, struct arena *a, void *out, struct fault *why)
 {
+    if (event_is_packed(e))
+        return read_packed(e, false, a, out, why);
     /* NORMAL: the log may hold what a newer version wrote, with members that this one does not know. */
     return schema_read(event_kinds[e->type].payload, e->payload.at == NULL ? STR("{}") : e->payload, NORMAL, a, out, why);
+}
+
+enum err event_read_brief(const struct event *e, struct arena *a, void *out, struct fault *why)
+{
+    return event_is_packed(e) ? read_packed(e, true, a, out, why) : event_read_payload(e, a, out, why);
 }

@@ -13,7 +13,7 @@
  *     head of the file                              head of a batch, at a multiple of 8; behind it its data and zeros up to the next
  *     at    size                                    at  size
  *        0     8  "CLlogseg"                         0     4  "CLba"; "CLen": the index
- *        8     4  format, 1                          4     4  count of events
+ *        8     4  format, 2                          4     4  count of events
  *       12    16  log_id: random, the same in all    8     8  position of the first
  *                 segments of a log                 16     8  least received of its events, microseconds since 1970, signed
  *       28     8  number of the segment, from 1     24     8  greatest received

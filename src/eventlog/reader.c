@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define JSON_MAX      ((size_t)64 << 20) /* of a packed payload: more than the longest frame makes */
 #define DIR_SETTLED_S 1 /* a directory changed more recently may change again with the same time of change */
 
 struct place {
@@ -45,6 +46,10 @@ struct log_reader {
     struct buf data;
     uint32_t *starts; /* of its records in data */
     size_t starts_room;
+
+    bool keeps_packed;
+    struct arena arena; /* for the JSON of what is packed */
+    struct buf json;
 };
 
 /* ---- places ---- */
@@ -213,6 +218,12 @@ static enum err take_event(struct log_reader *r, uint64_t position, struct event
         fault_set(why, STR("position"), "%llu: %s", (unsigned long long)position,
                   error == ERR_UNSUPPORTED ? "of a type that only a newer version knows" : "the record's lengths do not fit");
         return error;
+    }
+    if (!r->keeps_packed) {
+        arena_reset(&r->arena);
+        error = event_unpack(&e, &r->arena, &r->json, why);
+        if (error != OK)
+            return error;
     }
     e.position = position;
     e.id = identity_event(&r->identity, position, e.received);
@@ -554,6 +565,8 @@ enum err reader_open(struct str dir, struct log_reader **out, struct fault *why)
     r->durable_fd = -1;
     r->at = 1;
     buf_init(&r->data, BATCH_SIZE_MAX);
+    arena_init(&r->arena, JSON_MAX);
+    buf_init(&r->json, JSON_MAX);
     enum err e = look_around(r, true, why);
     if (e == OK && r->segments.count == 0) {
         fault_set(why, dir, "no log is there");
@@ -585,10 +598,17 @@ void reader_close(struct log_reader *r)
         (void)close(r->durable_fd);
     segment_list_release(&r->segments);
     buf_release(&r->data);
+    arena_release(&r->arena);
+    buf_release(&r->json);
     free(r->starts);
     free(r->station);
     free(r->dir);
     free(r);
+}
+
+void reader_keep_packed(struct log_reader *r)
+{
+    r->keeps_packed = true;
 }
 
 void reader_seek(struct log_reader *r, uint64_t position)

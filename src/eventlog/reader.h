@@ -16,6 +16,9 @@ void reader_seek_back(struct log_reader *r, uint64_t position);
  * caller still compares e->station. Absent: all. */
 void reader_only_station(struct log_reader *r, struct str station);
 
+/* Packed payloads are given as they are kept (event.h): for who reads them with event_read_payload alone. */
+void reader_keep_packed(struct log_reader *r);
+
 /* *out borrows until the next call. ERR_AGAIN: nothing there now, ask again later; ERR_CORRUPT: why says where, the next call
  * goes on behind the damaged batch. */
 MUST_USE enum err reader_next(struct log_reader *r, struct event *out, struct fault *why);

@@ -6,7 +6,7 @@
 #include "eventlog/files.h"
 #include "eventlog/squeeze.h"
 
-#define SEGMENT_FORMAT      1
+#define SEGMENT_FORMAT      2
 #define SEGMENT_PATH_MAX    4096
 #define SEGMENT_NAME_MAX    64
 #define SEGMENT_HEAD_SIZE   4096  /* of the file's head: the first batch begins behind it */

@@ -58,6 +58,7 @@ struct ocpp_input input_of(struct gateway *g, struct slot *slot)
         .tags = g->tags,
         .next_number = &g->next_number,
         .id_key = g->id_key,
+        .shapes = g->shapes,
         .remote_address =
             slot->session == NULL || slot->session->conn == NULL ? STR("") : conn_remote(slot->session->conn),
     };
@@ -146,9 +147,7 @@ static void decide(struct session *s, const struct ocpp_input *in, const struct 
 /* --- what is not in memory --- */
 
 struct lookup {
-    struct job job;
-    struct link link;  /* of gateway.waiting_tables */
-    uint64_t position; /* that the tables must have reached */
+    struct table_wait wait;
     struct session *session;
     struct slot *slot;
     char *text;
@@ -173,7 +172,7 @@ static enum err ignore_unknown(enum err e, bool *found)
 
 static void run_lookup(struct job *j)
 {
-    struct lookup *l = CONTAINER(j, struct lookup, job);
+    struct lookup *l = CONTAINER(j, struct lookup, wait.job);
     struct db *d = workers_state();
     struct arena a;
     struct str owner = {NULL, 0};
@@ -199,7 +198,7 @@ static void read_and_decide(struct session *s, struct str text, const struct ocp
 
 static void done_lookup(struct job *j)
 {
-    struct lookup *l = CONTAINER(j, struct lookup, job);
+    struct lookup *l = CONTAINER(j, struct lookup, wait.job);
     struct session *s = l->session;
     struct gateway *g = s->gateway;
     if (l->wants_tag && l->error == OK && l->tag_changes == g->tag_changes)
@@ -228,8 +227,8 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
 {
     struct gateway *g = s->gateway;
     struct lookup *l = mem_new(1, sizeof *l);
-    l->job.run = run_lookup;
-    l->job.done = done_lookup;
+    l->wait.job.run = run_lookup;
+    l->wait.job.done = done_lookup;
     l->error = ERR_CLOSED; /* what it stays when it is never run */
     l->session = s;
     l->slot = s->slot;
@@ -255,11 +254,16 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     s->held++; /* the session outlives the job */
     session_pause(s, PAUSE_LOOKUP);
     if (l->number == 0 && !l->wants_start) { /* tags are not made from the log */
-        workers_add(g->workers, &l->job);
+        workers_add(g->workers, &l->wait.job);
         return;
     }
-    l->position = s->slot->station.position;
-    list_add_last(&g->waiting_tables, &l->link);
+    l->wait.position = s->slot->station.position;
+    table_wait_add(g, &l->wait);
+}
+
+void table_wait_add(struct gateway *g, struct table_wait *w)
+{
+    list_add_last(&g->waiting_tables, &w->link);
     atomic_fetch_add(&g->waiting_table_count, 1);
     lookups_go_on(g); /* after the count, so that tables which move just now are not missed */
 }
@@ -270,13 +274,13 @@ void lookups_go_on(struct gateway *g)
 {
     uint64_t projected = atomic_load(&g->projected);
     for (struct link *at = g->waiting_tables.next, *next; at != &g->waiting_tables; at = next) {
-        struct lookup *l = CONTAINER(at, struct lookup, link);
+        struct table_wait *w = CONTAINER(at, struct table_wait, link);
         next = at->next;
-        if (l->position > projected)
+        if (w->position > projected)
             continue;
-        list_take(&l->link);
+        list_take(&w->link);
         atomic_fetch_sub(&g->waiting_table_count, 1);
-        workers_add(g->workers, &l->job);
+        workers_add(g->workers, &w->job);
     }
 }
 
@@ -284,9 +288,9 @@ void lookups_go_on(struct gateway *g)
 void lookups_release(struct gateway *g)
 {
     while (!list_is_empty(&g->waiting_tables)) {
-        struct lookup *l = CONTAINER(g->waiting_tables.next, struct lookup, link);
-        list_take(&l->link);
-        done_lookup(&l->job);
+        struct table_wait *w = CONTAINER(g->waiting_tables.next, struct table_wait, link);
+        list_take(&w->link);
+        w->job.done(&w->job);
     }
 }
 
@@ -361,8 +365,11 @@ static void read_and_decide(struct session *s, struct str text, const struct ocp
     in.text = text;
     in.answers_trigger = clock_monotonic_ms() < s->trigger_until_ms;
     ocpp_call_read(&in, &frame, e, &why, &g->arena, &call);
-    if (call.error != OK && sure == OK) /* its payload may be no JSON at all */
+    if (call.error != OK && sure == OK) { /* its payload may be no JSON at all, or end before further items */
         sure = ocpp_frame_read(text, &g->arena, &frame, &why);
+        if (sure == OK && frame.payload.len != call.frame.payload.len)
+            ocpp_call_read(&in, &frame, sure, &why, &g->arena, &call);
+    }
     if (is_garbage(sure, &frame)) {
         on_garbage(s, sure, text, &why);
         return;

@@ -10,13 +10,15 @@
  * which its command went out. */
 #include "gateway/parts.h"
 
-#define TRIGGER_WINDOW_MS 30000
+#define TRIGGER_WINDOW_MS     30000
+#define AP3000_STATUS_COMMAND 0x81
 
 static const char *const state_words[] = {"queued", "sent", "done"};
 
 void command_free(struct command *c)
 {
     timer_stop(&c->timer);
+    free(c->talk);
     free(c->payload);
     free(c->response);
     free(c);
@@ -30,12 +32,17 @@ void commands_release(struct gateway *g)
     map_release(&g->commands);
 }
 
+struct str command_name(const struct command *c)
+{
+    return c->action != NULL ? c->action->name : c->pile_action->name;
+}
+
 struct command_result command_result_of(const struct command *c)
 {
     struct command_result r = {
         .command_id = str_of(c->id),
         .station = str_of(c->station),
-        .action = c->action->name,
+        .action = command_name(c),
         .payload = str_of(c->payload),
         .origin = str_of(c->origin),
         .state = str_of(state_words[c->state]),
@@ -117,7 +124,7 @@ void command_finish(struct command *c, const struct command_ending *end)
     buf_init(&details, MESSAGE_ARENA_MAX);
     write_details(c, end->error_code, end->error_text, &details);
     struct ev_command_response p = {.command_id = str_of(c->id),
-                                    .command_name = c->action->name,
+                                    .command_name = command_name(c),
                                     .status = str_of(c->status),
                                     .details = buf_str(&details),
                                     .outcome = str_of(c->outcome)};
@@ -134,7 +141,7 @@ void command_finish(struct command *c, const struct command_ending *end)
     buf_release(&details);
     metric_add_label(METRIC_COMMAND_OUTCOMES, str_of(c->outcome), 1);
     LOG_INFO("command.done", F_CSTR("station", slot->station.id), F_CSTR("command", c->id),
-             F_STR("action", c->action->name), F_CSTR("outcome", c->outcome), F_CSTR("status", c->status),
+             F_STR("action", command_name(c)), F_CSTR("outcome", c->outcome), F_CSTR("status", c->status),
              F_CSTR("reason", c->reason));
     atomic_fetch_sub(&g->stat_commands, 1);
     c->slot = NULL;
@@ -179,6 +186,10 @@ void command_on_timer(struct timer *t)
         command_finish_not_sent(c, slot->session == NULL ? "DEVICE_OFFLINE" : "EXPIRED");
         return;
     }
+    if (slot->pile != NULL) {
+        talk_on_timer(c);
+        return;
+    }
     LOG_WARN("command.unanswered", F_CSTR("station", slot->station.id), F_CSTR("command", c->id));
     command_finish(c, &(struct command_ending){.outcome = "unknown", .reason = "NO_ANSWER"});
     commands_try_send(slot);
@@ -186,9 +197,15 @@ void command_on_timer(struct timer *t)
 
 /* --- sending --- */
 
-/* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. */
-bool command_is_allowed(const struct slot *slot, const struct ocpp_action *a)
+/* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. A pile that is not accepted may
+ * be asked how it is (ap3000.md 6.1), and nothing more. */
+bool command_is_allowed(const struct slot *slot, const struct command *c)
 {
+    const struct ocpp_action *a = c->action;
+    if (a == NULL)
+        return slot->station.registration == REGISTRATION_ACCEPTED ||
+               (c->pile_action->command == AP3000_STATUS_COMMAND &&
+                slot->station.registration != REGISTRATION_REJECTED);
     bool starts_or_stops = ocpp_action_index(a) == ACTION_remote_start_transaction ||
                            ocpp_action_index(a) == ACTION_remote_stop_transaction;
     return slot->station.registration != REGISTRATION_REJECTED &&
@@ -202,7 +219,7 @@ static struct command *next_command(struct slot *slot)
     struct command *first = NULL;
     for (struct link *l = slot->commands.next; l != &slot->commands; l = l->next) {
         struct command *c = CONTAINER(l, struct command, link);
-        if (!command_is_allowed(slot, c->action))
+        if (!command_is_allowed(slot, c))
             continue;
         if (c->is_urgent)
             return c;
@@ -220,14 +237,19 @@ void commands_try_send(struct slot *slot)
         !gateway_has_room(g))
         return;
     struct command *c = next_command(slot);
-    if (c == NULL)
-        return;
+    if (c == NULL || slot->firmware != NULL)
+        return; /* no charge begins while firmware is on its way */
     list_take(&c->link);
     slot->command_count--;
     slot->outstanding = c;
     timer_stop(&c->timer);
     c->state = COMMAND_STATE_SENT;
     c->generation = s->generation;
+    if (slot->pile != NULL) {
+        c->sent_at = clock_now();
+        talk_send(slot, c);
+        return;
+    }
     uint8_t random[16];
     gateway_random(g, random, sizeof random);
     uuid_write(uuid_v4(random), c->message_id);
@@ -258,6 +280,10 @@ void command_leave(struct gateway *g, struct command *c, struct session *s, stru
     command_tell_queued(c); /* who asked again meanwhile */
     if (c->is_finished)
         return; /* its connection ended while its "sent" went to the disk */
+    if (c->talk != NULL) {
+        talk_leave(c, s, (struct bytes){(const uint8_t *)frame.at, frame.len});
+        return;
+    }
     if (s->conn == NULL || c->slot->session != s ||
         conn_send(s->conn, (struct bytes){(const uint8_t *)frame.at, frame.len}, true) != OK) {
         command_finish_not_sent(c, "DEVICE_OFFLINE");
@@ -358,7 +384,9 @@ void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct st
 void commands_on_lost(struct slot *slot, bool is_for_good)
 {
     struct command *c = slot->outstanding;
-    if (c != NULL && c->is_on_the_wire)
+    if (c != NULL && slot->pile != NULL)
+        talk_on_lost(c, is_for_good);
+    else if (c != NULL && c->is_on_the_wire)
         command_finish(c, &(struct command_ending){.outcome = "unknown", .reason = "CONNECTION_LOST"});
     else if (c != NULL)
         command_finish_not_sent(c, "DEVICE_OFFLINE");

@@ -55,6 +55,26 @@ void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const
     metric_add_label(METRIC_EVENTS, event_kinds[e->type].wire, 1);
 }
 
+uint64_t gateway_tell(struct gateway *g, struct slot *slot, enum event_type type, const void *payload)
+{
+    buf_clear(&g->text);
+    schema_write(event_kinds[type].payload, payload, &g->text);
+    struct event e = {.type = type,
+                      .station = slot == NULL ? g->config->gateway_id : str_of(slot->station.id),
+                      .received = clock_now(),
+                      .device_time = INSTANT_NONE,
+                      .payload = buf_str(&g->text)};
+    if (slot != NULL && event_kinds[type].is_published)
+        e.sequence = ++slot->station.sequence;
+    gateway_append(g, slot, &e, NULL);
+    return e.position;
+}
+
+bool gateway_is_pile(const struct gateway *g, struct str charge_point_id)
+{
+    return g->config->listen_ap3000.len > 0 && pile_id_is(charge_point_id);
+}
+
 bool gateway_has_room(struct gateway *g)
 {
     return eventlog_has_room(g->log);
@@ -64,8 +84,14 @@ bool gateway_has_room(struct gateway *g)
 
 struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes)
 {
-    (void)g;
-    struct held *h = mem_new(1, sizeof *h + bytes.len);
+    struct held *h = bytes.len <= HELD_SMALL ? g->held_spare : NULL;
+    if (h != NULL) {
+        g->held_spare = h->next;
+        g->held_spare_count--;
+        *h = (struct held){0};
+    } else {
+        h = mem_new(1, sizeof *h + (bytes.len <= HELD_SMALL ? HELD_SMALL : bytes.len));
+    }
     h->kind = kind;
     h->len = bytes.len;
     if (bytes.len > 0)
@@ -73,13 +99,24 @@ struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes)
     return h;
 }
 
+static void held_free(struct gateway *g, struct held *h)
+{
+    if (h->len > HELD_SMALL || g->held_spare_count == HELD_SPARE_MAX) {
+        free(h);
+        return;
+    }
+    h->next = g->held_spare;
+    g->held_spare = h;
+    g->held_spare_count++;
+}
+
 static void leave(struct gateway *g, struct held *h, struct instant now)
 {
     struct session *s = h->session;
     switch (h->kind) {
     case HELD_ANSWER:
-        if (s->conn != NULL && conn_send(s->conn, (struct bytes){(const uint8_t *)h->bytes, h->len}, true) == OK)
-            metric_observe_us(METRIC_PUBLISH_LATENCY, instant_since(now, h->received).us);
+        session_send(s, (struct bytes){(const uint8_t *)h->bytes, h->len});
+        metric_observe_us(METRIC_PUBLISH_LATENCY, instant_since(now, h->received).us);
         break;
     case HELD_ACCEPT:
         if (s->conn != NULL)
@@ -107,7 +144,7 @@ static void leave(struct gateway *g, struct held *h, struct instant now)
             session_resume(s, PAUSE_HELD);
         session_unref(s);
     }
-    free(h);
+    held_free(g, h);
 }
 
 static void flush(struct gateway *g, uint64_t durable)
@@ -233,6 +270,7 @@ static struct gateway *gateway_new(const struct gateway_options *o)
     g->log = o->log;
     g->db_path = strdup(o->db_path);
     g->log_dir = strndup(o->log_dir.at, o->log_dir.len);
+    g->files_dir = strndup(o->files_dir.at, o->files_dir.len);
     g->started_at = clock_now();
     g->policy = (struct ocpp_policy){
         .is_strict = c->ocpp_strict,
@@ -242,6 +280,14 @@ static struct gateway *gateway_new(const struct gateway_options *o)
         .accepts_unknown_tags = c->unknown_tag == 1,
         .max_concurrent = (int32_t)c->concurrent_tx,
         .heartbeat_events = c->event_heartbeat,
+        .is_packing = true,
+    };
+    g->pile_policy = (struct ap3000_policy){
+        .unknown_pile = g->policy.unknown_station,
+        .accepts_unknown_tags = g->policy.accepts_unknown_tags,
+        .max_concurrent = g->policy.max_concurrent,
+        .heartbeat_events = g->policy.heartbeat_events,
+        .server_addresses = c->pile_servers,
     };
     check(getrandom(g->random_state, sizeof g->random_state, 0) == sizeof g->random_state);
     check(getrandom(g->hash_key, sizeof g->hash_key, 0) == sizeof g->hash_key);
@@ -251,9 +297,13 @@ static struct gateway *gateway_new(const struct gateway_options *o)
     map_init(&g->commands, g->hash_key);
     map_init(&g->failures, g->hash_key);
     list_init(&g->sessions);
+    list_init(&g->lines);
+    buf_init(&g->hex, 2 * AP3000_FRAME_SIZE_MAX + 1);
+    buf_init(&g->hex_answer, 2 * AP3000_FRAME_SIZE_MAX + 1);
     g->mass_told_slice = -MASS_SLICES;
     list_init(&g->paused_room);
     arena_init(&g->arena, MESSAGE_ARENA_MAX);
+    g->shapes = shapes_new();
     buf_init(&g->text, MESSAGE_ARENA_MAX);
     list_init(&g->waiting_tables);
     g->durable_mail.mail.on_arrive = on_durable_mail;
@@ -262,6 +312,14 @@ static struct gateway *gateway_new(const struct gateway_options *o)
     g->workers = workers_new(o->loop, WORKER_THREADS, open_reader, close_reader, g);
     split_prefixes(g);
     return g;
+}
+
+static enum err count_quarantined(struct gateway *g, struct db *d)
+{
+    struct db_rows *r =
+        db_rows(d, "SELECT COUNT(*) FROM quarantine WHERE state = 'open' AND action = 'Settlement'", NULL, 0);
+    g->pile_quarantined = db_next(r) ? db_col_int(r, 0) : 0;
+    return db_rows_end(r);
 }
 
 static enum err count_open_tags(struct gateway *g, struct db *d)
@@ -330,6 +388,8 @@ enum err gateway_open(const struct gateway_options *o, struct gateway **out, str
         e = count_open_tags(g, d);
     }
     if (e == OK)
+        e = count_quarantined(g, d);
+    if (e == OK)
         e = commands_resume(g, d);
     if (e == OK)
         e = tell_lost(g, d);
@@ -363,6 +423,27 @@ static enum err listen_one(struct gateway *g, struct str address, struct tls *tl
     return address.len == 0 ? OK : listener_open(g->loop, &o, out, why);
 }
 
+static enum err listen_piles(struct gateway *g, struct fault *why)
+{
+    const struct config *c = g->config;
+    struct listener_options o = {
+        .address = c->listen_ap3000,
+        .conn = conn_options_default(),
+        .handlers = &line_handlers,
+        .data = g,
+        .connections_max = (unsigned)c->connections_max,
+        .unopened_max = (unsigned)c->connections_open_max,
+        .connections_per_address_max = (unsigned)c->pile_address_max,
+    };
+    o.conn.is_raw = true;
+    o.conn.idle_ms = (int)c->pile_idle_s * 1000;
+    o.conn.head_timeout_ms = (int)c->pile_hello_s * 1000;
+    if (o.address.len == 0)
+        return OK;
+    enum err e = networks_parse(g, c->pile_networks, why);
+    return e == OK ? listener_open(g->loop, &o, &g->piles, why) : e;
+}
+
 static struct str if_given(struct str setting)
 {
     return setting.len == 0 ? (struct str){NULL, 0} : setting;
@@ -385,6 +466,8 @@ enum err gateway_listen(struct gateway *g, struct fault *why)
     if (e == OK)
         e = listen_one(g, c->listen_ocpp_tls, g->tls, &g->tls_listener, why);
     if (e == OK)
+        e = listen_piles(g, why);
+    if (e == OK)
         loop_on_round_end(g->loop, on_round_end, g);
     return e;
 }
@@ -399,6 +482,11 @@ struct str gateway_address_tls(const struct gateway *g)
     return g->tls_listener == NULL ? (struct str){NULL, 0} : listener_address(g->tls_listener);
 }
 
+struct str gateway_address_piles(const struct gateway *g)
+{
+    return g->piles == NULL ? (struct str){NULL, 0} : listener_address(g->piles);
+}
+
 /* --- the end --- */
 
 static void drain_step(struct timer *t)
@@ -411,8 +499,9 @@ static void drain_step(struct timer *t)
         if (s->held == 0 || is_late)
             session_close(s, CONN_END_SHUTDOWN, WS_CLOSE_GOING_AWAY, STR("server stops"));
     }
+    lines_close(g);
     eventlog_commit(g->log);
-    if (g->session_count == 0 && g->held_count == 0) {
+    if (g->session_count == 0 && g->held_count == 0 && list_is_empty(&g->lines)) {
         g->drained(g->drained_data);
         return;
     }
@@ -430,7 +519,9 @@ void gateway_drain(struct gateway *g, void (*done)(void *data), void *data)
         listener_close(g->plain);
     if (g->tls_listener != NULL)
         listener_close(g->tls_listener);
-    g->plain = g->tls_listener = NULL;
+    if (g->piles != NULL)
+        listener_close(g->piles);
+    g->plain = g->tls_listener = g->piles = NULL;
     g->drain_began_ms = clock_monotonic_ms();
     timer_init(&g->drain_check, drain_step);
     timer_start(g->loop, &g->drain_check, 0);
@@ -449,16 +540,22 @@ void gateway_close(struct gateway *g)
         g->held_first = h->next;
         free(h);
     }
+    for (struct held *h; (h = g->held_spare) != NULL; free(h))
+        g->held_spare = h->next;
     commands_release(g);
     slots_release(g);
     tag_cache_release(g);
     failures_release(g);
     tag_book_free(g->tags);
     arena_release(&g->arena);
+    shapes_free(g->shapes);
     buf_release(&g->text);
+    buf_release(&g->hex);
+    buf_release(&g->hex_answer);
     tls_close(g->tls);
     free(g->db_path);
     free(g->log_dir);
+    free(g->files_dir);
     free(g);
 }
 

@@ -17,7 +17,7 @@ struct gateway_options {
     struct eventlog *log;
     struct bus *bus; /* its store is read for what is not in memory */
     const char *db_path;
-    struct str log_dir;
+    struct str log_dir, files_dir;
 };
 /* Reads what was open when the process ended: commands in flight get their one outcome, stations that were online are
  * told disconnected. Before the listeners open. */
@@ -25,6 +25,7 @@ MUST_USE enum err gateway_open(const struct gateway_options *o, struct gateway *
 MUST_USE enum err gateway_listen(struct gateway *g, struct fault *why);
 struct str gateway_address(const struct gateway *g); /* of the plain listener, absent if none */
 struct str gateway_address_tls(const struct gateway *g);
+struct str gateway_address_piles(const struct gateway *g); /* of the AP3000 listener, likewise */
 /* Accepts no more, answers what it has, closes all with 1001; done is called on the loop's thread when nothing is left.
  */
 void gateway_drain(struct gateway *g, void (*done)(void *data), void *data);

@@ -6,25 +6,37 @@
  *   calls.c     messages: to the pure core and into the log
  *   commands.c  commands: send, answer, time-outs, one outcome
  *   submit.c    commands: taken on, repeated, resumed after a restart
- *   people.c    what a person decides: closing a transaction, quarantine */
+ *   people.c    what a person decides: closing a transaction, quarantine
+ *
+ * and of AP3000, where one connection carries a host and its slaves:
+ *
+ *   lines.c     connections: bytes to frames, which pile may speak on which, take-over, silence
+ *   piles.c     frames: to the pure core and into the log, look-ups, what is sent and when
+ *   talks.c     commands to piles: frames, answers, repeats, one ending
+ *   firmware.c  an image on its way to a pile */
 #ifndef GATEWAY_PARTS_H
 #define GATEWAY_PARTS_H
 #include "gateway/gateway.h"
 
 #include "base/log.h"
 #include "metrics/metrics.h"
+#include "proto/ap3000/actions.h"
+#include "proto/ap3000/stream.h"
 #include "proto/ocpp16/decide.h"
 #include "services/stations/stations.h"
 #include "wire/conn.h"
 #include "wire/tls.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MESSAGES_A_ROUND_MAX \
     16 /* of one station: who sends more than that unanswered rests, and the others have their turn */
 #define FLOOD_REST_MS          50 /* so one that does not wait gets 320 a second, and costs a hundredth of a core */
+#define HELD_SMALL         128 /* bytes of an answer that gets a place of a fixed size: nearly all */
+#define HELD_SPARE_MAX     4096
 #define HELD_A_STATION_MAX     64 /* answers on their way to the disk; past it the station is not read */
 #define GARBAGE_MAX            32 /* in a row, then 1008 */
 #define TAGS_CACHED_MAX        65536
@@ -36,12 +48,20 @@
 #define MASS_SLICES            8 /* of the window in which lost stations are counted */
 #define SECURITY_PROFILE_TLS   2
 
+#define PILES_A_LINE_MAX        64   /* a host has 50 slaves */
+#define LINE_FRAMES_A_ROUND_MAX 128  /* a host may hand on all that its slaves said at once */
+#define PILE_BACKLOG_MAX        8192 /* bytes of frames of one pile that wait for a look-up */
+#define PILE_OUT_MAX            32   /* frames that wait for their turn to one pile */
+#define PILE_NETWORKS_MAX       32
+
 struct session;
 struct command;
 
 /* A station in memory. */
 struct slot {
     struct station station;
+    struct ap3000_pile *pile;  /* what it is beside, if it is one; NULL else */
+    struct firmware_transfer *firmware; /* on its way to it; NULL: none */
     struct gateway *gateway;
     bool is_loaded, is_loading, has_row;
     bool is_deleted;         /* its row is gone, by a person; until it comes in as a new one, or is made again */
@@ -64,7 +84,8 @@ struct waiter {
 enum pause_reason { PAUSE_FLOOD = 1, PAUSE_ROOM = 2, PAUSE_LOOKUP = 4, PAUSE_HELD = 8, PAUSE_RATE = 16 };
 
 struct session {
-    struct conn *conn; /* NULL when it has ended */
+    struct conn *conn; /* NULL when it has ended; of a pile: that of its line, shared with others */
+    struct line *line; /* NULL: a station of OCPP, which has a connection to itself; else this is a pile_session */
     struct gateway *gateway;
     struct slot *slot; /* NULL until it is known */
     struct waiter waiter;
@@ -92,6 +113,52 @@ struct session {
     int64_t trigger_until_ms; /* a pending station may answer what we triggered */
 };
 
+/* A connection of AP3000: one module, with one pile or a host and its slaves behind it. */
+struct line {
+    struct conn *conn; /* NULL when it has ended */
+    struct gateway *gateway;
+    struct link link;  /* of gateway.lines */
+    struct link piles; /* struct pile_session.on_line */
+    size_t pile_count;
+    uint32_t owner_id;       /* whose frame came first */
+    char host[PILE_ID_SIZE]; /* charge point id of the host that spoke on it; "" none */
+    char iccid[AP3000_ICCID_SIZE + 1];
+    int64_t last_byte_ms;
+    int64_t tokens_milli, tokens_at_ms; /* of frames down: ap3000.line_frames_per_s */
+    struct timer gap, flood_rest;
+    unsigned frames_in_round;
+    uint64_t told_round, told_dropped;
+    bool is_known, is_flooding;
+    struct ap3000_stream stream;
+};
+
+/* A pile on a line. */
+struct pile_session {
+    struct session s; /* first: a session of this kind is one */
+    struct link on_line;
+    uint32_t physical_id;
+    bool is_second;           /* looked for under its longer id: another pile has its printed number */
+    bool is_new;              /* its first frame on this line has not been decided yet */
+    int64_t refused_until_ms; /* may not speak here; 0: may */
+    struct out *out_first;    /* answers before commands */
+    size_t out_count;
+    int64_t sent_ms, heard_ms;
+    struct timer pace, silence;
+};
+
+/* A network that piles may come from. */
+struct network {
+    uint8_t at[16];
+    unsigned size, bits; /* 4 or 16 bytes */
+};
+
+/* What waits until the tables have reached a position, then for a worker. */
+struct table_wait {
+    struct link link; /* of gateway.waiting_tables */
+    uint64_t position;
+    struct job job;
+};
+
 /* What waits until the log is durable up to position. */
 enum held_kind { HELD_ANSWER, HELD_ACCEPT, HELD_COMMAND, HELD_QUEUED, HELD_DONE, HELD_CALL };
 struct held {
@@ -117,7 +184,11 @@ struct command {
     unsigned held;
     char id[65];
     char station[IDENTITY_MAX + 1];
-    const struct ocpp_action *action;
+    const struct ocpp_action *action; /* one of the two */
+    const struct ap3000_action *pile_action;
+    struct ap3000_talk *talk; /* with a pile, once begun */
+    unsigned repeats;         /* of its frame */
+    bool is_repeat_due;       /* when its pile is heard of again */
     char *payload, *response;
     char origin[16], outcome[16], status[64], reason[48], message_id[UUID_TEXT_SIZE];
     uint8_t trace[16];
@@ -140,15 +211,21 @@ struct gateway {
     const struct config *config;
     struct loop *loop;
     struct eventlog *log;
-    char *db_path, *log_dir;
+    char *db_path, *log_dir, *files_dir;
     struct workers *workers;
     struct mailbox *mailbox;
-    struct listener *plain, *tls_listener;
+    struct listener *plain, *tls_listener, *piles;
     struct tls *tls;
     struct str prefixes[PREFIXES_MAX];
     size_t prefix_count;
 
     struct ocpp_policy policy;
+    struct ap3000_policy pile_policy;
+    int64_t pile_quarantined; /* settlements that wait, of piles that are not accepted */
+    struct network networks[PILE_NETWORKS_MAX];
+    size_t network_count;
+    struct link lines;
+    struct buf hex, hex_answer; /* of the frame at hand, and of its answer */
     uint64_t id_key[2];
     uint64_t next_number;
     struct tag_book *tags;
@@ -164,6 +241,8 @@ struct gateway {
 
     struct held *held_first, *held_last;
     size_t held_count;
+    struct held *held_spare; /* of HELD_SMALL bytes, to be used again */
+    size_t held_spare_count;
     struct link paused_room;
     uint64_t round;
     struct link waiting_tables; /* look-ups whose station's newest events are not in the tables yet */
@@ -176,6 +255,7 @@ struct gateway {
     } durable_mail, projected_mail;
 
     struct arena arena;
+    struct shapes *shapes; /* of what stations say */
     struct buf text;
     uint64_t random_state[4];
     uint64_t hash_key[2];
@@ -202,6 +282,10 @@ struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes);
 void held_add(struct gateway *g, struct held *h,
               uint64_t position); /* goes at once if that is durable and nothing of its session is before it */
 bool gateway_has_room(struct gateway *g);
+/* An event of the gateway's own about a station (slot NULL: about itself); payload is the struct of its type. */
+uint64_t gateway_tell(struct gateway *g, struct slot *slot, enum event_type type, const void *payload);
+/* Is that the id of a pile? The form decides, where AP3000 is listened for. */
+bool gateway_is_pile(const struct gateway *g, struct str charge_point_id);
 
 /* slots.c */
 struct slot *slot_find(struct gateway *g, struct str id);
@@ -221,6 +305,12 @@ void session_resume(struct session *s, enum pause_reason why);
 void failures_release(struct gateway *g);
 void session_unref(struct session *s); /* frees it when it has ended and nothing is held for it */
 void session_close(struct session *s, enum conn_end why, uint16_t code, struct str reason);
+void session_init(struct session *s, struct gateway *g, struct conn *c);
+void session_send(struct session *s, struct bytes answer);
+/* It owns its station from now on; whoever did is replaced. The position of its generation in the log. */
+uint64_t session_open(struct session *s, struct slot *slot, struct str protocol, int profile);
+void session_end(struct session *s, enum conn_end why); /* it is open, and is not any more */
+struct str host_of(struct str remote);                  /* "10.0.0.7:41234" -> "10.0.0.7" */
 
 /* calls.c */
 void call_message(struct session *s, struct str text);
@@ -229,6 +319,7 @@ const struct id_tag *tag_cached(struct gateway *g, struct str id_tag);
 void tag_cache_put(struct gateway *g, struct str id_tag, const struct id_tag *tag);
 void tag_cache_drop(struct gateway *g, struct str id_tag);
 void tag_cache_release(struct gateway *g);
+void table_wait_add(struct gateway *g, struct table_wait *w);
 void lookups_go_on(struct gateway *g); /* the tables have moved */
 void lookups_release(struct gateway *g);
 /* Events of a decision into the log; position of the last. */
@@ -246,9 +337,12 @@ struct command_ending {
 void command_finish(struct command *c, const struct command_ending *end);
 void command_finish_not_sent(struct command *c, const char *reason);
 void command_on_timer(struct timer *t);
-bool command_is_allowed(const struct slot *slot, const struct ocpp_action *a);
+bool command_is_allowed(const struct slot *slot, const struct command *c);
 struct command_result command_result_of(const struct command *c);
 void command_free(struct command *c);
+struct str command_name(const struct command *c);
+/* A command of the server's own, at once: the station is in memory. False: its queue is full. */
+bool command_start(struct slot *slot, struct str name, struct str payload, bool is_urgent);
 void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct str text);
 void commands_on_lost(struct slot *slot, bool is_for_good);
 void commands_try_send(struct slot *slot);
@@ -256,6 +350,49 @@ void command_leave(struct gateway *g, struct command *c, struct session *s, stru
 void command_tell_queued(struct command *c);
 void command_tell_done(struct gateway *g, struct command *c);
 void commands_release(struct gateway *g);
+
+/* lines.c */
+extern const struct conn_handlers line_handlers;
+MUST_USE enum err networks_parse(struct gateway *g, struct str list, struct fault *why);
+void lines_close(struct gateway *g); /* those on which nobody waits for an answer */
+void pile_end(struct pile_session *p, enum conn_end why);
+static inline struct pile_session *pile_of(struct session *s)
+{
+    return CONTAINER(s, struct pile_session, s);
+}
+
+/* piles.c */
+void pile_frame(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw);
+void pile_go_on(struct pile_session *p); /* with what waited */
+void pile_send(struct pile_session *p, struct bytes frame, bool is_answer);
+void pile_forget_out(struct pile_session *p);
+void pile_on_pace(struct timer *t); /* the next frame may leave */
+struct ap3000_input pile_input_of(struct gateway *g, struct slot *slot);
+void pile_append(struct gateway *g, struct slot *slot, const struct ap3000_decision *d, const uint8_t *trace);
+void pile_grant(struct slot *slot, const struct ap3000_decision *d); /* its wishes */
+void pile_note_frame(struct gateway *g, struct slot *slot, struct str hex,
+                     struct str hex_answer);       /* no event of its own */
+struct str hex_of(struct buf *to, struct bytes b); /* upper case */
+
+/* talks.c */
+void talk_send(struct slot *slot, struct command *c); /* its first frame */
+const char *talk_reason_of(enum err e); /* why a command did not leave, in the contract's words */
+void talk_leave(struct command *c, struct session *s, struct bytes frame);
+bool talk_take(struct pile_session *p, const struct ap3000_frame *f); /* it was an answer to what is under way */
+void talk_see(struct pile_session *p, const struct ap3000_frame *f);  /* any other frame */
+void talk_on_timer(struct command *c);
+void talk_on_back(struct slot *slot); /* the pile is here again */
+void talk_on_lost(struct command *c, bool is_for_good);
+void talk_unsend(struct command *c, const char *reason);
+void talk_resume(struct command *c); /* it was sent by the process before this one */
+
+/* firmware.c */
+void firmware_start(struct slot *slot, struct command *c); /* an UpdateFirmware that is next */
+void firmware_resume(struct slot *slot, const struct firmware_job *job);
+bool firmware_take(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw);
+void firmware_on_request(struct slot *slot); /* the device asks for it from the beginning */
+void firmware_on_back(struct slot *slot);
+void firmware_forget(struct slot *slot); /* the slot goes: it is in the log */
 
 /* submit.c */
 void commands_trigger_boot(struct slot *slot);

@@ -22,6 +22,7 @@ struct wish {
     struct transaction transaction;
     bool has_transaction;
     int64_t register_wh;
+    struct ap3000_known known; /* of a pile: the order that is meant */
 };
 
 static void wish_end(struct wish *w, enum err e, const char *reason)
@@ -67,6 +68,23 @@ static enum err find_transaction(struct wish *w, struct db *d, const char *id_te
     return e;
 }
 
+/* A settlement of a pile names its order itself. */
+static enum err find_settlement_order(struct wish *w, struct db *d)
+{
+    char key[ORDER_KEY_SIZE];
+    struct arena a;
+    arena_init(&a, AP3000_ARENA_MIN);
+    enum err e = ap3000_settlement_key(str_of(w->frame), &a, key);
+    arena_release(&a);
+    if (e != OK) {
+        fault_set(&w->why, STR("frame"), "it is no settlement that can be read; discard it");
+        return ERR_RANGE;
+    }
+    e = stations_find_order(d, str_of(w->station), str_of(key), &w->known.order);
+    w->known.has_order = e == OK;
+    return e == ERR_UNKNOWN ? OK : e;
+}
+
 static enum err find_quarantine(struct wish *w, struct db *d)
 {
     char suggested[32] = "";
@@ -83,7 +101,9 @@ static enum err find_quarantine(struct wish *w, struct db *d)
         memcpy(w->frame, frame.at, frame.len);
     }
     enum err end = db_rows_end(r);
-    if (e == OK && end == OK && w->kind == WISH_APPLY) {
+    if (e == OK && end == OK && w->kind == WISH_APPLY && gateway_is_pile(w->gateway, str_of(w->station))) {
+        e = find_settlement_order(w, d);
+    } else if (e == OK && end == OK && w->kind == WISH_APPLY) {
         if (w->transaction_id[0] == 0)
             memcpy(w->transaction_id, suggested, sizeof suggested);
         e = find_transaction(w, d, w->transaction_id);
@@ -111,26 +131,51 @@ static void run_wish(struct job *j)
 
 static void resolve(struct wish *w, struct slot *slot, struct str resolution)
 {
-    struct gateway *g = w->gateway;
     struct ev_quarantine_resolved p = {.quarantine_id = str_of(w->subject),
                                        .resolution = resolution,
                                        .by = str_of(w->by),
                                        .transaction_id = w->transaction_id[0] == 0 ? (struct str){NULL, 0}
                                                                                    : str_of(w->transaction_id)};
-    buf_clear(&g->text);
-    schema_write(&ev_quarantine_resolved_message, &p, &g->text);
-    struct event e = {.type = EVENT_QUARANTINE_RESOLVED,
-                      .station = str_of(slot->station.id),
-                      .received = clock_now(),
-                      .device_time = INSTANT_NONE,
-                      .payload = buf_str(&g->text)};
-    gateway_append(g, slot, &e, NULL);
+    (void)gateway_tell(w->gateway, slot, EVENT_QUARANTINE_RESOLVED, &p);
     struct uuid id;
     if (uuid_parse(str_of(w->subject), &id) != OK || slot->station.orphans == NULL)
         return;
     for (size_t i = 0; i < STATION_ORPHANS_MAX; i++)
         if (memcmp(slot->station.orphans[i].quarantine_id.at, id.at, sizeof id.at) == 0)
             slot->station.orphans[i].is_set = false;
+}
+
+static void wish_taken(struct wish *w, struct slot *slot)
+{
+    if (w->kind != WISH_CLOSE)
+        resolve(w, slot, w->kind == WISH_APPLY ? STR("applied") : STR("discarded"));
+    LOG_INFO("decision.taken", F_CSTR("station", slot->station.id), F_CSTR("subject", w->subject), F_CSTR("by", w->by));
+    wish_end_durable(w, slot);
+}
+
+/* What it comes to at a pile: its order is ended, or its settlement taken for good. */
+static enum err decide_at_pile(struct wish *w, struct slot *slot)
+{
+    struct gateway *g = w->gateway;
+    struct ap3000_input in = pile_input_of(g, slot);
+    struct ap3000_decision d = {0};
+    struct pile_order *o = w->kind == WISH_CLOSE ? pile_order_of(slot->pile, w->transaction.id) : NULL;
+    enum err e = OK;
+    arena_reset(&g->arena);
+    buf_clear(&g->text);
+    if (w->kind == WISH_CLOSE && o == NULL) {
+        e = ERR_STATE;
+    } else if (w->kind == WISH_CLOSE) {
+        o->energy_wh = w->register_wh > o->energy_wh ? w->register_wh : o->energy_wh;
+        e = ap3000_close_order(&in, o, &g->arena, &g->text, &d);
+    } else if (w->kind == WISH_APPLY) {
+        in.text = str_of(w->frame);
+        e = ap3000_apply_settlement(&in, str_of(w->frame), &w->known, &g->arena, &g->text, &d);
+    }
+    pile_append(g, slot, &d, NULL);
+    pile_grant(slot, &d);
+    g->pile_quarantined -= e == OK && w->kind != WISH_CLOSE && g->pile_quarantined > 0;
+    return e;
 }
 
 static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
@@ -143,6 +188,15 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
     }
     if (!gateway_has_room(g)) {
         wish_end(w, ERR_FULL, "the log cannot be written at the moment");
+        return;
+    }
+    if (slot->pile != NULL) {
+        e = decide_at_pile(w, slot);
+        if (e == OK)
+            wish_taken(w, slot);
+        else
+            wish_end(w, e,
+                     e == ERR_STATE ? "that order is settled or closed already" : "it cannot be applied; discard it");
         return;
     }
     struct transaction *t = NULL;
@@ -176,10 +230,7 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
         return;
     }
     append_decision(g, slot, &d, NULL);
-    if (w->kind != WISH_CLOSE)
-        resolve(w, slot, w->kind == WISH_APPLY ? STR("applied") : STR("discarded"));
-    LOG_INFO("decision.taken", F_CSTR("station", slot->station.id), F_CSTR("subject", w->subject), F_CSTR("by", w->by));
-    wish_end_durable(w, slot);
+    wish_taken(w, slot);
 }
 
 static void done_wish(struct job *j)
@@ -200,6 +251,7 @@ struct reload {
     struct job job;
     struct wish *wish;
     struct station row;
+    char iccid_binding[sizeof((struct ap3000_pile *)NULL)->iccid_binding];
 };
 
 static void run_reload(struct job *j)
@@ -207,6 +259,8 @@ static void run_reload(struct job *j)
     struct reload *r = CONTAINER(j, struct reload, job);
     struct db *d = workers_state();
     r->wish->error = d == NULL ? ERR_IO : stations_load(d, str_of(r->row.id), &r->row);
+    if (r->wish->error == OK && gateway_is_pile(r->wish->gateway, str_of(r->row.id)))
+        r->wish->error = stations_iccid_binding(d, str_of(r->row.id), r->iccid_binding, sizeof r->iccid_binding);
 }
 
 /* Only what a person sets is taken from the row; the rest memory knows better. */
@@ -232,6 +286,12 @@ static void done_reload(struct job *j)
         st->has_secret_text = r->row.has_secret_text;
         slot->has_row = true;
         slot->is_deleted = false;
+        if (slot->pile != NULL)
+            memcpy(slot->pile->iccid_binding, r->iccid_binding, sizeof r->iccid_binding);
+        bool is_bound_elsewhere = slot->pile != NULL && slot->session != NULL && slot->pile->iccid_binding[0] != 0 &&
+                                  !str_eq_nocase(str_of(slot->pile->iccid_binding), str_of(slot->session->line->iccid));
+        if (is_bound_elsewhere)
+            session_close(slot->session, CONN_END_OURS, 0, STR(""));
         if (st->registration == REGISTRATION_REJECTED && slot->session != NULL)
             session_close(slot->session, CONN_END_OURS, WS_CLOSE_POLICY, STR("registration was rejected"));
         commands_try_send(slot); /* what was not allowed before may be now */

@@ -5,15 +5,13 @@
 #include "gateway/parts.h"
 #include "wire/secret.h"
 
-#include <stdio.h>
 
 #define FAILURE_WINDOW_MS 60000
 #define FAILURES_KEPT_MAX 16384
 #define CLOSE_REPLACED    4001 /* private use: a newer connection of the same identity */
 #define CONTINUE_MS       1
 
-/* "10.0.0.7:41234" -> "10.0.0.7". */
-static struct str host_of(struct str remote)
+struct str host_of(struct str remote)
 {
     for (size_t i = remote.len; i-- > 0;)
         if (remote.at[i] == ':')
@@ -103,9 +101,10 @@ void session_unref(struct session *s)
         session_free(s);
 }
 
+/* A pile that waits keeps its frames by itself: others of its line go on. */
 void session_pause(struct session *s, enum pause_reason why)
 {
-    if (s->pauses == 0 && s->conn != NULL)
+    if (s->pauses == 0 && s->conn != NULL && s->line == NULL)
         conn_pause(s->conn);
     s->pauses |= why;
 }
@@ -114,14 +113,31 @@ void session_resume(struct session *s, enum pause_reason why)
 {
     bool was_paused = s->pauses != 0;
     s->pauses &= ~(unsigned)why;
-    if (was_paused && s->pauses == 0 && s->conn != NULL)
+    if (!was_paused || s->pauses != 0 || s->conn == NULL)
+        return;
+    if (s->line != NULL)
+        pile_go_on(pile_of(s));
+    else
         conn_resume(s->conn);
 }
 
+/* Of a pile only it ends, not the line that it shares. */
 void session_close(struct session *s, enum conn_end why, uint16_t code, struct str reason)
 {
-    if (s->conn != NULL)
+    if (s->conn != NULL && s->line != NULL)
+        pile_end(pile_of(s), why);
+    else if (s->conn != NULL)
         conn_close(s->conn, why, code, reason);
+}
+
+void session_send(struct session *s, struct bytes answer)
+{
+    if (s->conn == NULL)
+        return;
+    if (s->line != NULL)
+        pile_send(pile_of(s), answer, true);
+    else if (conn_send(s->conn, answer, true) != OK)
+        return; /* it is ending, and will say why */
 }
 
 static void refuse(struct session *s, int status, struct str extra)
@@ -167,15 +183,7 @@ static void tell_failure(struct session *s, struct slot *slot)
     struct ev_security_event p = {.type = STR("FailedToAuthenticateAtCentralSystem"),
                                   .tech_info = conn_remote(s->conn),
                                   .origin = STR("gateway")};
-    buf_clear(&g->text);
-    schema_write(&ev_security_event_message, &p, &g->text);
-    struct event e = {.type = EVENT_SECURITY_EVENT,
-                      .station = str_of(slot->station.id),
-                      .received = clock_now(),
-                      .device_time = INSTANT_NONE,
-                      .sequence = ++slot->station.sequence,
-                      .payload = buf_str(&g->text)};
-    gateway_append(g, slot, &e, NULL);
+    (void)gateway_tell(g, slot, EVENT_SECURITY_EVENT, &p);
 }
 
 /* Which profile did it come with, and is that the one set for it (ocpp16.md 1.5)? Without one set, a secret alone
@@ -213,15 +221,7 @@ static void tell_ended(struct session *s, enum conn_end why)
     struct gateway *g = s->gateway;
     struct slot *slot = s->slot;
     struct ev_disconnected p = {.reason = str_of(conn_end_text(why)), .generation = {(int64_t)s->generation, true}};
-    buf_clear(&g->text);
-    schema_write(&ev_disconnected_message, &p, &g->text);
-    struct event e = {.type = EVENT_DISCONNECTED,
-                      .station = str_of(slot->station.id),
-                      .received = clock_now(),
-                      .device_time = INSTANT_NONE,
-                      .sequence = ++slot->station.sequence,
-                      .payload = buf_str(&g->text)};
-    gateway_append(g, slot, &e, NULL);
+    (void)gateway_tell(g, slot, EVENT_DISCONNECTED, &p);
     metric_add_label(METRIC_CONN_ENDED, p.reason, 1);
     LOG_INFO("connection.ended", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(s->conn)),
              F_STR("reason", p.reason));
@@ -229,7 +229,7 @@ static void tell_ended(struct session *s, enum conn_end why)
         count_mass_loss(g, conn_remote(s->conn));
 }
 
-/* The place is another's now: it keeps the queue, what was sent and not answered ends as unknown. */
+/* The place is another's now: it keeps the queue; what a station of OCPP was sent and has not answered ends as unknown. */
 static void take_place_of(struct session *s, struct session *old)
 {
     struct slot *slot = s->slot;
@@ -244,10 +244,9 @@ static void take_place_of(struct session *s, struct session *old)
     session_close(old, CONN_END_REPLACED, CLOSE_REPLACED, STR("a newer connection of this station took over"));
 }
 
-static void come_in(struct session *s, struct slot *slot)
+uint64_t session_open(struct session *s, struct slot *slot, struct str protocol, int profile)
 {
     struct gateway *g = s->gateway;
-    forget_password(s);
     s->slot = slot;
     if (slot->session != NULL)
         take_place_of(s, slot->session);
@@ -259,26 +258,25 @@ static void come_in(struct session *s, struct slot *slot)
     list_add_last(&g->sessions, &s->link);
     g->session_count++;
     metric_add(METRIC_CONN_OPENED, 1);
-
-    int profile = s->is_tls ? (conn_peer_name(s->conn).at != NULL ? 3 : 2) : (slot->station.has_secret ? 1 : 0);
     struct ev_connection_opened p = {.generation = {(int64_t)s->generation, true},
-                                     .protocol = STR("ocpp1.6"),
+                                     .protocol = protocol,
                                      .remote_address = conn_remote(s->conn),
                                      .security_profile = {profile, true}};
-    buf_clear(&g->text);
-    schema_write(&ev_connection_opened_message, &p, &g->text);
-    struct event e = {.type = EVENT_CONNECTION_OPENED,
-                      .station = str_of(slot->station.id),
-                      .received = clock_now(),
-                      .device_time = INSTANT_NONE,
-                      .payload = buf_str(&g->text)};
-    gateway_append(g, slot, &e, NULL);
-    struct held *h = held_new(g, HELD_ACCEPT, STR(""));
-    h->session = s;
-    h->received = e.received;
-    held_add(g, h, e.position);
+    uint64_t position = gateway_tell(g, slot, EVENT_CONNECTION_OPENED, &p);
     LOG_INFO("connection.opened", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(s->conn)),
              F_STR("remote", conn_remote(s->conn)), F_INT("profile", profile), F_INT("generation", s->generation));
+    return position;
+}
+
+static void come_in(struct session *s, struct slot *slot)
+{
+    forget_password(s);
+    int profile = s->is_tls ? (conn_peer_name(s->conn).at != NULL ? 3 : 2) : (slot->station.has_secret ? 1 : 0);
+    uint64_t position = session_open(s, slot, STR("ocpp1.6"), profile);
+    struct held *h = held_new(s->gateway, HELD_ACCEPT, STR(""));
+    h->session = s;
+    h->received = clock_now();
+    held_add(s->gateway, h, position);
 }
 
 static void on_loaded(struct waiter *w, struct slot *slot, enum err e)
@@ -369,15 +367,10 @@ static void on_flood_rest(struct timer *t)
     session_resume(CONTAINER(t, struct session, flood_rest), PAUSE_FLOOD);
 }
 
-static void on_upgrade(struct conn *c, const struct http_head *head)
+void session_init(struct session *s, struct gateway *g, struct conn *c)
 {
-    struct gateway *g = listener_data(conn_listener(c));
-    struct session *s = mem_new(1, sizeof *s);
-    char identity[IDENTITY_MAX + 1];
-    size_t len;
     s->conn = c;
     s->gateway = g;
-    s->is_tls = conn_is_tls(c);
     list_init(&s->link);
     list_init(&s->turn);
     list_init(&s->waiter.link);
@@ -385,8 +378,20 @@ static void on_upgrade(struct conn *c, const struct http_head *head)
     timer_init(&s->rate_wait, on_rate_wait);
     timer_init(&s->flood_rest, on_flood_rest);
     buf_init(&s->stash, (size_t)g->config->ocpp_message_max);
+}
+
+static void on_upgrade(struct conn *c, const struct http_head *head)
+{
+    struct gateway *g = listener_data(conn_listener(c));
+    struct session *s = mem_new(1, sizeof *s);
+    char identity[IDENTITY_MAX + 1];
+    size_t len;
+    session_init(s, g, c);
+    s->is_tls = conn_is_tls(c);
     conn_set_data(c, s);
     enum err e = http_identity(head->target, g->prefixes, g->prefix_count, identity, &len);
+    if (e == OK && gateway_is_pile(g, (struct str){identity, len}))
+        e = ERR_UNKNOWN; /* a name that only a pile may have */
     if (e != OK) {
         refuse(s, e == ERR_UNKNOWN ? 404 : 400, (struct str){NULL, 0});
         return;
@@ -469,15 +474,21 @@ static void count_mass_loss(struct gateway *g, struct str remote)
     struct ev_mass_disconnect p = {.count = {count, true},
                                    .window_seconds = {g->config->mass_window_s, true},
                                    .networks = {networks, g->mass_network_count}};
-    buf_clear(&g->text);
-    schema_write(&ev_mass_disconnect_message, &p, &g->text);
-    struct event e = {.type = EVENT_MASS_DISCONNECT,
-                      .station = g->config->gateway_id,
-                      .received = clock_now(),
-                      .device_time = INSTANT_NONE,
-                      .payload = buf_str(&g->text)};
-    gateway_append(g, NULL, &e, NULL);
+    (void)gateway_tell(g, NULL, EVENT_MASS_DISCONNECT, &p);
     LOG_ERROR("stations.lost", F_INT("count", count), F_INT("window_s", g->config->mass_window_s));
+}
+
+void session_end(struct session *s, enum conn_end why)
+{
+    struct slot *slot = s->slot;
+    s->is_open = false;
+    tell_ended(s, why);
+    list_take(&s->link);
+    s->gateway->session_count--;
+    slot->session = NULL;
+    slot->lost_ms = clock_monotonic_ms();
+    commands_on_lost(slot, s->gateway->is_draining);
+    slot_rest(slot);
 }
 
 static void on_close(struct conn *c, enum conn_end why, uint16_t close_code)
@@ -486,16 +497,8 @@ static void on_close(struct conn *c, enum conn_end why, uint16_t close_code)
     (void)close_code;
     if (s == NULL)
         return;
-    if (s->is_open) {
-        s->is_open = false;
-        tell_ended(s, why);
-        list_take(&s->link);
-        s->gateway->session_count--;
-        s->slot->session = NULL;
-        s->slot->lost_ms = clock_monotonic_ms();
-        commands_on_lost(s->slot, s->gateway->is_draining);
-        slot_rest(s->slot);
-    }
+    if (s->is_open)
+        session_end(s, why);
     timer_stop(&s->boot_wait);
     timer_stop(&s->rate_wait);
     timer_stop(&s->flood_rest);

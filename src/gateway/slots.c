@@ -14,6 +14,8 @@ void slot_free(struct slot *slot)
     timer_stop(&slot->sweep);
     (void)map_take(&slot->gateway->slots, str_of(slot->station.id));
     station_release(&slot->station);
+    firmware_forget(slot);
+    pile_free(slot->pile);
     free(slot);
 }
 
@@ -23,6 +25,8 @@ void slots_release(struct gateway *g)
     for (struct slot *slot; (slot = map_next(&g->slots, &i)) != NULL;) {
         timer_stop(&slot->sweep);
         station_release(&slot->station);
+        firmware_forget(slot);
+        pile_free(slot->pile);
         free(slot);
     }
     map_release(&g->slots);
@@ -56,11 +60,23 @@ void slot_rest(struct slot *slot)
         timer_start(slot->gateway->loop, &slot->sweep, SWEEP_MS);
 }
 
+/* Its first command has any number: what still comes for the process before this one is no answer to it. */
+static struct ap3000_pile *pile_begin(struct gateway *g)
+{
+    uint8_t random[2];
+    struct ap3000_pile *p = pile_new();
+    gateway_random(g, random, sizeof random);
+    p->next_message_id = (uint16_t)(le16(random) | 1);
+    return p;
+}
+
 static struct slot *slot_new(struct gateway *g, struct str id)
 {
     struct slot *slot = mem_new(1, sizeof *slot);
     slot->gateway = g;
     station_init(&slot->station, id);
+    if (gateway_is_pile(g, id))
+        slot->pile = pile_begin(g);
     list_init(&slot->waiting);
     list_init(&slot->commands);
     timer_init(&slot->sweep, on_sweep);
@@ -72,6 +88,8 @@ struct load_job {
     struct job job;
     struct slot *slot;
     struct station loaded;
+    struct ap3000_pile *pile;     /* NULL: of a station that is none */
+    struct firmware_job firmware; /* job_id "": none */
     enum err error;
 };
 
@@ -80,6 +98,10 @@ static void run_load(struct job *j)
     struct load_job *load = CONTAINER(j, struct load_job, job);
     struct db *d = workers_state();
     load->error = d == NULL ? ERR_IO : stations_load(d, str_of(load->loaded.id), &load->loaded);
+    if (load->pile != NULL && (load->error == OK || load->error == ERR_UNKNOWN)) {
+        enum err e = stations_load_pile(d, str_of(load->loaded.id), load->pile, &load->firmware);
+        load->error = e == OK ? load->error : e;
+    }
 }
 
 static void finish_waiters(struct slot *slot, enum err e)
@@ -110,6 +132,14 @@ static void done_load(struct job *j)
     } else {
         station_release(&load->loaded);
     }
+    if (load->error == OK || load->error == ERR_UNKNOWN) { /* a pile's orders outlive its row */
+        struct ap3000_pile *old = slot->pile;
+        slot->pile = load->pile;
+        load->pile = old;
+    }
+    pile_free(load->pile);
+    if (load->firmware.job_id[0] != 0 && slot->firmware == NULL)
+        firmware_resume(slot, &load->firmware);
     if (slot->is_deleted && load->error == OK)
         load->error = ERR_UNKNOWN; /* the row was read before it went */
     slot->is_loaded = load->error == OK || load->error == ERR_UNKNOWN;
@@ -141,6 +171,7 @@ void slot_load(struct gateway *g, struct str id, struct waiter *w)
     load->job.run = run_load;
     load->job.done = done_load;
     station_init(&load->loaded, id);
+    load->pile = slot->pile == NULL ? NULL : pile_begin(g);
     slot->is_loading = true;
     workers_add(g->workers, &load->job);
 }
@@ -152,6 +183,11 @@ struct slot *slot_load_now(struct gateway *g, struct db *d, struct str id)
         return slot;
     slot = slot_new(g, id);
     enum err e = stations_load(d, id, &slot->station);
+    struct firmware_job firmware = {0};
+    if (slot->pile != NULL && (e == OK || e == ERR_UNKNOWN) && stations_load_pile(d, id, slot->pile, &firmware) != OK)
+        e = ERR_IO;
+    if (firmware.job_id[0] != 0)
+        firmware_resume(slot, &firmware);
     slot->is_loaded = e == OK || e == ERR_UNKNOWN;
     slot->has_row = e == OK;
     return slot;

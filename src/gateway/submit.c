@@ -52,7 +52,8 @@ static bool is_reachable(struct slot *slot)
            (slot->lost_ms != 0 && clock_monotonic_ms() - slot->lost_ms < g->config->reconnect_grace_s * 1000);
 }
 
-static void take_on(struct slot *slot, struct command *c)
+/* is_unsupported: this device has no counterpart of it, which is its one outcome (gateway-contract.md 2). */
+static void take_on(struct slot *slot, struct command *c, bool is_unsupported)
 {
     struct gateway *g = slot->gateway;
     (void)map_put(&g->commands, str_of(c->id), c);
@@ -60,7 +61,7 @@ static void take_on(struct slot *slot, struct command *c)
     char expires[INSTANT_TEXT_SIZE];
     instant_write(c->expires_at, expires);
     struct ev_command_queued p = {.command_id = str_of(c->id),
-                                  .command_name = c->action->name,
+                                  .command_name = command_name(c),
                                   .payload = str_of(c->payload),
                                   .origin = str_of(c->origin),
                                   .expires_at = {str_of(expires), c->expires_at},
@@ -76,10 +77,12 @@ static void take_on(struct slot *slot, struct command *c)
     struct held *h = held_new(g, HELD_QUEUED, STR(""));
     h->command = c;
     held_add(g, h, e.position);
-    metric_add_label(METRIC_COMMANDS, c->action->name, 1);
+    metric_add_label(METRIC_COMMANDS, command_name(c), 1);
     LOG_INFO("command.queued", F_CSTR("station", slot->station.id), F_CSTR("command", c->id),
-             F_STR("action", c->action->name));
-    if (!is_reachable(slot))
+             F_STR("action", command_name(c)));
+    if (is_unsupported)
+        command_finish_not_sent(c, "UNSUPPORTED_BY_DEVICE");
+    else if (!is_reachable(slot))
         command_finish_not_sent(c, "DEVICE_OFFLINE");
     else
         commands_try_send(slot);
@@ -93,9 +96,27 @@ static void on_slot(struct waiter *w, struct slot *slot, enum err e)
     struct gateway *g = sub->gateway;
     struct command *c = sub->command;
     struct fault why = {0};
-    if (e != OK)
+    bool is_unsupported = false;
+    struct command *known = map_find(&g->commands, str_of(c->id));
+    if (known != NULL) { /* taken on while this one waited for the station */
+        answer_repeat(sub, known);
+        return;
+    }
+    if (e == OK && slot->pile != NULL) {
+        struct ap3000_input in = pile_input_of(g, slot);
+        arena_reset(&g->arena);
+        e = c->pile_action == NULL ? ERR_UNSUPPORTED
+                                   : ap3000_action_check(&in, c->pile_action, str_of(c->payload), &g->arena, &why);
+        is_unsupported = e == ERR_UNSUPPORTED;
+        e = is_unsupported ? OK : e == ERR_DENIED ? ERR_STATE : e;
+    } else if (e != OK) {
         fault_set(&why, STR("charge_point_id"), e == ERR_UNKNOWN ? "no such charge point" : "the store cannot be read");
-    else if (!command_is_allowed(slot, c->action)) {
+    }
+    if (e != OK) {
+        reject(sub, e, &why);
+        return;
+    }
+    if (!command_is_allowed(slot, c)) {
         e = ERR_STATE;
         fault_set(&why, STR("action"), "not allowed while the charge point is not accepted");
     } else if (slot->command_count >= (size_t)g->config->command_queue_max) {
@@ -109,22 +130,17 @@ static void on_slot(struct waiter *w, struct slot *slot, enum err e)
         reject(sub, e, &why);
         return;
     }
-    struct command *known = map_find(&g->commands, str_of(c->id));
-    if (known != NULL) { /* taken on while this one waited for the station */
-        answer_repeat(sub, known);
-        return;
-    }
     c->listeners[c->listener_count++] = sub->listener;
     sub->command = NULL;
     submission_free(sub);
-    take_on(slot, c);
+    take_on(slot, c, is_unsupported);
 }
 
 static void answer_repeat(struct submission *sub, struct command *known)
 {
     const struct command *c = sub->command;
     struct fault why;
-    if (known->action != c->action || strcmp(known->station, c->station) != 0 ||
+    if (known->action != c->action || known->pile_action != c->pile_action || strcmp(known->station, c->station) != 0 ||
         strcmp(known->payload, c->payload) != 0) {
         fault_set(&why, STR("command_id"), "another command has this id");
         reject(sub, ERR_EXISTS, &why);
@@ -172,7 +188,7 @@ static void go_on(struct submission *sub)
     slot_load(g, str_of(c->station), &sub->waiter);
 }
 
-static struct command *command_of_row(struct db_rows *r);
+static struct command *command_of_row(const struct gateway *g, struct db_rows *r);
 static void done_of_row(struct command *c, struct db_rows *r);
 
 #define COMMAND_COLUMNS                                                                                               \
@@ -190,7 +206,7 @@ static void run_find(struct job *j)
     struct db_rows *r =
         DB_ROWS(d, "SELECT " COMMAND_COLUMNS " FROM commands WHERE command_id = ?1", db_text(str_of(sub->command->id)));
     if (db_next(r)) {
-        sub->found = command_of_row(r);
+        sub->found = command_of_row(sub->gateway, r);
         done_of_row(sub->found, r);
     }
     sub->find_error = db_rows_end(r);
@@ -208,23 +224,35 @@ static void done_find(struct job *j)
     reject(sub, sub->find_error == ERR_CLOSED ? ERR_CLOSED : ERR_FULL, &why);
 }
 
+/* The form of its id says what a station speaks. ERR_UNKNOWN: no command of that protocol. */
+static enum err name_action(const struct gateway *g, struct command *c, struct str name)
+{
+    if (gateway_is_pile(g, str_of(c->station)))
+        c->pile_action = ap3000_action_find(name);
+    if (c->pile_action == NULL) /* of a pile: a word that both know, and it has no counterpart of */
+        c->action = ocpp_action_find(name);
+    if (c->action != NULL && !c->action->from_central)
+        c->action = NULL;
+    return c->action == NULL && c->pile_action == NULL ? ERR_UNKNOWN : OK;
+}
+
 static void on_submit(struct mail *m)
 {
     struct submission *sub = CONTAINER(m, struct submission, mail);
     struct gateway *g = sub->gateway;
     struct command *c = sub->command;
     struct fault why = {0};
-    c->action = ocpp_action_find(str_of(sub->action));
-    if (c->action == NULL || !c->action->from_central) {
+    enum err e = name_action(g, c, str_of(sub->action));
+    if (e != OK) {
         fault_set(&why, STR("action"), "no command of this name");
-        reject(sub, ERR_UNKNOWN, &why);
+        reject(sub, e, &why);
         return;
     }
     arena_reset(&g->arena);
-    void *request = arena_take(&g->arena, c->action->request->size + 1);
-    enum err e = request == NULL
-                     ? ERR_MEMORY
-                     : schema_read(c->action->request, str_of(c->payload), STRICT, &g->arena, request, &why);
+    void *request = c->action == NULL ? NULL : arena_take(&g->arena, c->action->request->size + 1);
+    if (c->action != NULL) /* that of a pile is looked at beside what it says of itself: on_slot */
+        e = request == NULL ? ERR_MEMORY
+                            : schema_read(c->action->request, str_of(c->payload), STRICT, &g->arena, request, &why);
     if (e == ERR_UNKNOWN)
         e = ERR_FORMAT; /* an unknown member is no unknown command */
     if (e != OK) {
@@ -275,6 +303,26 @@ void gateway_submit(struct gateway *g, const struct command_request *r, const st
     mailbox_post_always(g->mailbox, &sub->mail); /* bounded by the API's connections */
 }
 
+bool command_start(struct slot *slot, struct str name, struct str payload, bool is_urgent)
+{
+    struct gateway *g = slot->gateway;
+    struct command_request r = {
+        .station = str_of(slot->station.id), .payload = payload, .origin = STR("server"), .is_urgent = is_urgent};
+    uint8_t random[16];
+    if (slot->command_count >= (size_t)g->config->command_queue_max)
+        return false;
+    gateway_random(g, r.trace, sizeof r.trace);
+    gateway_random(g, random, sizeof random);
+    struct command *c = command_new(&r);
+    check(name_action(g, c, name) == OK); /* one of our own words */
+    uuid_write(uuid_v4(random), c->id);
+    c->queued_at = clock_now();
+    c->queued_ms = clock_monotonic_ms();
+    c->expires_at = instant_add(c->queued_at, SPAN_S(g->config->command_expiry_s));
+    take_on(slot, c, false);
+    return true;
+}
+
 /* Some stations never boot again on a reconnect: ask, then go on (field-lessons.md 49). */
 void commands_trigger_boot(struct slot *slot)
 {
@@ -290,7 +338,7 @@ void commands_trigger_boot(struct slot *slot)
 
 /* --- after a restart --- */
 
-static struct command *command_of_row(struct db_rows *r)
+static struct command *command_of_row(const struct gateway *g, struct db_rows *r)
 {
     struct command_request request = {.station = db_col_text(r, 1),
                                       .payload = db_col_text(r, 3),
@@ -301,7 +349,8 @@ static struct command *command_of_row(struct db_rows *r)
     if (hex_parse(db_col_text(r, 8), trace, sizeof trace) == OK)
         memcpy(request.trace, trace, sizeof trace);
     struct command *c = command_new(&request);
-    c->action = ocpp_action_find(db_col_text(r, 2));
+    if (name_action(g, c, db_col_text(r, 2)) != OK)
+        c->action = NULL; /* of another version of this program */
     c->queued_at = db_col_time(r, 6);
     c->queued_ms = clock_monotonic_ms();
     c->expires_at = db_col_time(r, 7);
@@ -337,9 +386,8 @@ enum err commands_resume(struct gateway *g, struct db *d)
         db_rows(d, "SELECT " COMMAND_COLUMNS " FROM commands WHERE state <> 'done' ORDER BY position", NULL, 0);
     while (db_next(r)) {
         bool was_sent = str_eq(db_col_text(r, 5), STR("sent"));
-        struct command *c = command_of_row(r);
-        if (c->action ==
-            NULL) { /* of another version of this program: it cannot be sent, nor told apart; leave the row */
+        struct command *c = command_of_row(g, r);
+        if (c->action == NULL && c->pile_action == NULL) { /* it cannot be sent, nor told apart; leave the row */
             command_free(c);
             continue;
         }
@@ -352,7 +400,9 @@ enum err commands_resume(struct gateway *g, struct db *d)
         (void)map_put(&g->commands, str_of(c->id), c);
         enqueue(slot, c);
         slot->lost_ms = clock_monotonic_ms(); /* it may be on its way back to us */
-        if (was_sent)
+        if (was_sent && slot->pile != NULL)
+            talk_resume(c);
+        else if (was_sent)
             command_finish(c, &(struct command_ending){.outcome = "unknown", .reason = "CONNECTION_LOST"});
         else if (instant_before(c->expires_at, clock_now()))
             command_finish_not_sent(c, "EXPIRED");

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OTHER STR("other")
+#define OTHER              STR("other")
+#define LABELS_REMEMBERED 64 /* a thread: a power of two */
 
 static const struct {
     const char *name;
@@ -73,11 +74,11 @@ static struct label *label_new(struct str text)
     return l;
 }
 
-static _Atomic int64_t *label_number(enum metric m, struct str text)
+/* NULL: it counts with all the others that have no place of their own. */
+static struct label *label_find(enum metric m, struct str text)
 {
-    check(is_labelled(m));
     if (text.len > METRIC_LABEL_SIZE_MAX || str_eq(text, OTHER))
-        return &values[m];
+        return NULL;
     uint32_t start = fnv1a32((struct bytes){(const uint8_t *)text.at, text.len});
     struct label *mine = NULL;
     for (uint32_t i = 0; i < METRIC_LABELS_MAX; i++) {
@@ -87,15 +88,36 @@ static _Atomic int64_t *label_number(enum metric m, struct str text)
             if (mine == NULL)
                 mine = label_new(text);
             if (atomic_compare_exchange_strong(slot, &there, mine))
-                return &mine->n;
+                return mine;
         }
         if (str_eq(label_text(there), text)) {
             free(mine);
-            return &there->n;
+            return there;
         }
     }
     free(mine);
-    return &values[m];
+    return NULL;
+}
+
+/* Most labels are constants of the program: where one was found last, by the address of its text, which is compared all the same. Labels
+ * are never freed. */
+static _Atomic int64_t *label_number(enum metric m, struct str text)
+{
+    static _Thread_local struct {
+        enum metric metric;
+        struct label *label;
+    } found[LABELS_REMEMBERED];
+    size_t i = ((uintptr_t)text.at >> 4 ^ (uintptr_t)text.at ^ (size_t)m) % LABELS_REMEMBERED;
+
+    check(is_labelled(m));
+    if (found[i].label != NULL && found[i].metric == m && str_eq(label_text(found[i].label), text))
+        return &found[i].label->n;
+    struct label *l = label_find(m, text);
+    if (l == NULL)
+        return &values[m];
+    found[i].metric = m;
+    found[i].label = l;
+    return &l->n;
 }
 
 void metric_add(enum metric m, int64_t n)

@@ -111,14 +111,37 @@ enum reading {
 #define SCHEMA_UNKNOWN_MAX 16
 MUST_USE enum err schema_read(const struct message *m, struct str json, enum reading how, struct arena *a, void *out,
                               struct fault *why);
+/* The same, to the last detail, faster for a message of a shape that was read before (schema_shape.c). The shapes are their owner's, of one
+ * thread; NULL: none are kept. */
+struct shapes;
+struct shapes *shapes_new(void);
+void shapes_free(struct shapes *s);
+MUST_USE enum err schema_read_shaped(struct shapes *s, const struct message *m, struct str json, enum reading how,
+                                     struct arena *a, void *out, struct fault *why);
 /* The same from where a reader stands; takes exactly that value. */
 MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enum reading how, struct arena *a,
                                     void *out, struct fault *why);
 /* Members in the order of the table; absent ones left out. Never refuses: what is given is written. Words and times are
  * written as their text says. */
 void schema_write(const struct message *m, const void *in, struct buf *out);
+/* The same in few bytes (schema_pack.c): a text that is a part of `beside`, in memory, is told by its place there. What is read
+ * back writes the same JSON. ERR_CORRUPT: these bytes were not made so; ERR_MEMORY. Texts borrow from packed and beside. */
+void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out);
+MUST_USE enum err schema_unpack(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out);
+/* The same but for its own lists of parts, which stay absent: where they come last they are not even looked at. */
+MUST_USE enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
+                                      void *out);
 /* JSON Schema (2020-12) of what STRICT takes, for OpenAPI, AsyncAPI and the reference pages. */
 void schema_describe(const struct message *m, struct buf *out);
+/* The same as part of another document. What is given has no greatest values and counts, for nobody checks them, and
+ * what is optional in it may be null. */
+struct schema_view {
+    bool is_given;
+    int64_t (*most)(const struct field *f); /* greatest value of a number; NULL: as the table says */
+};
+/* An object schema; and the members of a field's, into an object that is open. */
+void schema_describe_object(struct json_writer *w, const struct message *m, const struct schema_view *v);
+void schema_describe_field(struct json_writer *w, const struct field *f, const struct schema_view *v);
 /* A Markdown table of its fields: name, type, presence, limits; parts as "part.field", "list[].field". */
 void schema_document(const struct message *m, struct buf *out);
 int choice_find(const struct choice_list *c, struct str word);   /* exact, -1 if not in it */

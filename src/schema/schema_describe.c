@@ -21,23 +21,31 @@ static const struct {
     [KIND_ANY] = {NULL, "any JSON"},
 };
 
-static void describe_members(struct json_writer *w, const struct message *m);
+static void describe_members(struct json_writer *w, const struct message *m, const struct schema_view *v);
 
-static void describe_object(struct json_writer *w, const struct message *m)
+static void describe_type(struct json_writer *w, const char *type, bool may_be_null)
 {
-    jw_open_object(w);
-    jw_field_str(w, "title", str_of(m->name));
-    jw_field_str(w, "type", STR("object"));
-    describe_members(w, m);
-    jw_close_object(w);
+    if (type == NULL)
+        return;
+    jw_key(w, STR("type"));
+    if (!may_be_null) {
+        jw_str(w, str_of(type));
+        return;
+    }
+    jw_open_array(w);
+    jw_str(w, str_of(type));
+    jw_str(w, STR("null"));
+    jw_close_array(w);
 }
 
-static void describe_words(struct json_writer *w, const struct choice_list *c)
+static void describe_words(struct json_writer *w, const struct choice_list *c, bool may_be_null)
 {
     jw_key(w, STR("enum"));
     jw_open_array(w);
     for (int i = 0; i < c->count; i++)
         jw_str(w, c->words[i]);
+    if (may_be_null)
+        jw_null(w);
     jw_close_array(w);
 }
 
@@ -51,6 +59,15 @@ static void describe_texts(struct json_writer *w, const struct field *f)
     jw_close_object(w);
 }
 
+static void describe_number(struct json_writer *w, const struct field *f, const struct schema_view *v)
+{
+    int64_t most = v->most == NULL ? f->most : v->most(f);
+    if (f->least > INT64_MIN)
+        jw_field_int(w, "minimum", f->least);
+    if (!v->is_given && most < INT64_MAX)
+        jw_field_int(w, "maximum", most);
+}
+
 /* The finest step, 10^-digits. */
 static void describe_digits(struct json_writer *w, int digits)
 {
@@ -58,8 +75,10 @@ static void describe_digits(struct json_writer *w, int digits)
     jw_decimal(w, 1, digits);
 }
 
-static void describe_limits(struct json_writer *w, const struct field *f)
+void schema_describe_field(struct json_writer *w, const struct field *f, const struct schema_view *v)
 {
+    bool may_be_null = v->is_given && f->presence == OPTIONAL;
+    describe_type(w, kinds[f->kind].type, may_be_null);
     switch (f->kind) {
     case KIND_STR:
         if (f->most > 0)
@@ -67,34 +86,33 @@ static void describe_limits(struct json_writer *w, const struct field *f)
         break;
     case KIND_INTEGER:
     case KIND_INT32:
-        if (f->least > INT64_MIN)
-            jw_field_int(w, "minimum", f->least);
-        if (f->most < INT64_MAX)
-            jw_field_int(w, "maximum", f->most);
+        describe_number(w, f, v);
         break;
     case KIND_DECIMAL:
-        if (f->most > 0)
+        if (!v->is_given && f->most > 0)
             describe_digits(w, (int)f->most);
         break;
     case KIND_TIME:
         jw_field_str(w, "format", STR("date-time"));
         break;
     case KIND_CHOICE:
-        describe_words(w, f->choice);
+        describe_words(w, f->choice, may_be_null);
         break;
     case KIND_PART:
         jw_field_str(w, "title", str_of(f->part->name));
-        describe_members(w, f->part);
+        describe_members(w, f->part, v);
         break;
     case KIND_LIST:
         if (f->least > 0)
             jw_field_int(w, "minItems", f->least);
-        jw_field_int(w, "maxItems", SCHEMA_ITEMS_MAX);
+        if (!v->is_given)
+            jw_field_int(w, "maxItems", SCHEMA_ITEMS_MAX);
         jw_key(w, STR("items"));
-        describe_object(w, f->part);
+        schema_describe_object(w, f->part, v);
         break;
     case KIND_STRS:
-        jw_field_int(w, "maxItems", SCHEMA_ITEMS_MAX);
+        if (!v->is_given)
+            jw_field_int(w, "maxItems", SCHEMA_ITEMS_MAX);
         describe_texts(w, f);
         break;
     case KIND_BOOLEAN:
@@ -104,7 +122,7 @@ static void describe_limits(struct json_writer *w, const struct field *f)
 }
 
 /* "properties" and what goes with them, into an object that is open. */
-static void describe_members(struct json_writer *w, const struct message *m)
+static void describe_members(struct json_writer *w, const struct message *m, const struct schema_view *v)
 {
     size_t required_count = 0;
     jw_key(w, STR("properties"));
@@ -114,8 +132,7 @@ static void describe_members(struct json_writer *w, const struct message *m)
         required_count += f->presence == REQUIRED;
         jw_key(w, f->wire);
         jw_open_object(w);
-        jw_field_str_opt(w, "type", str_of(kinds[f->kind].type));
-        describe_limits(w, f);
+        schema_describe_field(w, f, v);
         jw_close_object(w);
     }
     jw_close_object(w);
@@ -130,15 +147,28 @@ static void describe_members(struct json_writer *w, const struct message *m)
     jw_field_bool(w, "additionalProperties", false);
 }
 
+static void describe_titled(struct json_writer *w, const struct message *m, const struct schema_view *v)
+{
+    jw_field_str(w, "title", str_of(m->name));
+    jw_field_str(w, "type", STR("object"));
+    describe_members(w, m, v);
+}
+
+void schema_describe_object(struct json_writer *w, const struct message *m, const struct schema_view *v)
+{
+    jw_open_object(w);
+    describe_titled(w, m, v);
+    jw_close_object(w);
+}
+
 void schema_describe(const struct message *m, struct buf *out)
 {
+    static const struct schema_view taken = {false, NULL};
     struct json_writer w;
     jw_init(&w, out);
     jw_open_object(&w);
     jw_field_str(&w, "$schema", STR(DIALECT));
-    jw_field_str(&w, "title", str_of(m->name));
-    jw_field_str(&w, "type", STR("object"));
-    describe_members(&w, m);
+    describe_titled(&w, m, &taken);
     jw_close_object(&w);
 }
 

@@ -1,6 +1,7 @@
 /* schema_read.c - JSON into the struct of a message, led by its table. Every message of a station passes here: one walk
  * over the text, nothing copied but text with escapes, memory only for parts and lists. */
 #include "schema/schema.h"
+#include "schema/trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct reader {
     struct arena *a;
     struct fault *why;
     enum reading how;
+    struct trace *trace; /* NULL: nobody asks */
 };
 
 /* Members of one object that the table does not know. */
@@ -324,12 +326,25 @@ static enum err read_item(const struct reader *r, const struct place *at, const 
     return read_object(r, f->part, at, item);
 }
 
+/* What was noted in a list goes with it. */
+static void trace_move(struct trace *t, const char *old, char *new, size_t size)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        const char *slot = t->values[i].slot;
+        if (slot >= old && slot < old + size)
+            t->values[i].slot = new + (slot - old);
+    }
+}
+
 /* The room of a list in the arena, doubled; what it leaves behind goes with the message. */
 static void *list_grow(const struct reader *r, const void *old, size_t count, size_t room, size_t size)
 {
     void *new = arena_take(r->a, room * size);
-    if (new != NULL && count > 0)
+    if (new != NULL && count > 0) {
         memcpy(new, old, count * size);
+        if (r->trace != NULL)
+            trace_move(r->trace, old, new, count * size);
+    }
     return new;
 }
 
@@ -373,9 +388,8 @@ static enum err read_list(const struct reader *r, struct place *at, enum json_ki
     return OK;
 }
 
-static enum err read_value(const struct reader *r, struct place *at, const struct field *f, void *slot)
+static enum err read_kind(const struct reader *r, struct place *at, enum json_kind kind, const struct field *f, void *slot)
 {
-    enum json_kind kind = json_peek(r->j);
     if (kind == JSON_NULL && r->how != STRICT)
         return json_get_null(r->j) ? LEFT_OUT : refuse_json(r, at);
     switch (f->kind) {
@@ -401,6 +415,26 @@ static enum err read_value(const struct reader *r, struct place *at, const struc
         return read_any(r, at, slot);
     }
     return ERR_UNSUPPORTED;
+}
+
+static void trace_note(struct trace *t, const struct field *f, void *slot, const uint8_t *from, const uint8_t *to, enum err e)
+{
+    if (e != OK || t->count == TRACE_MAX) {
+        t->is_odd = true;
+        return;
+    }
+    if (f->kind != KIND_PART && f->kind != KIND_LIST)
+        t->values[t->count++] = (struct trace_value){f, slot, (const char *)from, (const char *)to};
+}
+
+static inline enum err read_value(const struct reader *r, struct place *at, const struct field *f, void *slot)
+{
+    enum json_kind kind = json_peek(r->j);
+    const uint8_t *from = r->j->at;
+    enum err e = read_kind(r, at, kind, f, slot);
+    if (__builtin_expect(r->trace != NULL, 0))
+        trace_note(r->trace, f, slot, from, r->j->at, e);
+    return e;
 }
 
 /* Stations send members in the order of the table, leaving some out: look from the one that is due, then before it.
@@ -506,33 +540,46 @@ static enum err read_object(const struct reader *r, const struct message *m, con
     return settle_absent(r, m, &at, every_field(m) & ~filled, out);
 }
 
+static enum err read_top(const struct message *m, const struct reader *r, void *out)
+{
+    struct json *j = r->j;
+    check(m->field_count <= SCHEMA_FIELDS_MAX);
+    memset(out, 0, m->size);
+    if (r->why != NULL)
+        r->why->field[0] = r->why->reason[0] = '\0';
+    enum json_kind kind = json_peek(j);
+    if (kind == JSON_OBJECT)
+        return read_object(r, m, NULL, out);
+    if (kind == JSON_NULL && json_get_null(j)) {
+        struct place at = {NULL, {NULL, 0}, NOT_AN_ITEM};
+        return settle_absent(r, m, &at, every_field(m), out);
+    }
+    return json_skip(j) ? refuse(r, NULL, ERR_FORMAT, "not an object") : refuse_json(r, NULL);
+}
+
 enum err schema_read_value(const struct message *m, struct json *j, enum reading how, struct arena *a, void *out,
                            struct fault *why)
 {
-    struct reader r = {j, a, why, how};
-    check(m->field_count <= SCHEMA_FIELDS_MAX);
-    memset(out, 0, m->size);
-    if (why != NULL)
-        why->field[0] = why->reason[0] = '\0';
-    enum json_kind kind = json_peek(j);
-    if (kind == JSON_OBJECT)
-        return read_object(&r, m, NULL, out);
-    if (kind == JSON_NULL && json_get_null(j)) {
-        struct place at = {NULL, {NULL, 0}, NOT_AN_ITEM};
-        return settle_absent(&r, m, &at, every_field(m), out);
-    }
-    return json_skip(j) ? refuse(&r, NULL, ERR_FORMAT, "not an object") : refuse_json(&r, NULL);
+    struct reader r = {j, a, why, how, NULL};
+    return read_top(m, &r, out);
+}
+
+enum err schema_read_traced(const struct message *m, struct str json, enum reading how, struct arena *a, void *out,
+                            struct fault *why, struct trace *t)
+{
+    struct json j;
+    struct reader r = {&j, a, why, how, t};
+    json_init(&j, json);
+    enum err e = read_top(m, &r, out);
+    if (e == OK && (e = json_end(&j)) != OK)
+        fault_set(why, STR(""), "%s", j.reason);
+    return e;
 }
 
 enum err schema_read(const struct message *m, struct str json, enum reading how, struct arena *a, void *out,
                      struct fault *why)
 {
-    struct json j;
-    json_init(&j, json);
-    enum err e = schema_read_value(m, &j, how, a, out, why);
-    if (e == OK && (e = json_end(&j)) != OK)
-        fault_set(why, STR(""), "%s", j.reason);
-    return e;
+    return schema_read_traced(m, json, how, a, out, why, NULL);
 }
 
 int choice_find(const struct choice_list *c, struct str word)

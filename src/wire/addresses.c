@@ -1,5 +1,6 @@
-/* wire/addresses.c - how many connections a listener has of each address, so that one peer alone cannot fill it. Of IPv6 a /64 is
- * one address: that much a single host has to choose from. There are never more entries than connections. */
+/* wire/addresses.c - how many connections a listener has of each address, so that one peer alone cannot fill it. Of
+ * IPv6 a /64 is one address: that much a single host has to choose from. There are never more entries than connections.
+ */
 #include "wire/conn_private.h"
 #include <netinet/in.h>
 #include <stdlib.h>

@@ -375,6 +375,7 @@ void conn_destroy(struct conn *c)
         c->listener->refusal_count -= c->is_refusal;
         c->is_counted = c->is_refusal = false;
         address_leave(c->listener, c->address);
+        c->address = NULL;
     }
     if (!c->is_reset || uv_tcp_close_reset(&c->tcp, on_closed) != 0)
         uv_close((uv_handle_t *)&c->tcp, on_closed);

@@ -7,9 +7,9 @@
  * that was begun and comes slower than 500 bytes a second (looked at when a ping would be due).
  *
  * A raw connection (conn_options.is_raw) has no HTTP and no frames: on_open once, when TCP is there and TLS if there is any; then
- * on_bytes with whatever was read, in order; on_close exactly once, last, if on_open was called. Nothing is pinged. On a server it
- * is among those that may be put out, late or crowded, until its owner says conn_known(). The peer's end of the stream is its end
- * in both directions: what was not sent by then is dropped.
+ * on_bytes with whatever was read, in order; on_close exactly once, last; a server's that never shook hands is not told of. Nothing
+ * is pinged. On a server it is among those that may be put out, late or crowded, until its owner says conn_known(): that time runs
+ * on while it is paused. The peer's end of the stream is its end in both directions: what was not sent by then is dropped.
  *
  * No handler is called from inside a call to these functions: what a call sets off (an end, messages after conn_resume) comes
  * when the round ends, after the owner's own loop_on_round_end handlers; then whatever was sent is written. */

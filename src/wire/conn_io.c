@@ -2,8 +2,11 @@
  * out: what was queued in a round goes to the kernel in one call; only what it does not take costs memory and a second one. */
 #include "wire/conn_private.h"
 #include "base/log.h"
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *out)
 {
@@ -242,6 +245,22 @@ static bool write_rest(struct conn *c, const uint8_t *at, size_t len)
     return true;
 }
 
+/* uv_try_write without its way through write(): how many bytes the kernel took, or an error of libuv. */
+static int send_now(struct conn *c, const struct buf *b)
+{
+    uv_os_fd_t fd;
+    int e = uv_fileno((const uv_handle_t *)&c->tcp, &fd);
+    if (e != 0)
+        return e;
+    ssize_t n;
+    do
+        n = send(fd, b->at, b->len < INT_MAX ? b->len : INT_MAX, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return (int)n;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : uv_translate_sys_error(errno);
+}
+
 void conn_flush(struct conn *c)
 {
     if (c->writing != NULL || c->state == CONN_CONNECT || c->state >= CONN_ENDING)
@@ -257,10 +276,7 @@ void conn_flush(struct conn *c)
     }
     if (b->len == 0 && !failed)
         return;
-    uv_buf_t all = uv_buf_init((char *)b->at, (unsigned)b->len);
-    int n = failed ? UV_EPIPE : uv_try_write((uv_stream_t *)&c->tcp, &all, 1);
-    if (n == UV_EAGAIN)
-        n = 0;
+    int n = failed ? UV_EPIPE : send_now(c, b);
     if (n >= 0 && (size_t)n < b->len)
         failed = !write_rest(c, b->at + n, b->len - (size_t)n);
     buf_release(b);

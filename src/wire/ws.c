@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #define ERR_STATE OPENSSL_ERR_STATE /* it has a type of that name, hidden from us here */
 #include <openssl/evp.h>
 #undef ERR_STATE
@@ -90,8 +93,7 @@ static bool utf8_feed(uint32_t *state, const uint8_t *p, size_t n)
     return true;
 }
 
-/* Applies the mask from its byte *mask_at on. Returns all plain bytes ored into one word: without HIGH_BITS it was
- * ASCII. */
+/* Applies the mask from its byte *mask_at on. Returns a word that is without HIGH_BITS if all plain bytes were ASCII. */
 static uint64_t unmask(uint8_t *p, size_t n, const uint8_t mask[MASK_SIZE], uint8_t *mask_at)
 {
     uint8_t turned[sizeof(uint64_t)];
@@ -100,6 +102,17 @@ static uint64_t unmask(uint8_t *p, size_t n, const uint8_t mask[MASK_SIZE], uint
     uint64_t key, word, seen = 0;
     memcpy(&key, turned, sizeof key);
     size_t i = 0;
+#if defined(__SSE2__)
+    const __m128i wide_key = _mm_set1_epi64x((long long)key);
+    __m128i all = _mm_setzero_si128();
+    for (; n - i >= sizeof wide_key; i += sizeof wide_key) {
+        __m128i *at = (__m128i *)(void *)(p + i), wide = _mm_xor_si128(_mm_loadu_si128(at), wide_key);
+        all = _mm_or_si128(all, wide);
+        _mm_storeu_si128(at, wide);
+    }
+    if (_mm_movemask_epi8(all) != 0)
+        seen = HIGH_BITS;
+#endif
     for (; n - i >= sizeof word; i += sizeof word) {
         memcpy(&word, p + i, sizeof word);
         word ^= key;

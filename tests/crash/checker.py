@@ -109,6 +109,57 @@ def unsqueeze(data, size):
     return out.raw if n == size else b""
 
 
+# A payload that says what its frame says is kept packed (src/eventlog/event.c, src/schema/schema_pack.c): the members of each message
+# in the order of payload.def, with the kind of each.
+PACKED = 1
+SAMPLED = [(name, "text") for name in ("value", "measurand", "unit", "phase", "context", "location", "format")]
+SAMPLE = [("timestamp", "text"), ("sampledValue", SAMPLED)]
+READING = [("connectorId", "number"), ("transactionId", "text"), ("meterValues", [SAMPLE]), ("flags", ["text"])]
+
+
+class Unpacker:
+    def __init__(self, data, frame):
+        self.data, self.frame, self.at, self.last = data, frame, 9, 0  # behind its version, and where the body lies
+
+    def number(self):
+        value = shift = 0
+        while True:
+            byte = self.data[self.at]
+            self.at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    def signed(self):
+        value = self.number()
+        return value >> 1 ^ -(value & 1)
+
+    def text(self):
+        size = self.number()
+        if size & 1:
+            self.at += size >> 1
+            return self.data[self.at - (size >> 1):self.at].decode()
+        begin = self.last + self.signed()
+        self.last = begin + (size >> 1)
+        return self.frame[begin:self.last].decode()
+
+    def value(self, kind):
+        if kind == "text":
+            return self.text()
+        if kind == "number":
+            return self.signed()
+        if isinstance(kind[0], tuple):
+            return self.object(kind)
+        return [self.value(kind[0]) for _ in range(self.number())]
+
+    def object(self, fields):
+        size = (len(fields) + 7) // 8
+        there = int.from_bytes(self.data[self.at:self.at + size], "little")
+        self.at += size
+        return {name: self.value(kind) for i, (name, kind) in enumerate(fields) if there >> i & 1}
+
+
 class Event:
     __slots__ = ("position", "type", "station", "received", "device_time", "sequence", "payload", "frame", "answer")
 
@@ -123,11 +174,14 @@ def read_record(data, at, position):
     e.position, e.type, e.received, e.device_time, e.sequence = position, TYPES[kind], received, device, sequence
     end = at + HEAD.size
     e.station, end = text(data, end, ABSENT if station == 0xFFFF else station)
-    e.payload, end = text(data, end, payload)
+    packed = data[end:end + payload] if payload not in (0, ABSENT) and data[end] == PACKED else None
+    e.payload, end = text(data, end, payload) if packed is None else (None, end + payload)
     e.frame, end = text(data, end, frame)
     e.answer, end = text(data, end, answer)
     if end != at + size:
         raise ValueError(f"record {position}: {size} bytes, of which {end - at} are accounted for")
+    if packed is not None:
+        e.payload = json.dumps(Unpacker(packed, e.frame.encode()).object(READING))
     return e, end
 
 
@@ -185,7 +239,7 @@ class Log:
             segment = Segment(os.path.join(self.folder, name))
             log_id, number = log_id or segment.log_id, segment.number
             r.check("a segment's head is sound and says what its name says", segment.is_sound and
-                    (segment.format, segment.first, segment.log_id) == (1, int(name[4:24]), log_id), name)
+                    (segment.format, segment.first, segment.log_id) == (2, int(name[4:24]), log_id), name)
             r.check("segments are numbered without a gap", i == 0 or number == self.number + 1, (name, number))
             self.number = number
             self.identify(log_id)

@@ -120,6 +120,9 @@ async def make_life(server):
     made = server.post("/api-keys", {"name": "viewer", "role": "viewer"})
     ids["api_key_id"] = made.data["api_key_id"]
     ids["dead_letter_id"] = "1"
+    kept = server.call("POST", "/files?name=first", raw=RAWS["file_post"], headers={"Content-Type": BYTES})
+    check("a file is kept", kept.status == 201, kept.text)
+    ids["file_id"] = kept.data["file_id"]
     return s, ids, made.data["key"]
 
 
@@ -129,6 +132,11 @@ BODIES = {
     "id_tag_put": {"status": "accepted"},
     "api_key_post": {"name": "k", "role": "operator"},
 }
+
+
+BYTES = "application/octet-stream"
+RAWS = {"file_post": b"the bytes of a file"}  # bodies that are no JSON
+QUERIES = {"file_post": "name=a%20file"}      # what a request must have
 
 
 def path_of(template, ids):
@@ -149,8 +157,13 @@ def query_value(schema):
 
 def drive(server, spec, template, method, operation, ids):
     row = f"{method} {template}"
-    path = path_of(template, ids)
-    answer = ask(server, method, path, BODIES.get(operation["operationId"]))
+    path, name = path_of(template, ids), operation["operationId"]
+    needed = {p["name"] for p in operation["parameters"] if p["in"] == "query" and p["required"]}
+    check(f"{row}: the test gives what is required", needed == set(urllib.parse.parse_qs(QUERIES.get(name, ""))), needed)
+    if name in RAWS:
+        answer = ask(server, method, f"{path}?{QUERIES[name]}", raw=RAWS[name], headers={"Content-Type": BYTES})
+    else:
+        answer = ask(server, method, path, BODIES.get(name))
     expect_described(spec, operation, answer, row)
     check(f"{row}: it succeeds", answer.status < 300 or "dead_letter" in operation["operationId"] or answer.status == 409, answer.text[:300])
     for p in operation["parameters"]:
@@ -202,6 +215,11 @@ def refuse(server, spec, template, method, operation, ids, viewer):
         if method != "GET":
             refused("a body", {400}, method, path, {"a": 1})
         return
+    if operation["operationId"] in RAWS:
+        refuse_raw(refused, method, f"{path}?{QUERIES[operation['operationId']]}", RAWS[operation["operationId"]])
+        refused("a required parameter that is not there", {400}, method, path, raw=b"x", headers={"Content-Type": BYTES})
+        check(f"{row}: bytes are described", list(operation["requestBody"]["content"]) == [BYTES] and operation["requestBody"]["required"])
+        return
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     refused("text", {415}, method, path, raw=b"{}", headers={"Content-Type": "text/plain"})
     refused("no JSON", {400}, method, path, raw=b"{", headers={"Content-Type": "application/json"})
@@ -228,6 +246,14 @@ def refuse(server, spec, template, method, operation, ids, viewer):
             refused(f"{name} too long", {422}, method, path, {**(body or {}), name: "x" * (f["maxLength"] + 1)})
         if f.get("format") == "date-time":
             refused(f"{name} as no time", {422}, method, path, {**(body or {}), name: "soon"})
+
+
+def refuse_raw(refused, method, path, raw):
+    refused("no type", {415}, method, path, raw=raw)
+    refused("JSON", {415}, method, path, {"a": 1})
+    refused("no bytes", {422}, method, path, raw=b"", headers={"Content-Type": BYTES})
+    refused("a digest of others", {422}, method, path, raw=raw, headers={"Content-Type": BYTES, "X-Content-SHA256": "0" * 64})
+    refused("a digest that is none", {422}, method, path, raw=raw, headers={"Content-Type": BYTES, "X-Content-SHA256": "x"})
 
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS")

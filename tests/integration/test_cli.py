@@ -296,6 +296,13 @@ SAID = [
     ("command.sent", {"commandId": "c", "messageId": "m"}, "command sent, id c"),
     ("quarantine.resolved", {"quarantineId": "q", "resolution": "applied", "transactionId": "7", "by": "admin"}, "quarantine q: applied, transaction 7, by admin"),
     ("gateway.started", {}, "the gateway began"),
+    ("order.changed", {"orderNo": "a5", "orderKey": "a5", "transactionId": "7", "state": "failed", "previousState": "starting", "connectorId": 2,
+                       "idTag": "T", "reason": "no charger"}, "order a5 on connector 2: starting -> failed, no charger, tag T, transaction 7"),
+    ("order.changed", {"orderNo": "a5", "orderKey": "a5", "transactionId": "7", "state": "new"}, "order a5: new, transaction 7"),
+    ("firmware.job", {"jobId": "j", "fileId": "f", "status": "Downloading", "command": 224, "packet": 3, "packets": 9, "sizeBytes": 1, "byteSum": 1,
+                      "version": 126, "deviceType": 32, "checkPacket": False}, "firmware job j: Downloading, packet 3 of 9"),
+    ("firmware.status_changed", {"status": "Downloading", "jobId": "j", "packet": 3, "packets": 9},
+     "firmware update: Downloading, packet 3 of 9, job j"),
     ("transaction.started", {"connectorId": "of a version to come"}, 'transaction.started {"connectorId": "of a version to come"}'),
     ("device.protocol_error", {"code": "a\u202eb\u0085c\u2028\ue000\x7f", "detail": "\u4f60" * 200}, "protocol error a?b?c?\ue000?: " + "\u4f60" * 100 + "..."),
 ]

@@ -226,6 +226,8 @@ def api(server, keys):
             got, _, answer = talk(server, data, parts)
             check(f"api head: {row}{how}", got in want, (got, want, answer[:200]))
     check("api: nobody made a key", sorted(k["role"] for k in server.get("/api-keys").data["list"]) == ["admin", "operator", "viewer"])
+    names = os.listdir(os.path.join(server.data, "files"))
+    check("api: each file has its row, and nothing else is there", server.get("/files").data["total"] == len(names) > 0, names)
     answer = server.put("/charge-points/HTML", {"name": "<script>alert(1)</script>"})
     check("api: markup is data, and is said to be", answer.headers["Content-Type"].startswith("application/json"), dict(answer.headers))
 
@@ -270,10 +272,12 @@ def log_is_clean(server):
 
 
 def main():
-    with Server("device.auth_failures_per_minute=100000", "events.mass_disconnect_count=100000") as server:
+    with Server("device.auth_failures_per_minute=100000", "events.mass_disconnect_count=100000", f"files.max_bytes={hostile_api.FILE_MAX}") as server:
         keys = {"admin": server.key, **{role: server.post("/api-keys", {"name": role, "role": role}).data["key"] for role in ("viewer", "operator")}}
         put = f"PUT /api/v1/charge-points/SLOW HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n".encode()
+        post = f"POST /api/v1/files?name=slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\nContent-Type: application/octet-stream\r\nContent-Length: 60000\r\n\r\n".encode()
         slow = [Slow(server, "a head that stops", b"GET /healthz HT", b""), Slow(server, "a head that drips", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ", b"b"),
+                Slow(server, "a file that stops", post + b"x", b""), Slow(server, "a file that drips", post + b"x", b"x"),
                 Slow(server, "a body that stops", put + b"{", b""), Slow(server, "a body that drips", put + b"{", b" "), Slow(server, "nothing said", b"", b"")]
         witness = Witness(server)
         for name, part in (("heads", heads), ("frames", frames), ("calls", calls)):

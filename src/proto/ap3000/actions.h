@@ -8,17 +8,43 @@
 #define PROTO_AP3000_ACTIONS_H
 #include "proto/ap3000/decide.h"
 
+/* AP3000_ACTION_start and so on: indexes into ap3000_actions. */
+enum ap3000_action_index {
+#define ACTION(constant, name, command, guard, secrecy, payload, section, sentence) AP3000_ACTION_##constant,
+#include "proto/ap3000/actions.def"
+    AP3000_ACTION_COUNT
+};
 struct ap3000_action {
     struct str name;
-    uint8_t command; /* of its first frame */
-    bool is_guarded; /* 13.3: not while orders are open; its payload must say "confirm": true */
+    uint8_t command;               /* of its first frame; 0: none */
+    bool is_guarded;               /* 13.3: not while orders are open; its payload must say "confirm": true */
+    bool is_secret;                /* keys are in its payload or its answer: not for logs */
+    const struct message *payload; /* NULL: the fields of its frame */
     const char *section, *sentence;
 };
 extern const struct ap3000_action ap3000_actions[];
 extern const size_t ap3000_action_count;
 const struct ap3000_action *ap3000_action_find(struct str name); /* NULL */
+static inline enum ap3000_action_index ap3000_action_index(const struct ap3000_action *a)
+{
+    return (enum ap3000_action_index)(a - ap3000_actions);
+}
 
-/* One command under way. */
+/* What UpdateFirmware asks for: for transfer_begin(). file_id borrows from the payload. Errors as of
+ * ap3000_action_check, which looks at all else. */
+struct ap3000_update {
+    struct str file_id;
+    uint8_t command;      /* 0: that of the product */
+    uint16_t version;     /* 0: as the file says */
+    uint16_t device_type; /* 0: likewise */
+    bool has_check_packet;
+};
+MUST_USE enum err ap3000_update_read(struct str payload, struct arena *a, struct ap3000_update *out, struct fault *why);
+
+#define AP3000_BLOCKS_SIZE 64
+
+/* One command under way. Of one that a process before this one had sent, action, transaction_id and payload are enough
+ * for ap3000_talk_on_silence. */
 struct ap3000_talk {
     const struct ap3000_action *action;
     uint8_t command; /* of the frame that waits for its answer */
@@ -30,24 +56,26 @@ struct ap3000_talk {
     bool is_answered;         /* false: no answer comes to it; what else comes shows that it worked (7.1), or nothing */
     uint32_t transaction_id;  /* of a start or stop; 0 else */
     uint8_t port;
-    uint8_t block[AP3000_PAYLOAD_SIZE_MAX > 64 ? 64 : AP3000_PAYLOAD_SIZE_MAX]; /* parameters as they were read */
-    size_t block_len;
-    char *payload; /* JSON of the command; borrowed from it */
+    uint8_t blocks[AP3000_BLOCKS_SIZE]; /* parameters as they were read: of each block its length, and so many bytes */
+    size_t blocks_len;
+    struct str payload; /* JSON of the command; borrowed from it */
 };
 struct ap3000_ending {   /* of a command; texts lie in the arena */
-    const char *outcome; /* "answered", "unknown", "not_sent" */
+    const char *outcome; /* "answered", "unknown" (also by an answer that does not tell), "not_sent" */
     const char *reason;  /* NULL: none; else of gateway-contract.md 2 */
     struct str status;   /* "Accepted", "Rejected", or the device's own word */
     struct str response; /* JSON of the answer; absent: none */
 };
 enum ap3000_talk_state { AP3000_TALK_GOES_ON, AP3000_TALK_ENDED };
 
-/* Is that payload one for this action? ERR_FORMAT, ERR_MISSING, ERR_TYPE, ERR_RANGE with why; ERR_STATE: not now (an
- * order is open, a port is busy or faulty, the pile is one of those with a fallback number); ERR_UNSUPPORTED: this
- * device has no counterpart. Changes nothing. */
+/* Is that payload one for this action? ERR_FORMAT (also a member that is not known), ERR_MISSING, ERR_TYPE, ERR_RANGE,
+ * ERR_LIMIT, ERR_MEMORY with why; ERR_STATE: not now (an order is open, a port is busy or faulty, the pile is not
+ * accepted or one of those with a fallback number), or there is no such transaction, or it does not run; ERR_DENIED: a
+ * server address that the policy does not list; ERR_UNSUPPORTED: this device has no counterpart. Changes nothing. */
 MUST_USE enum err ap3000_action_check(const struct ap3000_input *in, const struct ap3000_action *action,
                                       struct str payload, struct arena *a, struct fault *why);
-/* Makes the first frame; a start places its order (events in *d). Errors as above: the command is then not sent. */
+/* Makes the first frame; a start places its order, a stop tells of it (events in *d). Errors as above: the command is
+ * then not sent, and nothing is changed. Not for UpdateFirmware, which is for transfer.h: ERR_UNSUPPORTED. */
 struct ap3000_command_of {
     const struct ap3000_action *action;
     struct str command_id, payload;

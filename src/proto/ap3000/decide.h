@@ -17,7 +17,8 @@ struct ap3000_policy {
     bool accepts_unknown_tags;
     int32_t max_concurrent; /* per tag; 0: any number */
     bool heartbeat_events;
-    bool has_quarantine_room; /* settlements of piles that are not accepted may be kept: 13.4 */
+    bool has_quarantine_room;    /* settlements of piles that are not accepted may be kept: 13.4 */
+    struct str server_addresses; /* host:port, comma between: where a device may be sent to (8.7); empty: nowhere */
 };
 
 struct ap3000_input {
@@ -47,7 +48,8 @@ struct ap3000_reading {
     char wants_order[ORDER_KEY_SIZE];     /* key of an order that memory has not; "" none */
 };
 
-/* What the look-ups found. */
+/* What the look-ups found. Memory holds all orders that are open: one that the tables call open and memory has not is
+ * settled, and the tables are behind. */
 struct ap3000_known {
     struct id_tag tag;
     bool has_order;
@@ -65,12 +67,18 @@ enum ap3000_wish_kind {
 struct ap3000_wish {
     enum ap3000_wish_kind kind;
     uint8_t port;
+    uint16_t frequency_mhz; /* FSK: the one in use */
     uint32_t transaction_id;
     struct str id_tag;
 };
 
-#define AP3000_EVENTS_MAX (PILE_PORTS_MAX + 8) /* a heartbeat may change every port */
+/* A heartbeat may change every port and every order. Wishes past the limit are left out: a later frame brings them up
+ * again. */
+#define AP3000_EVENTS_MAX (PILE_PORTS_MAX + PILE_ORDERS_MAX + 8)
 #define AP3000_WISHES_MAX 4
+/* Room that the arena of a decision must have, and the buffer of its text. */
+#define AP3000_ARENA_MIN ((size_t)256 << 10)
+#define AP3000_TEXT_MIN  ((size_t)256 << 10)
 struct ap3000_decision {
     bool has_answer;
     uint8_t answer[AP3000_SENT_SIZE_MAX]; /* whole frame */
@@ -88,6 +96,10 @@ struct ap3000_decision {
  * answer, if this is one of them. Changes nothing. */
 bool ap3000_answer_bare(const struct ap3000_frame *f, struct instant now, uint8_t out[AP3000_SENT_SIZE_MAX],
                         size_t *len);
+
+/* By what a settlement that waits in quarantine is known again: its frame as hexadecimal, without message id and
+ * checksum. Never 0. For station_remember_meter(). */
+uint64_t ap3000_content_key(struct str frame_hex);
 
 void ap3000_frame_open(const struct ap3000_input *in, const struct ap3000_frame *f, struct arena *a,
                        struct ap3000_reading *out);

@@ -111,11 +111,21 @@ static void json_fields(struct json_writer *w, const struct ap3000_layout *l, co
     }
 }
 
+void ap3000_fields_json_members(struct json_writer *w, const struct ap3000_layout *l, struct bytes payload)
+{
+    struct ap3000_slices s;
+    if (l != NULL && ap3000_slice(l, payload, &s, NULL) == OK) {
+        json_fields(w, l, &s);
+    } else {
+        jw_key(w, STR("raw"));
+        json_hex(w, payload);
+    }
+}
+
 void ap3000_frame_json_members(struct json_writer *w, const struct ap3000_frame *f, enum ap3000_direction d)
 {
     char text[AP3000_ID_TEXT_SIZE];
     const struct ap3000_command *c = ap3000_command_find(f->command, d);
-    struct ap3000_slices s;
     jw_field_int(w, "length", (int64_t)f->payload.len + AP3000_LENGTH_MIN);
     ap3000_id_write(f->physical_id, text);
     jw_field_str(w, "physical_id", str_of(text));
@@ -129,12 +139,7 @@ void ap3000_frame_json_members(struct json_writer *w, const struct ap3000_frame 
     jw_field_str(w, "checksum", str_of(text));
     jw_key(w, STR("fields"));
     jw_open_object(w);
-    if (c != NULL && ap3000_slice(c->layout, f->payload, &s, NULL) == OK) {
-        json_fields(w, c->layout, &s);
-    } else {
-        jw_key(w, STR("raw"));
-        json_hex(w, f->payload);
-    }
+    ap3000_fields_json_members(w, c == NULL ? NULL : c->layout, f->payload);
     jw_close_object(w);
 }
 

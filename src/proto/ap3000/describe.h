@@ -13,6 +13,8 @@
 void ap3000_frame_json(struct json_writer *w, const struct ap3000_frame *f, enum ap3000_direction d);
 /* Its members, into an object that is open. */
 void ap3000_frame_json_members(struct json_writer *w, const struct ap3000_frame *f, enum ap3000_direction d);
+/* What is in "fields" of a payload of that layout, NULL: none, into an object that is open. */
+void ap3000_fields_json_members(struct json_writer *w, const struct ap3000_layout *l, struct bytes payload);
 
 /* A frame with its payload cut up: what field_show needs to know around a field. */
 struct ap3000_view {

@@ -1,6 +1,7 @@
 /* document.c - docs/reference/ap3000.md from the tables. */
 #include "proto/ap3000/describe.h"
 
+#include "proto/ap3000/actions.h"
 #include "proto/ap3000/stream.h"
 
 #include <string.h>
@@ -45,6 +46,8 @@ static void put_unit(const struct ap3000_field *f, struct buf *out)
 {
     if (f->list != NULL)
         buf_printf(out, ", [%s](#%s)", f->list->name, f->list->name);
+    else if (f->kind == AP3000_TEXT)
+        buf_printf(out, ", at most %u bytes", f->longest);
     else if (f->part != NULL)
         buf_printf(out, " of %s", f->part->name);
     else if (ap3000_units[f->unit].text[0] != '\0')
@@ -95,6 +98,37 @@ static void put_commands(struct buf *out)
             put_fields(c->layout, out);
         }
     }
+}
+
+/* What can be told to them by name. */
+static void put_action(const struct ap3000_action *a, struct buf *out)
+{
+    const struct ap3000_command *c = a->command == 0 ? NULL : ap3000_command_find(a->command, AP3000_DOWN);
+    buf_printf(out, "\n### %.*s\n\n%s.", STR_ARG(a->name), a->sentence);
+    if (c != NULL)
+        buf_printf(out, " Frame 0x%02X, %s.", a->command, c->name);
+    buf_printf(out, " Specification %s.", a->section);
+    if (a->is_guarded)
+        buf_put_lit(out, " Guarded: the payload must say `\"confirm\": true`, and no order may be open.");
+    if (a->is_secret)
+        buf_put_lit(out, " Secret: its payload or its answer holds keys.");
+    if (a->payload != NULL) {
+        buf_put_lit(out, "\n\n");
+        schema_document(a->payload, out);
+        return;
+    }
+    check(c != NULL); /* whose payload is no frame has a message */
+    buf_put_lit(out, "\n\nPayload:");
+    for (size_t i = 0; i < c->layout->count; i++)
+        buf_printf(out, "%s `%s`%s", i == 0 ? "" : ",", c->layout->fields[i].key,
+                   c->layout->fields[i].presence == AP3000_OPTIONAL ? " (optional)" : "");
+    buf_printf(out, "%s\n", c->layout->count == 0 ? " none." : ", as in its frame.");
+}
+
+static void put_actions(struct buf *out)
+{
+    for (size_t i = 0; i < ap3000_action_count; i++)
+        put_action(&ap3000_actions[i], out);
 }
 
 static void put_lists(struct buf *out)
@@ -152,9 +186,12 @@ void ap3000_document(struct buf *out)
                "is neither is dropped byte by byte; more than %d bytes so without a valid frame close the connection."
                "\n\nOptional fields are missing from the end of a payload when the firmware does not know them; bytes "
                "behind the last known field are\nkept and not looked at. Codes that are not listed are kept as their "
-               "number.\n\n## Commands\n",
+               "number.\n\n## Frames\n",
                AP3000_LENGTH_MIN, AP3000_LENGTH_MAX, AP3000_ICCID_SIZE, AP3000_DROPPED_MAX);
     put_commands(out);
+    buf_put_lit(out, "\n## Commands\n\nMade from src/proto/ap3000/actions.def and requests.def: what can be told to a "
+                     "pile or host by `POST /charge-points/{id}/commands`.\n");
+    put_actions(out);
     buf_put_lit(out, "\n## Codes\n");
     put_lists(out);
     put_products(out);

@@ -93,6 +93,7 @@ struct ap3000_field {
     enum ap3000_presence presence;
     int8_t count_index; /* of the field, before this one, that says how many; -1 */
     uint16_t size;      /* of it, or of one item */
+    uint16_t longest;   /* of a TEXT that is sent; 0 of others */
     size_t offset;      /* in the struct */
     const struct ap3000_list *list;
     const struct ap3000_layout *part;

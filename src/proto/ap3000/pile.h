@@ -56,7 +56,7 @@ struct pile_order {
     bool was_retransmitted; /* its start left twice (10.3) */
     struct instant placed_at, started_at, decided_at, seen_at; /* seen_at: newest 0x04 or 0x06 of it; not set: none */
     int64_t energy_wh;                                         /* newest */
-    uint64_t content;                                          /* of its first settlement; 0 none */
+    uint64_t content; /* of its first settlement; 0 none: then one that is settled was closed by an operator */
     char id_tag[TAG_SIZE_MAX], command_id[65];
 };
 
@@ -69,11 +69,13 @@ struct pile_recent { /* 3.3: one repeat, one answer */
 struct ap3000_pile {
     uint32_t physical_id; /* 0: none of this charge point was seen yet */
     enum pile_style style;
-    uint16_t asked_message_id;                           /* of the 0x01 that made us ask */
+    uint16_t asked_message_id;                           /* of the 0x01 that made us ask, */
+    struct instant asked_at;                             /* and when; not set: in another life of this program */
     bool is_registered;                                  /* it has said the following, now or at an earlier time */
     uint16_t firmware, device_type, power_board_version; /* device_type: AP3000_TYPE_ABSENT if never said */
     uint8_t port_count, virtual_id, work_mode;
-    bool is_host; /* it has said 0x11, 0x15, 0x35 or 0x3B */
+    bool is_cabinet; /* it has said 0x41 */
+    bool is_host;    /* it has said 0x11, 0x15, 0x35 or 0x3B */
     uint16_t host_type, host_firmware;
     int64_t heartbeat_s;
     char host[PILE_ID_SIZE];           /* charge point id of the host that it is a slave of; "" none, or not known */
@@ -85,10 +87,28 @@ struct ap3000_pile {
     size_t order_count;
     struct pile_recent recent[PILE_RECENT_MAX];
     uint8_t recent_next;
+    uint64_t told_facts; /* hash of what the last "charge_point.connected" said; 0: none in this process */
+    struct instant told_at;
+    bool is_smoky; /* the host's last 0x17 said so */
 };
 struct ap3000_pile *pile_new(void);
 void pile_free(struct ap3000_pile *p);
 uint16_t pile_next_message_id(struct ap3000_pile *p);
+
+/* Connectors are counted from 1, ports from 0 (A45): nothing else converts. PILE_PORT_NONE is connector 0, the whole
+ * pile, and the other way round. */
+static inline int32_t pile_connector_of(uint8_t port)
+{
+    return port == PILE_PORT_NONE ? 0 : port + 1;
+}
+static inline uint8_t pile_port_of(int64_t connector_id)
+{
+    return connector_id >= 1 && connector_id <= PILE_PORT_NONE ? (uint8_t)(connector_id - 1) : PILE_PORT_NONE;
+}
+
+/* The answer that was given to the same frame within PILE_REPEAT_S, or NULL. */
+const struct pile_recent *pile_recent_find(const struct ap3000_pile *p, uint64_t key, struct instant now);
+void pile_remember(struct ap3000_pile *p, uint64_t key, struct instant now, struct bytes answer);
 
 /* Its charge point id (gateway-contract.md 1): "AP" and the printed number; where another pile of that number was
  * first, is_second: with its recognition code behind it, "AP13544000-05". */
@@ -108,7 +128,8 @@ struct pile_order *pile_order(struct ap3000_pile *p, struct str key);           
 struct pile_order *pile_order_of(struct ap3000_pile *p, uint32_t transaction_id); /* NULL */
 struct pile_order *pile_order_on(struct ap3000_pile *p, uint8_t port);            /* newest open one there, or NULL */
 size_t pile_open_count(const struct ap3000_pile *p);
-/* Adds a copy; drops the oldest that is not open past PILE_SETTLED_MAX. NULL: PILE_ORDERS_MAX are open. */
+/* Adds a copy; drops the oldest that is not open past PILE_SETTLED_MAX: other pointers to orders are void then. NULL:
+ * PILE_ORDERS_MAX are open. */
 struct pile_order *pile_add_order(struct ap3000_pile *p, const struct pile_order *o);
 
 /* Life as rows (10.2). What answers and evidence mean is decided before: see life.c for which answer code is which
@@ -118,7 +139,7 @@ enum order_input {
     ORDER_IN_DONE,     /* answer 0 or 9 */
     ORDER_IN_REFUSED,  /* answer 1, 4, 5, 6, or one after which nothing runs unless evidence says so */
     ORDER_IN_UNSURE,   /* answer 2, 3, 0x0E, unknown; or none within the time */
-    ORDER_IN_SEEN,     /* 0x04, or 0x06 of status 1 or 5, that names it */
+    ORDER_IN_SEEN,     /* 0x04 or 0x06 that names it; of one that has ended, 0x06 of status 1 or 5 */
     ORDER_IN_NOT_SEEN, /* two heartbeats show that it does not run */
     ORDER_IN_STOP_SENT,
     ORDER_IN_STOP_DONE, /* answer 0 or 2 */

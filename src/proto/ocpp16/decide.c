@@ -76,7 +76,8 @@ uint64_t ocpp_meter_key(struct str payload)
 /* Of a transaction message the content says by itself that it is the same one. Any other is the same only on one
  * connection and within one boot, since stations begin to count their ids anew, and "Available" said again later is
  * news (ocpp16.md 2.2). */
-static uint64_t message_key(const struct ocpp_frame *f, const struct station *s, bool is_transaction)
+static uint64_t message_key(const struct ocpp_frame *f, uint64_t content_key, const struct station *s,
+                            bool is_transaction)
 {
 #ifdef DEFECT_ID_FOR_EVER /* planted: an id means the same message after a boot, and on every connection */
     is_transaction = true;
@@ -84,7 +85,7 @@ static uint64_t message_key(const struct ocpp_frame *f, const struct station *s,
     const uint64_t of_time[2] = {is_transaction ? 0 : s->generation, is_transaction ? 0 : s->boot_count};
     const uint64_t of_id[2] = {content_hash(of_time, (struct bytes){(const uint8_t *)f->id_json.at, f->id_json.len}),
                                content_hash(CONTENT_KEY, (struct bytes){(const uint8_t *)f->action.at, f->action.len})};
-    uint64_t key = content_hash(of_id, (struct bytes){(const uint8_t *)f->payload.at, f->payload.len});
+    uint64_t key = content_hash(of_id, (struct bytes){(const uint8_t *)&content_key, sizeof content_key});
 #ifdef DEFECT_ID_ONLY /* planted: a message is known by its id alone */
     key = of_id[0];
 #endif
@@ -132,7 +133,7 @@ static enum err read_request(const struct ocpp_input *in, struct ocpp_call *c, s
     c->request = arena_take(a, c->action->request->size + 1);
     if (c->request == NULL)
         return ERR_MEMORY;
-    enum err e = schema_read(c->action->request, c->frame.payload, how, a, c->request, &c->why);
+    enum err e = schema_read_shaped(in->shapes, c->action->request, c->frame.payload, how, a, c->request, &c->why);
     if (e == ERR_RANGE && how == NORMAL && handlers[action].takes_long_text)
         e = read_with_long_text(c, a, &c->why);
     return e;
@@ -192,8 +193,11 @@ void ocpp_call_read(const struct ocpp_input *in, const struct ocpp_frame *frame,
         out->why = *why;
     if (frame->action.at != NULL)
         out->action = ocpp_action_find(frame->action);
-    if (frame->payload.at != NULL && out->action != NULL)
-        out->message_key = message_key(frame, in->station, handlers[ocpp_action_index(out->action)].is_transaction);
+    if (frame->payload.at != NULL && out->action != NULL) {
+        out->content_key = ocpp_meter_key(frame->payload);
+        out->message_key = message_key(frame, out->content_key, in->station,
+                                       handlers[ocpp_action_index(out->action)].is_transaction);
+    }
     if (e == ERR_MISSING)
         refuse(out, e, STR("ProtocolError"));
     else if (e != OK)
@@ -246,6 +250,7 @@ static void finish(struct step *s, size_t answer_at, size_t answer_len)
                                                     : s->text->len;
         d->events[i].payload = (struct str){(const char *)s->text->at + s->payload_at[i], end - s->payload_at[i]};
     }
+    check(!s->is_of_frame || answer_len > 0);
     if (d->event_count > 0 && answer_len > 0) {
         d->events[d->event_count - 1].frame = s->in->text;
         d->events[d->event_count - 1].answer = d->answer;
@@ -307,12 +312,23 @@ void ocpp_call_decide(const struct ocpp_input *in, const struct ocpp_call *call,
 
 /* --- what the handlers share --- */
 
+/* A message without a payload has one that lies nowhere in its frame. */
+static bool is_packable(const struct step *s)
+{
+    const struct str frame = s->in->text, body = s->call->frame.payload;
+    return s->in->policy->is_packing && (uintptr_t)body.at >= (uintptr_t)frame.at &&
+           (uintptr_t)body.at + body.len <= (uintptr_t)frame.at + frame.len;
+}
+
 void step_event(struct step *s, enum event_type type, struct instant device_time, const void *payload)
 {
     struct ocpp_decision *d = s->out;
     check(d->event_count < OCPP_EVENTS_MAX);
     s->payload_at[d->event_count] = s->text->len;
-    schema_write(event_kinds[type].payload, payload, s->text);
+    if (s->is_of_frame && is_packable(s))
+        event_pack(type, payload, s->in->text, s->call->frame.payload, s->text);
+    else
+        schema_write(event_kinds[type].payload, payload, s->text);
     d->events[d->event_count++] = (struct event){
         .type = type,
         .station = str_of(s->station->id),
@@ -339,7 +355,7 @@ void step_refuse(struct step *s, struct str code, struct str field, const char *
 
 bool step_is_content_repeat(struct step *s)
 {
-    uint64_t key = ocpp_meter_key(s->call->frame.payload);
+    const uint64_t key = s->call->content_key;
     s->out->is_repeat = station_meter_is_repeat(s->station, key);
     if (!s->out->is_repeat)
         station_remember_meter(s->station, key);
@@ -394,7 +410,11 @@ struct instant believable_time(struct step *s, struct stamp device)
 
 struct str transaction_text(struct step *s, uint32_t id)
 {
-    return arena_printf(s->arena, "%u", (unsigned)id);
+    char text[10], *at = text + sizeof text;
+    do
+        *--at = (char)('0' + id % 10);
+    while ((id /= 10) != 0);
+    return arena_copy(s->arena, (struct str){at, (size_t)(text + sizeof text - at)});
 }
 
 struct transaction *recall_transaction(struct step *s)

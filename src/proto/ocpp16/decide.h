@@ -19,6 +19,7 @@ struct ocpp_policy {
     bool accepts_unknown_tags;
     int32_t max_concurrent; /* per tag; 0: any number */
     bool heartbeat_events;
+    bool is_packing; /* a payload that the frame says is written packed (eventlog/event.h); what it says is the same */
 };
 
 /* A call that was read. All borrows from the frame's text and the arena. */
@@ -29,6 +30,7 @@ struct ocpp_call {
     enum err error;                   /* why it is to be refused; OK else */
     struct str error_code;            /* the protocol's word for it */
     struct fault why;                 /* of the refusal, or of what was bent */
+    uint64_t content_key;             /* of the payload: ocpp_meter_key */
     uint64_t message_key;             /* of id, action and payload */
     /* What has to be looked up first, when it is not in memory. */
     struct str wants_tag;       /* absent: none */
@@ -65,6 +67,7 @@ struct ocpp_input {
     struct str remote_address;
     struct str text;      /* the frame as it came */
     bool answers_trigger; /* we asked for this message: a pending station may send it */
+    struct shapes *shapes; /* for reading what looks like what was read before; NULL: none */
 };
 
 /* frame.kind is OCPP_CALL, or e is the error of ocpp_frame_read with a readable id. */

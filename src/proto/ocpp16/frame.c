@@ -39,6 +39,10 @@ static enum err read_payload(struct json *j, bool *is_closed, bool is_found_only
         return ERR_MISSING;
     }
     enum json_kind kind = json_peek(j);
+    if (is_found_only && kind == JSON_OBJECT && json_get_last(j, &f->payload)) {
+        *is_closed = true;
+        return OK;
+    }
     if (kind == JSON_NULL) {
         f->payload = STR("{}");
         return json_get_null(j) ? OK : ERR_FORMAT;

@@ -14,6 +14,7 @@ struct step {
     struct ocpp_decision *out;
     struct buf answer;                  /* payload of the answer, "{}" if left empty */
     size_t payload_at[OCPP_EVENTS_MAX]; /* where in text each event's payload begins */
+    bool is_of_frame;                   /* the next event is the last one, which the frame goes with */
     struct fault refusal;               /* why the answer is a CALLERROR after all */
     struct str flags[8];
     size_t flag_count;
@@ -54,9 +55,10 @@ struct str transaction_text(struct step *s, uint32_t id);
 struct transaction *recall_transaction(struct step *s);
 uint32_t next_transaction_id(struct step *s, uint64_t *number);
 
-/* Shared by MeterValues and StopTransaction's transactionData. t NULL: outside a transaction. */
+/* Shared by MeterValues and StopTransaction's transactionData. t NULL: outside a transaction. is_last: the message makes no other event
+ * after these. */
 void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id,
-                       struct transaction *t);
+                       struct transaction *t, bool is_last);
 /* Ends a transaction with a stop that can be applied; emits the event. */
 struct stop {
     int64_t meter_stop_wh;

@@ -47,7 +47,7 @@ static struct ev_sampled_value *sampled(struct step *s, const struct sampled_val
     *out = (struct ev_sampled_value){
         .value = v->value.at == NULL ? STR("") : v->value,
         .measurand = measurand,
-        .unit = or_default(v->unit.text, default_unit(measurand)),
+        .unit = v->unit.text.len > 0 ? v->unit.text : default_unit(measurand),
         .phase = v->phase.text,
         .context = v->context.text,
         .location = v->location.text,
@@ -90,7 +90,7 @@ static struct ev_sample_list flatten(struct step *s, const struct meter_value_li
 }
 
 void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id,
-                       struct transaction *t)
+                       struct transaction *t, bool is_last)
 {
     struct instant first = INSTANT_NONE;
     struct ev_sample_list all = flatten(s, values);
@@ -103,6 +103,7 @@ void emit_meter_values(struct step *s, const struct meter_value_list *values, st
     do {
         payload.meter_values =
             (struct ev_sample_list){all.at + at, all.count - at < SCHEMA_ITEMS_MAX ? all.count - at : SCHEMA_ITEMS_MAX};
+        s->is_of_frame = is_last && at + payload.meter_values.count == all.count;
         step_event(s, t == NULL ? EVENT_METER_VALUES : EVENT_TRANSACTION_METER,
                    at == 0 ? first : all.at[at].timestamp.at, &payload);
         at += payload.meter_values.count;
@@ -179,5 +180,5 @@ void on_meter_values(struct step *s)
         t = NULL;
     if (connector_id.value > 0)
         (void)station_connector(s->station, connector_id.value);
-    emit_meter_values(s, &r->meter_value, connector_id, t);
+    emit_meter_values(s, &r->meter_value, connector_id, t, true);
 }

@@ -155,7 +155,7 @@ static void end_transaction(struct step *s, const struct stop_transaction_req *r
     if (s->call->why.reason[0] != 0)
         step_flag(s, STR("format_bent"));
     if (r->transaction_data.count > 0)
-        emit_meter_values(s, &r->transaction_data, (struct integer){t->connector_id, true}, t);
+        emit_meter_values(s, &r->transaction_data, (struct integer){t->connector_id, true}, t, false);
     (void)believable_time(s, r->timestamp);
     emit_stopped(s, t, stop);
 }

@@ -3,6 +3,7 @@
 #include "services/charging/announce.h"
 
 #include "bus/bus.h"
+#include "proto/ap3000/pile.h"
 #include "services/charging/charging.h"
 
 #include <string.h>
@@ -24,22 +25,49 @@ static const struct str emit_types[] = {
 static const struct {
     const char *code, *reason;
 } stop_reasons[] = {
-    {"EVDisconnected", "unplugged" }, {"Local",         "user_stop"  }, {"Remote",        "remote_stop"},
-    {"UnlockCommand",  "user_stop" }, {"EmergencyStop", "safety"     }, {"PowerLoss",     "power_loss" },
-    {"HardReset",      "fault"     }, {"SoftReset",     "remote_stop"}, {"Reboot",        "fault"      },
+    {"EVDisconnected", "unplugged"}, {"Local", "user_stop"},       {"Remote", "remote_stop"},
+    {"UnlockCommand", "user_stop"},  {"EmergencyStop", "safety"},  {"PowerLoss", "power_loss"},
+    {"HardReset", "fault"},          {"SoftReset", "remote_stop"}, {"Reboot", "fault"},
+};
+/* A pile's own code says more than the word that both protocols share (ap3000.md 5.3). */
+static const struct {
+    const char *code, *reason;
+} stop_codes[] = {
+    {"0x01", "full"},      {"0x02", "time_reached"}, {"0x03", "time_reached"}, {"0x04", "energy_reached"},
+    {"0x05", "unplugged"}, {"0x06", "fault"},        {"0x07", "remote_stop"},  {"0x08", "fault"},
+    {"0x09", "full"},      {"0x0A", "safety"},       {"0x0B", "safety"},       {"0x0C", "fault"},
+    {"0x0D", "unplugged"}, {"0x0E", "fault"},        {"0x0F", "fault"},        {"0x10", "safety"},
+    {"0x11", "safety"},    {"0x12", "safety"},       {"0x13", "user_stop"},    {"0x14", "fault"},
+    {"0x15", "user_stop"}, {"0x16", "user_stop"},    {"0x17", "remote_stop"},  {"0x18", "safety"},
+    {"0x19", "fault"},     {"0x1A", "fault"},        {"0x1B", "fault"},        {"0x1C", "full"},
 };
 
 static const char *stop_reason(const struct session *s)
 {
+    for (size_t i = 0; i < COUNT_OF(stop_codes); i++)
+        if (strcmp(stop_codes[i].code, s->stop_code) == 0)
+            return stop_codes[i].reason;
     for (size_t i = 0; i < COUNT_OF(stop_reasons); i++)
         if (strcmp(stop_reasons[i].code, s->stop_reason) == 0)
             return stop_reasons[i].reason;
     return "unknown";
 }
 
+/* A customer without network typed a code that was sold: the number that the pile made says so (ap3000.md 11.3). */
+static bool is_by_code(const struct session *s)
+{
+    uint8_t no[AP3000_ORDER_SIZE];
+    struct ap3000_order order;
+    if (hex_parse(str_of(s->order_no), no, sizeof no) != OK)
+        return false;
+    ap3000_order_read(no, &order);
+    return order.origin == AP3000_ORDER_CODE;
+}
+
 static const char *meter_quality(const struct session *s)
 {
-    if (s->source != SOURCE_METER || (s->flags & (FLAG_END_UNKNOWN | FLAG_START_MISSING)) != 0)
+    if ((s->source != SOURCE_METER && s->source != SOURCE_SETTLEMENT) ||
+        (s->flags & (FLAG_END_UNKNOWN | FLAG_START_MISSING)) != 0)
         return "estimated";
     return (s->flags & FLAG_METER_BACKWARDS) != 0 ? "corrected" : "measured";
 }
@@ -71,12 +99,14 @@ static void write_payload(struct json_writer *w, struct str station, const struc
     jw_field_str(w, "station_id", station);
     jw_field_str(w, "charge_point_id", station);
     jw_field_int(w, "connector_id", s->connector_id);
-    jw_field_str(w, "device_ref", str_of(s->transaction_id));
-    jw_field_str(w, "protocol", STR("ocpp16"));
+    bool is_pile = pile_id_is(station);
+    jw_field_str(w, "device_ref", str_of(is_pile ? s->order_no : s->transaction_id));
+    jw_field_str(w, "protocol", is_pile ? STR("ap3000") : STR("ocpp16"));
     jw_field_str(w, "start_mode",
-                 str_of(s->order_no[0] != '\0' ? "remote"
-                        : s->is_offline        ? "card_offline"
-                                               : "unknown"));
+                 str_of(is_pile && is_by_code(s) ? "code"
+                        : s->is_offline          ? "card_offline"
+                        : s->order_no[0] != '\0' ? "remote"
+                                                 : "unknown"));
     write_card(w, s);
     jw_field_str(w, "billing_mode", STR("free"));
     jw_field_str(w, "pay_mode", STR("none"));
@@ -92,10 +122,11 @@ static void write_payload(struct json_writer *w, struct str station, const struc
     field_integer(w, "meter_stop_wh", s->meter_stop_wh);
     jw_field_int(w, "energy_wh", s->energy_wh);
     field_integer(w, "max_power_w", s->max_power_w);
-    field_integer(w, "tier_power_w", s->max_power_w);
+    field_integer(w, "tier_power_w", s->tier_power_w.is_set ? s->tier_power_w : s->max_power_w);
+    field_integer(w, "idle_s", s->idle_s);
     if (instant_is_set(s->ended)) {
         jw_field_str(w, "stop_reason", str_of(stop_reason(s)));
-        jw_field_str(w, "stop_code", str_of(s->stop_reason));
+        jw_field_str(w, "stop_code", str_of(s->stop_code[0] != '\0' ? s->stop_code : s->stop_reason));
     }
     jw_field_str(w, "meter_quality", str_of(meter_quality(s)));
     jw_field_str(w, "status", session_state_text[s->state]);

@@ -13,7 +13,8 @@
 #define PAYLOAD_MAX    ((size_t)32 << 20) /* structs of the largest message that a gateway takes */
 #define EXPIRED_A_TICK 500
 
-const struct migration charging_migrations[] = {{"charging/0001", embedded_0001_sessions_sql}};
+const struct migration charging_migrations[] = {{"charging/0001", embedded_0001_sessions_sql},
+                                                {"charging/0002", embedded_0002_orders_sql}};
 const size_t charging_migration_count = COUNT_OF(charging_migrations);
 
 enum statistic {
@@ -158,6 +159,50 @@ static uint32_t known_flags(struct str_list words)
     return flags & (FLAG_INFERRED | FLAG_METER_BACKWARDS);
 }
 
+static bool has_word(struct str_list words, struct str word)
+{
+    for (size_t i = 0; i < words.count; i++)
+        if (str_eq(words.at[i], word))
+            return true;
+    return false;
+}
+
+/* What an order of a pile means for a session before it runs: it was asked for, or nothing came of it. Its start and its
+ * end are told by the events of its transaction. */
+static const struct {
+    struct str state;
+    enum session_input_kind input;
+} orders[] = {
+    {TEXT("new"),      SESSION_IN_ORDER },
+    {TEXT("starting"), SESSION_IN_ORDER },
+    {TEXT("failed"),   SESSION_IN_REFUSE},
+    {TEXT("ended"),    SESSION_IN_FINISH},
+};
+
+static enum err on_order(struct handling *h)
+{
+    struct ev_order p;
+    struct book_entry *entry = NULL;
+    enum err e = event_read_payload(h->e, &h->c->arena, &p, h->why);
+    size_t i = 0;
+    while (i < COUNT_OF(orders) && !str_eq(p.state, orders[i].state))
+        i++;
+    if (e != OK || i == COUNT_OF(orders) || !is_usable(p.transaction_id))
+        return e;
+    bool is_asked = orders[i].input == SESSION_IN_ORDER;
+    e = is_asked ? find_or_add(h, p.transaction_id, &entry)
+                 : book_find(&h->c->book, h->d, h->at, p.transaction_id, &entry);
+    if (e != OK || entry == NULL || (is_asked && entry->s.state != SESSION_NONE))
+        return e;
+    h->in.kind = orders[i].input;
+    h->in.connector_id = p.connector_id;
+    h->in.id_tag = p.id_tag;
+    h->in.order_no = p.order_no;
+    h->in.reason = p.reason;
+    h->cause.detail = p.reason;
+    return apply(h->c, h->d, entry, &h->in, &h->cause);
+}
+
 static enum err on_started(struct handling *h)
 {
     struct ev_transaction_started p;
@@ -250,6 +295,12 @@ static enum err on_stopped(struct handling *h)
     h->in.energy_wh = p.energy_wh;
     h->in.id_tag = p.id_tag;
     h->in.reason = p.reason;
+    h->in.stop_code = p.stop_code;
+    h->in.max_power_w = p.max_power_w;
+    h->in.tier_power_w = p.tier_power_w;
+    if (p.occupancy_min.is_set)
+        h->in.idle_s = (struct integer){p.occupancy_min.value * 60, true};
+    h->in.is_settlement = has_word(p.flags, STR("settlement"));
     h->cause.detail = p.reason;
     return apply(h->c, h->d, entry, &h->in, &h->cause);
 }
@@ -322,6 +373,7 @@ static enum err on_gateway_started(struct handling *h)
 }
 
 static enum err (*const handlers[EVENT_TYPE_COUNT])(struct handling *h) = {
+    [EVENT_ORDER] = on_order,
     [EVENT_TRANSACTION_STARTED] = on_started,
     [EVENT_TRANSACTION_METER] = on_meter,
     [EVENT_TRANSACTION_STOPPED] = on_stopped,

@@ -224,7 +224,14 @@ static bool stop(struct session *s, const struct session_input *in)
         s->connector_id = in->connector_id.value;
     (void)str_copy(s->stop_id_tag, sizeof s->stop_id_tag, in->id_tag);
     end_at(s, end, in->reason);
+    (void)str_copy(s->stop_code, sizeof s->stop_code, in->stop_code);
+    take(&s->tier_power_w, in->tier_power_w);
+    take(&s->idle_s, in->idle_s);
+    if (in->max_power_w.is_set && (!s->max_power_w.is_set || in->max_power_w.value > s->max_power_w.value))
+        s->max_power_w = in->max_power_w;
     count_energy(s, true);
+    if (in->is_settlement)
+        s->source = SOURCE_SETTLEMENT;
     if (s->source != SOURCE_METER && in->energy_wh.is_set && in->energy_wh.value >= 0) {
         s->source = SOURCE_SETTLEMENT;
         s->energy_wh = in->energy_wh.value;
@@ -263,7 +270,7 @@ static bool expire(struct session *s, const struct session_input *in)
 
 static bool order(struct session *s, const struct session_input *in)
 {
-    s->flags |= FLAG_START_MISSING;
+    s->flags |= FLAG_START_MISSING; /* so far */
     s->started = s->last_at = in->at;
     if (in->connector_id.is_set)
         s->connector_id = in->connector_id.value;

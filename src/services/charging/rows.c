@@ -54,6 +54,9 @@ void session_read(struct db_rows *r, struct session *out)
     s.history_count = db_col_int(r, c++);
     s.sequence = db_col_int(r, c++);
     s.read_at = db_col_time(r, c++);
+    s.tier_power_w = col_integer(r, c++);
+    s.idle_s = col_integer(r, c++);
+    (void)str_copy(s.stop_code, sizeof s.stop_code, db_col_text(r, c++));
     check(c == SESSION_COLUMN_COUNT);
     *out = s;
 }
@@ -66,7 +69,7 @@ enum err session_insert(struct db *d, struct str station, const struct session *
                   "INSERT INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active) VALUES "
                   "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,"
                   "?28,?29,?30,"
-                  "?31,?32,?33,?34,?35,?36,?37,?38)",
+                  "?31,?32,?33,?34,?35,?36,?37,?38,?39,?40,?41)",
                   db_int(s->number), db_text(str_of(id)), db_text(str_of(s->transaction_id)), db_int(s->connector_id),
                   db_int(s->state), db_int(s->before), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
                   value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
@@ -76,7 +79,8 @@ enum err session_insert(struct db *d, struct str station, const struct session *
                   db_time(s->power_at), value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m),
                   value_of(s->current_m), value_of(s->temperature_m), db_int(s->flags), db_text(str_of(s->stop_reason)),
                   db_text(str_of(s->stop_id_tag)), db_int(s->reading_count), db_int(s->history_count),
-                  db_int(s->sequence), db_time(s->read_at), db_text(station), db_int(session_state_is_active(s->state)));
+                  db_int(s->sequence), db_time(s->read_at), value_of(s->tier_power_w), value_of(s->idle_s),
+                  db_text(str_of(s->stop_code)), db_text(station), db_int(session_state_is_active(s->state)));
 }
 
 enum err session_update_readings(struct db *d, const struct session *s)
@@ -102,14 +106,14 @@ enum err session_update(struct db *d, const struct session *s)
         "UPDATE charging_sessions SET connector_id=?2, state=?3, state_before=?4, is_active=?5, id_tag=?6, "
         "order_no=?7, "
         "reservation_id=?8, is_offline=?9, started_at=?10, ended_at=?11, device_started_at=?12, device_ended_at=?13, "
-        "meter_start_wh=?14, meter_stop_wh=?15, stop_reason=?16, stop_id_tag=?17, history_count=?18, sequence=?19 "
-        "WHERE session_number=?1",
+        "meter_start_wh=?14, meter_stop_wh=?15, stop_reason=?16, stop_id_tag=?17, history_count=?18, sequence=?19, "
+        "tier_power_w=?20, idle_s=?21, stop_code=?22 WHERE session_number=?1",
         db_int(s->number), db_int(s->connector_id), db_int(s->state), db_int(s->before),
         db_int(session_state_is_active(s->state)), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
         value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
         db_time(s->device_started), db_time(s->device_ended), value_of(s->meter_start_wh), value_of(s->meter_stop_wh),
         db_text(str_of(s->stop_reason)), db_text(str_of(s->stop_id_tag)), db_int(s->history_count),
-        db_int(s->sequence));
+        db_int(s->sequence), value_of(s->tier_power_w), value_of(s->idle_s), db_text(str_of(s->stop_code)));
 }
 
 /* Older points of the same span give way. *is_older: a newer one is there. */

@@ -11,8 +11,9 @@
     "reservation_id, "                                                                                              \
     "is_offline, started_at, ended_at, device_started_at, device_ended_at, last_at, last_update, meter_start_wh, "  \
     "meter_stop_wh, base_wh, register_wh, energy_wh, energy_source, integral_wms, power_at, max_power_w, power_w, " \
-    "voltage_m, current_m, temperature_m, flags, stop_reason, stop_id_tag, reading_count, history_count, sequence, read_at"
-#define SESSION_COLUMN_COUNT 36
+    "voltage_m, current_m, temperature_m, flags, stop_reason, stop_id_tag, reading_count, history_count, sequence, read_at, " \
+    "tier_power_w, idle_s, stop_code"
+#define SESSION_COLUMN_COUNT 39
 void session_read(struct db_rows *r, struct session *out);
 
 MUST_USE enum err session_insert(struct db *d, struct str station, const struct session *s);

@@ -65,7 +65,7 @@ struct session {
     int64_t connector_id;
     char transaction_id[SESSION_TRANSACTION_MAX];
     char id_tag[SESSION_TEXT_MAX], order_no[SESSION_TEXT_MAX], stop_id_tag[SESSION_TEXT_MAX];
-    char stop_reason[32];
+    char stop_reason[32], stop_code[16];
     struct integer reservation_id;
     bool is_offline;
     struct instant started, ended, device_started, device_ended;
@@ -76,6 +76,7 @@ struct session {
     int64_t energy_wh, integral_wms;
     struct instant power_at;    /* of power_w */
     struct integer max_power_w, power_w, voltage_m, current_m, temperature_m;
+    struct integer tier_power_w, idle_s; /* of a settlement: peak of the first minutes, place taken after full */
     int64_t reading_count, history_count, sequence;
 };
 
@@ -90,8 +91,10 @@ struct session_input {
     struct integer meter_start_wh; /* STOPPED: as the gateway knows it */
     struct integer energy_wh;      /* STOPPED: of a device that has no register to show */
     struct integer reservation_id;
-    struct str id_tag, order_no, reason;
+    struct str id_tag, order_no, reason, stop_code;
+    struct integer max_power_w, tier_power_w, idle_s; /* STOPPED */
     bool is_offline;
+    bool is_settlement;            /* STOPPED: its energy is what the device settled, not a register */
 };
 
 enum session_emit { EMIT_NOTHING, EMIT_STARTED, EMIT_START_FAILED, EMIT_ENDED, EMIT_CORRECTED };

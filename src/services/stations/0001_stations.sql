@@ -84,13 +84,18 @@ CREATE INDEX transactions_tag ON transactions (id_tag, number);
 CREATE INDEX transactions_started ON transactions (started_at, number);
 CREATE INDEX transactions_open ON transactions (charge_point_id, connector_id) WHERE state = 'open';
 
--- Where in the log the readings of a transaction are.
-CREATE TABLE transaction_readings (
+-- Where in the log the readings of a transaction are: a row for those of one batch of the consumer, since a row each would cost
+-- more than all else that follows from a reading. Who reads asks the view.
+CREATE TABLE transaction_reading_blocks (
     number            INTEGER NOT NULL,
-    position          INTEGER NOT NULL,
+    first             INTEGER NOT NULL,            -- of the positions
     is_named          INTEGER NOT NULL,            -- the station said the transaction's id: it knows it
-    PRIMARY KEY (number, position)
+    positions         TEXT NOT NULL,               -- JSON list of numbers, rising
+    PRIMARY KEY (number, first)
 ) WITHOUT ROWID;
+
+CREATE VIEW transaction_readings (number, position, is_named) AS
+    SELECT b.number, p.value, b.is_named FROM transaction_reading_blocks b, json_each(b.positions) p;
 
 CREATE TABLE commands (
     command_id        TEXT PRIMARY KEY,

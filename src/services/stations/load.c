@@ -123,7 +123,7 @@ static enum err load_confirmed(struct db *d, struct station *s)
         struct transaction *t = &s->transactions[i];
         if (t->state != TRANSACTION_OPEN)
             continue;
-        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_readings WHERE number = ?1 AND is_named = 1 LIMIT 1",
+        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_reading_blocks WHERE number = ?1 AND is_named = 1 LIMIT 1",
                                     db_int((int64_t)t->number));
         t->is_confirmed = db_next(r);
         e = db_rows_end(r);
@@ -234,14 +234,19 @@ enum err stations_find_tag(struct db *d, struct str id_tag, struct id_tag *out)
 {
     char key[TAG_SIZE_MAX];
     struct db_rows *r =
-        DB_ROWS(d, "SELECT status, expires_at, parent_id_tag, max_concurrent FROM id_tags WHERE tag_key = ?1",
+        DB_ROWS(d,
+                "SELECT status, expires_at, parent_id_tag, max_concurrent, balance_minor, rate_mode FROM id_tags"
+                " WHERE tag_key = ?1",
                 db_text((struct str){key, tag_key(id_tag, key)}));
     bool found = db_next(r);
     if (found) {
         *out = (struct id_tag){.is_known = true,
                                .is_blocked = str_eq(db_col_text(r, 0), STR("blocked")),
                                .expires_at = db_col_is_null(r, 1) ? INSTANT_NONE : db_col_time(r, 1),
-                               .max_concurrent = db_col_is_null(r, 3) ? -1 : (int32_t)db_col_int(r, 3)};
+                               .max_concurrent = db_col_is_null(r, 3) ? -1 : (int32_t)db_col_int(r, 3),
+                               .balance_minor = db_col_int(r, 4),
+                               .has_balance = !db_col_is_null(r, 4),
+                               .rate_mode = (uint8_t)db_col_int(r, 5)};
         (void)str_copy(out->parent, sizeof out->parent, db_col_text(r, 2));
     }
     enum err e = db_rows_end(r);

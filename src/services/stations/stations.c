@@ -4,15 +4,20 @@
  * that its cost does not grow with the events of a busy station. */
 #include "services/stations/stations.h"
 
+#include "proto/ap3000/decide.h"
 #include "proto/ocpp16/decide.h"
 #include "services/stations/embedded.h"
+#include "services/stations/readings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define TEXT_SIZE_MAX ((size_t)4 << 20) /* of one event's payload when read */
 
-const struct migration stations_migrations[] = {{"stations/0001", embedded_0001_stations_sql}};
+const struct migration stations_migrations[] = {
+    {"stations/0001", embedded_0001_stations_sql},
+    {"stations/0002", embedded_0002_piles_sql},
+};
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
 /* What a batch saw of one station. */
@@ -31,7 +36,8 @@ struct stations {
     uint64_t id_key[2];
     char gateway_id[65];
     struct map seen;
-    uint64_t last_number; /* highest transaction number of this batch; 0: none */
+    struct readings readings; /* of this batch */
+    uint64_t last_number;     /* highest transaction number of this batch; 0: none */
     struct arena arena;
     void (*on_committed)(void *data, uint64_t position);
     void *data;
@@ -60,6 +66,7 @@ static void forget_seen(void *state)
     }
     map_release(&s->seen);
     map_init(&s->seen, s->id_key);
+    readings_forget(&s->readings);
     s->last_number = 0;
 }
 
@@ -69,6 +76,7 @@ void stations_free(struct stations *s)
         return;
     forget_seen(s);
     map_release(&s->seen);
+    readings_release(&s->readings);
     arena_release(&s->arena);
     free(s);
 }
@@ -119,10 +127,44 @@ static struct str join_flags(struct stations *s, struct str_list flags)
     return all;
 }
 
+static struct db_value int_or_null(struct integer n)
+{
+    return n.is_set ? db_int(n.value) : db_null();
+}
+
+/* What a pile says in pieces, each in its own time: what a piece does not say stays. */
+static enum err write_pile(struct change *c, const struct ev_connected *p)
+{
+    uint32_t physical_id;
+    int64_t firmware;
+    if (p->physical_id.at == NULL || ap3000_id_parse(p->physical_id, &physical_id) != OK)
+        return OK;
+    bool has_firmware = p->firmware_version.at != NULL && decimal_parse(p->firmware_version, 2, &firmware, NULL) == OK;
+    return DB_RUN(
+        c->db,
+        "INSERT INTO piles (charge_point_id, physical_id, iccid, host, firmware, device_type, port_count, virtual_id,"
+        " work_mode, power_board, host_type, host_firmware, imei, heartbeat_style, heartbeat_s)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        " ON CONFLICT (charge_point_id) DO UPDATE SET physical_id = ?2, iccid = coalesce(?3, iccid),"
+        " host = ?4, firmware = coalesce(?5, firmware), device_type = coalesce(?6, device_type),"
+        " port_count = coalesce(?7, port_count), virtual_id = coalesce(?8, virtual_id),"
+        " work_mode = coalesce(?9, work_mode), power_board = coalesce(?10, power_board),"
+        " host_type = coalesce(?11, host_type), host_firmware = coalesce(?12, host_firmware),"
+        " imei = coalesce(?13, imei), heartbeat_style = coalesce(?14, heartbeat_style),"
+        " heartbeat_s = coalesce(?15, heartbeat_s)",
+        db_text(c->e->station), db_int(physical_id), db_text(p->iccid), db_text(p->host),
+        has_firmware ? db_int(firmware) : db_null(), int_or_null(p->device_type), int_or_null(p->connectors),
+        int_or_null(p->virtual_id), int_or_null(p->work_mode), int_or_null(p->power_board), int_or_null(p->host_type),
+        int_or_null(p->host_firmware), db_text(p->imei), db_text(p->heartbeat_style), int_or_null(p->heartbeat_s));
+}
+
 static enum err on_connected(struct change *c)
 {
     const struct ev_connected *p = c->payload;
     bool is_accepted = c->e->type == EVENT_CONNECTED;
+    enum err e = write_pile(c, p);
+    if (e != OK)
+        return e;
     return DB_RUN(
         c->db,
         "INSERT INTO charge_points (charge_point_id, registration, created_at, updated_at, protocol, vendor, model,"
@@ -212,12 +254,12 @@ static enum err on_started(struct change *c)
             c->db,
             "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, "
             "state,"
-            " started_at, meter_start_wh, device_started_at, received_at, flags, position)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (number) DO NOTHING",
+            " started_at, meter_start_wh, device_started_at, received_at, flags, position, order_no)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (number) DO NOTHING",
             db_int((int64_t)number), db_text(p->transaction_id), db_text(c->e->station), db_int(p->connector_id.value),
             db_text(p->id_tag), db_text(p->id_tag_status), db_time(started), db_int(p->meter_start_wh.value),
             db_time(c->e->device_time), db_time(c->e->received), db_text(join_flags(c->s, p->flags)),
-            db_int((int64_t)c->e->position));
+            db_int((int64_t)c->e->position), db_text(p->order_no));
     if (e == OK)
         e = DB_RUN(c->db,
                    "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -229,35 +271,21 @@ static enum err on_started(struct change *c)
 static void note_content(struct change *c)
 {
     struct str payload;
-    if (c->e->frame.at != NULL && ocpp_frame_payload(c->e->frame, &payload))
-        c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] = ocpp_meter_key(payload);
+    bool is_pile = c->e->frame.at != NULL && pile_id_is(c->e->station);
+    if (is_pile || event_packed_body(c->e, &payload) == OK ||
+        (c->e->frame.at != NULL && ocpp_frame_payload(c->e->frame, &payload)))
+        c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] =
+            is_pile ? ap3000_content_key(c->e->frame) : ocpp_meter_key(payload);
 }
-
-/* Of ten events nine are of this kind, and only one member of it is wanted. */
-static struct str meter_transaction(const struct event *e)
-{
-    struct json j;
-    struct json_string key, text = {{NULL, 0}, false};
-    json_init(&j, e->payload);
-    if (json_open_object(&j))
-        while (json_next_key(&j, &key) && text.raw.at == NULL)
-            if (!json_string_is(key, STR("transactionId")) || !json_get_string(&j, &text))
-                (void)json_skip(&j);
-    return text.raw; /* a number of ours as text: never escaped */
-}
-
-#define FLAGS_TAIL 160 /* bytes at the end of a payload that hold the flags of a reading */
 
 static enum err on_meter(struct change *c)
 {
+    const struct ev_meter_values *p = c->payload;
     note_content(c);
-    struct str p = c->e->payload; /* its flags are its last member */
-    size_t tail = p.len < FLAGS_TAIL ? p.len : FLAGS_TAIL;
-    bool is_named = memmem(p.at + p.len - tail, tail, "\"inferred\"", sizeof "\"inferred\"" - 1) == NULL;
-    return DB_RUN(
-        c->db,
-        "INSERT INTO transaction_readings (number, position, is_named) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        db_int((int64_t)number_of(c->s, meter_transaction(c->e))), db_int((int64_t)c->e->position), db_int(is_named));
+    readings_note(&c->s->readings, (struct reading_note){.number = number_of(c->s, p->transaction_id),
+                                                         .position = c->e->position,
+                                                         .is_named = !has_flag(p->flags, STR("inferred"))});
+    return OK;
 }
 
 static enum err on_content(struct change *c)
@@ -359,6 +387,47 @@ static enum err on_quarantine_resolved(struct change *c)
                   db_text(p->transaction_id));
 }
 
+static enum err on_order(struct change *c)
+{
+    const struct ev_order *p = c->payload;
+    uint64_t number = number_of(c->s, p->transaction_id);
+    int state = order_state_find(p->state);
+    if (number == 0 || state < 0)
+        return ERR_FORMAT;
+    note_number(c->s, number);
+    bool is_running = state == ORDER_CHARGING;
+    return DB_RUN(
+        c->db,
+        "INSERT INTO orders (charge_point_id, order_key, order_no, number, transaction_id, state, start_mode,"
+        " connector_id, id_tag, command_id, content, is_told, is_cancelled, reason, placed_at, started_at, changed_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?15)"
+        " ON CONFLICT (charge_point_id, order_key) DO UPDATE SET state = ?6, start_mode = coalesce(?7, start_mode),"
+        " connector_id = coalesce(?8, connector_id), id_tag = coalesce(?9, id_tag),"
+        " command_id = coalesce(?10, command_id), content = coalesce(content, ?11), is_told = max(is_told, ?12),"
+        " is_cancelled = max(is_cancelled, ?13), reason = ?14, started_at = coalesce(started_at, ?16),"
+        " changed_at = ?15",
+        db_text(c->e->station), db_text(p->order_key), db_text(p->order_no), db_int((int64_t)number),
+        db_text(p->transaction_id), db_text(p->state), int_or_null(p->start_mode), int_or_null(p->connector_id),
+        db_text(p->id_tag), db_text(p->command_id), db_text(p->content), db_int(p->is_told.value),
+        db_int(p->is_cancelled.value), db_text(p->reason), db_time(c->e->received),
+        is_running ? db_time(c->e->received) : db_null());
+}
+
+static enum err on_firmware_job(struct change *c)
+{
+    const struct ev_firmware_job *p = c->payload;
+    return DB_RUN(c->db,
+                  "INSERT INTO firmware_jobs (job_id, charge_point_id, file_id, command, state, packet, packets, reason,"
+                  " size_bytes, byte_sum, version, device_type, check_packet, started_at, updated_at)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)"
+                  " ON CONFLICT (job_id) DO UPDATE SET state = ?5, packet = ?6, packets = ?7, reason = ?8,"
+                  " updated_at = ?14",
+                  db_text(p->job_id), db_text(c->e->station), db_text(p->file_id), db_int(p->command.value),
+                  db_text(p->status), db_int(p->packet.value), db_int(p->packets.value), db_text(p->reason),
+                  db_int(p->size_bytes.value), db_int(p->byte_sum.value), db_int(p->version.value),
+                  db_int(p->device_type.value), db_int(p->check_packet.value), db_time(c->e->received));
+}
+
 /* The process before this one is gone, and with it its connections; what it did not write down itself the gateway adds.
  */
 static enum err on_gateway_started(struct change *c)
@@ -385,6 +454,8 @@ static enum err (*const handlers[EVENT_TYPE_COUNT])(struct change *c) = {
     [EVENT_QUARANTINED] = on_quarantined,
     [EVENT_QUARANTINE_RESOLVED] = on_quarantine_resolved,
     [EVENT_GATEWAY_STARTED] = on_gateway_started,
+    [EVENT_ORDER] = on_order,
+    [EVENT_FIRMWARE_JOB] = on_firmware_job,
 };
 
 static enum err on_event(void *state, struct db *d, const struct event *e, struct fault *why)
@@ -399,11 +470,11 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     c.seen->event_count += event_kinds[e->type].is_published;
     if (handlers[e->type] == NULL)
         return OK;
-    bool is_wanted = handlers[e->type] != on_meter && handlers[e->type] != on_content;
+    bool is_wanted = handlers[e->type] != on_content;
     void *payload = is_wanted ? arena_take(&s->arena, event_kinds[e->type].payload->size + 1) : NULL;
     if (is_wanted && payload == NULL)
         return ERR_MEMORY;
-    enum err err = is_wanted ? event_read_payload(e, &s->arena, payload, why) : OK;
+    enum err err = is_wanted ? event_read_brief(e, &s->arena, payload, why) : OK;
     c.payload = payload;
     if (err == OK)
         err = handlers[e->type](&c);
@@ -412,38 +483,28 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     return err;
 }
 
-/* The newest keys of the row and of the batch, oldest first. */
-static enum err join_contents(struct db *d, const struct seen *v, uint8_t out[8 * STATION_METERS_MAX], size_t *len)
+/* The keys of the batch that are worth keeping, oldest first. */
+static struct bytes new_contents(const struct seen *v, uint8_t out[8 * STATION_METERS_MAX])
 {
-    uint8_t all[16 * STATION_METERS_MAX];
     size_t size = 0, kept = v->content_count < STATION_METERS_MAX ? v->content_count : STATION_METERS_MAX;
-    struct db_rows *r =
-        DB_ROWS(d, "SELECT recent_contents FROM charge_points WHERE charge_point_id = ?1", db_text(v->station));
-    if (db_next(r)) {
-        struct bytes before = db_col_blob(r, 0);
-        size = before.len < sizeof all / 2 ? before.len : sizeof all / 2;
-        if (size > 0)
-            memcpy(all, before.at, size);
-    }
-    enum err e = db_rows_end(r);
     for (size_t i = v->content_count - kept; i < v->content_count; i++)
         for (int shift = 56; shift >= 0; shift -= 8)
-            all[size++] = (uint8_t)(v->contents[i % STATION_METERS_MAX] >> shift);
-    *len = size < sizeof all / 2 ? size : sizeof all / 2;
-    memcpy(out, all + size - *len, *len);
-    return e;
+            out[size++] = (uint8_t)(v->contents[i % STATION_METERS_MAX] >> shift);
+    return (struct bytes){out, size};
 }
 
-static enum err write_contents(struct db *d, const struct seen *v)
+/* One statement does all: its row is found once. */
+static enum err write_seen(struct db *d, const struct seen *v)
 {
     uint8_t keys[8 * STATION_METERS_MAX];
-    size_t len;
-    if (v->content_count == 0)
-        return OK;
-    enum err e = join_contents(d, v, keys, &len);
-    return e != OK ? e
-                   : DB_RUN(d, "UPDATE charge_points SET recent_contents = ?2 WHERE charge_point_id = ?1",
-                            db_text(v->station), db_blob((struct bytes){keys, len}));
+    return DB_RUN(d,
+                  "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
+                  "event_count = event_count + ?4, clock_skew_ms = coalesce(?5, clock_skew_ms), recent_contents = "
+                  "CASE WHEN length(?6) = 0 THEN recent_contents"
+                  " ELSE substr(CAST(coalesce(recent_contents, x'') || ?6 AS BLOB), -?7) END WHERE charge_point_id = ?1",
+                  db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
+                  v->has_skew ? db_int(v->skew_ms) : db_null(), db_blob(new_contents(v, keys)),
+                  db_int(8 * STATION_METERS_MAX));
 }
 
 static enum err on_batch_end(void *state, struct db *d, struct fault *why)
@@ -451,16 +512,10 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
     struct stations *s = state;
     enum err e = OK;
     size_t i = 0;
-    for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;) {
-        e = DB_RUN(d,
-                   "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
-                   "event_count = event_count + ?4,"
-                   " clock_skew_ms = coalesce(?5, clock_skew_ms) WHERE charge_point_id = ?1",
-                   db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
-                   v->has_skew ? db_int(v->skew_ms) : db_null());
-        if (e == OK)
-            e = write_contents(d, v);
-    }
+    for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;)
+        e = write_seen(d, v);
+    if (e == OK)
+        e = readings_write(&s->readings, d);
     if (e == OK && s->last_number > 0)
         e = DB_RUN(d,
                    "INSERT INTO server_facts (name, value) VALUES ('last_transaction_number', ?1)"

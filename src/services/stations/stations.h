@@ -4,6 +4,7 @@
 #define SERVICES_STATIONS_STATIONS_H
 #include "bus/bus.h"
 #include "device/station.h"
+#include "proto/ap3000/transfer.h"
 
 extern const struct migration stations_migrations[];
 extern const size_t stations_migration_count;
@@ -22,6 +23,20 @@ MUST_USE enum err stations_id_key(struct db *d, const uint8_t random[16], uint64
 
 /* For the gateway. ERR_UNKNOWN: no row. s is initialised by the caller and owned by it. */
 MUST_USE enum err stations_load(struct db *d, struct str station, struct station *s);
+/* A transfer of firmware that was not over. */
+struct firmware_job {
+    char job_id[UUID_TEXT_SIZE], file_id[UUID_TEXT_SIZE];
+    uint8_t command;
+    int64_t packet;
+    struct ap3000_image image;
+};
+/* What it is beside, when it is an AP3000 pile: OK also where nothing is known of it. p is new and the caller's;
+ * job->job_id stays as it is where none is open. */
+MUST_USE enum err stations_load_pile(struct db *d, struct str station, struct ap3000_pile *p, struct firmware_job *job);
+/* The card that a pile is bound to, "" none: what the API changes of it. */
+MUST_USE enum err stations_iccid_binding(struct db *d, struct str station, char *out, size_t size);
+/* An order that is no longer in memory. ERR_UNKNOWN: none. */
+MUST_USE enum err stations_find_order(struct db *d, struct str station, struct str order_key, struct pile_order *out);
 uint64_t stations_last_number(struct db *d); /* highest transaction number in the tables */
 /* A transaction that is no longer in memory: by number, or as the repeat of a start. ERR_UNKNOWN: none. *owner (copied
  * to arena) says whose it is. */

@@ -1,10 +1,30 @@
-/* Any bytes as records: what is taken for one is written again to the same bytes. */
+/* Any bytes as records: what is taken for one is written again to the same bytes. A payload that looks packed is unpacked or refused. */
 #include "eventlog/record.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define ARENA_MAX ((size_t)1 << 22)
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void unpack(struct event e)
+{
+    struct arena a;
+    struct buf json;
+    struct str body;
+    arena_init(&a, ARENA_MAX);
+    buf_init(&json, ARENA_MAX);
+    const bool was_packed = event_is_packed(&e);
+    enum err error = event_packed_body(&e, &body);
+    check(was_packed || error == ERR_UNKNOWN);
+    check(error != OK || (body.at >= e.frame.at && body.at + body.len <= e.frame.at + e.frame.len));
+    error = event_unpack(&e, &a, &json, NULL);
+    check(error == OK || (was_packed && (error == ERR_CORRUPT || error == ERR_MEMORY)));
+    check(error != OK || !event_is_packed(&e));
+    buf_release(&json);
+    arena_release(&a);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -20,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         }
         const size_t len = before.len - in.len;
+        unpack(e);
         buf_clear(&out);
         record_write(&e, &out);
         check(!out.failed && out.len == len && record_size(&e) == len && record_skip(before) == len);

@@ -16,8 +16,12 @@ static void check_events(const struct kit *k, uint64_t sequence)
         const struct event *e = &k->decision.events[i];
         struct fault why;
         void *payload = arena_take(&a, event_kinds[e->type].payload->size + 1);
-        check(json_check(e->payload, &why) == OK);
+        struct event whole = *e;
+        struct buf json;
+        buf_init(&json, KIT_ARENA_MAX);
+        check(event_unpack(&whole, &a, &json, &why) == OK && json_check(whole.payload, &why) == OK);
         check(event_read_payload(e, &a, payload, &why) == OK);
+        buf_release(&json);
         check(e->sequence == (event_kinds[e->type].is_published ? ++sequence : 0));
         if (e->type == EVENT_TRANSACTION_STOPPED)
             check(((const struct ev_transaction_stopped *)payload)->energy_wh.value >= 0);
@@ -100,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     k->policy.heartbeat_events = (data[0] & 8) != 0;
     k->stations[0].registration = (enum registration)(data[0] >> 4 & 3);
     k->answers_trigger = (data[0] & 64) != 0;
+    k->policy.is_packing = (data[0] & 128) != 0;
     size_t at = 1;
     for (int line = 0; line < LINES_MAX && at < size; line++) {
         size_t end = at;

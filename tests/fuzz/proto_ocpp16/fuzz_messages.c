@@ -1,5 +1,6 @@
 /* Any bytes as any message in every way of reading. The first byte chooses the message, the rest is its payload. What
- * was taken is written, and must be taken again and written the same; so a bent message is straight after one pass. */
+ * was taken is written, and must be taken again and written the same; so a bent message is straight after one pass. Packed and unpacked
+ * it is written the same too. */
 #include "proto/ocpp16/messages.h"
 
 #include <string.h>
@@ -8,6 +9,23 @@
 #define TEXT_MAX  (8 << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void pack(const struct message *m, const void *message, struct str beside, struct arena *a, const struct buf *want)
+{
+    struct buf packed, got;
+    void *again = arena_take(a, m->size + 1);
+    buf_init(&packed, TEXT_MAX);
+    buf_init(&got, TEXT_MAX);
+    schema_pack(m, message, beside, &packed);
+    enum err e = schema_unpack(m, (struct bytes){packed.at, packed.len}, beside, a, again);
+    check(e == OK || e == ERR_MEMORY);
+    if (e == OK) {
+        schema_write(m, again, &got);
+        check(str_eq(buf_str(&got), buf_str(want)));
+    }
+    buf_release(&packed);
+    buf_release(&got);
+}
 
 static enum err read_write(const struct message *m, struct str text, enum reading how, struct arena *a, struct buf *out,
                            struct fault *why)
@@ -18,6 +36,10 @@ static enum err read_write(const struct message *m, struct str text, enum readin
         schema_write(m, message, out);
     check(e == OK || why->reason[0] != '\0');
     check(!out->failed);
+    if (e == OK) {
+        pack(m, message, text, a, out);
+        pack(m, message, (struct str){NULL, 0}, a, out);
+    }
     return e;
 }
 

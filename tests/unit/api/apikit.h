@@ -16,6 +16,7 @@
 #include "api/call.h"
 #include "check.h"
 #include "services/charging/charging.h"
+#include "services/files/files.h"
 #include "services/stations/stations.h"
 
 #define KIT_KEY      "an-admin-key-of-the-tests"
@@ -139,6 +140,7 @@ struct kit {
     struct config config;
     struct eventlog *log;
     struct bus *bus;
+    struct files *files;
     struct api *api;
     uint64_t id_key[2];
     int port;
@@ -153,6 +155,7 @@ static inline void kit_migrate(struct kit *k)
     check(db_migrate(d, bus_migrations, bus_migration_count, &why) == OK);
     check(db_migrate(d, stations_migrations, stations_migration_count, &why) == OK);
     check(db_migrate(d, charging_migrations, charging_migration_count, &why) == OK);
+    check(db_migrate(d, files_migrations, files_migration_count, &why) == OK);
     check(db_migrate(d, api_migrations, api_migration_count, &why) == OK);
     check(stations_id_key(d, random, k->id_key) == OK);
     db_close(d);
@@ -165,6 +168,7 @@ static inline void kit_api_open(struct kit *k)
                                   .log = k->log,
                                   .bus = k->bus,
                                   .gateway = NULL,
+                                  .files = k->files,
                                   .db_path = k->db_path,
                                   .log_dir = str_of(k->log_dir),
                                   .started_at = {1000000}};
@@ -205,6 +209,10 @@ static inline void kit_open(struct kit *k, const char *const *sets, size_t count
     bo.db_path = k->db_path;
     check(bus_open(&bo, &k->bus, &why) == OK);
     check(bus_start(k->bus) == OK);
+    char files_dir[96];
+    (void)snprintf(files_dir, sizeof files_dir, "%s/files", k->dir);
+    const struct files_options fo = {.dir = str_of(files_dir), .count_max = k->config.files_count_max};
+    check(files_open(&fo, &k->files, &why) == OK);
     check(setenv("CHARGELINE_ADMIN_KEY", KIT_KEY, 1) == 0);
     kit_gateway.how = GATEWAY_ANSWERS;
     kit_api_open(k);
@@ -231,6 +239,7 @@ static inline void kit_close(struct kit *k)
     bus_stop(k->bus);
     bus_close(k->bus);
     eventlog_close(k->log);
+    files_close(k->files);
     config_release(&k->config);
     kit_remove(k->dir);
 }

@@ -124,8 +124,9 @@ static void test_readings(void)
     kit_sql(&k, sql);
     for (size_t i = 0; i < COUNT_OF(at); i++) {
         (void)snprintf(sql, sizeof sql,
-                       "INSERT INTO transaction_readings (number, position, is_named) VALUES (1, %" PRIu64 ", 1)",
-                       at[i]);
+                       "INSERT INTO transaction_reading_blocks (number, first, is_named, positions) VALUES (1, %" PRIu64
+                       ", 1, '[%" PRIu64 "]')",
+                       at[i], at[i]);
         kit_sql(&k, sql);
     }
     (void)snprintf(target, sizeof target, "/api/v1/transactions/%u/meter-values?limit=2", permute31(k.id_key, 1));

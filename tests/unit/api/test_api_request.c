@@ -183,6 +183,32 @@ static int read_body(const struct route *r, const char *type, const char *body, 
     return ok ? 0 : x.answer.status;
 }
 
+static const struct {
+    const char *row, *type, *body;
+    bool has_body;
+    int want;
+} raws[] = {
+    {"bytes", "application/octet-stream", "{\x01", true, 0},
+    {"other case, and a parameter", "Application/Octet-Stream ; a=b", "x", true, 0},
+    {"no type", NULL, "x", true, 415},
+    {"JSON where bytes are due", "application/json", "{}", true, 415},
+    {"a type that begins alike", "application/octet-streams", "x", true, 415},
+    {"no body", NULL, "", false, 422},
+    {"no body, with its type", "application/octet-stream", "", false, 422},
+    {"chunks without any", "application/octet-stream", "", true, 422},
+};
+
+static void test_raw_bodies(void)
+{
+    bool has_text;
+    for (size_t i = 0; i < COUNT_OF(raws); i++)
+        CHECK(raws[i].row, read_body(route_of("file_post"), raws[i].type, raws[i].body, raws[i].has_body, "",
+                                     &has_text) == raws[i].want);
+    CHECK("bytes where JSON is due", read_body(route_of("api_key_post"), "application/octet-stream", "x", true,
+                                               "UNSUPPORTED_MEDIA_TYPE", &has_text) == 415 &&
+                                         has_text);
+}
+
 static void test_bodies(void)
 {
     bool has_text;
@@ -297,6 +323,7 @@ int main(void)
     test_routes_are_reachable();
     test_queries();
     test_bodies();
+    test_raw_bodies();
     test_methods();
     test_traces();
     test_errors();

@@ -229,6 +229,9 @@ static void test_sizes(void)
     kit_call(&k, KIT_KEY, "POST", "/api/v1/api-keys", NULL, text, &a);
     CHECK("a body past its limit", a.status == 413 && kit_has(&a, "BODY_TOO_LARGE"));
     buf_release(&a.all);
+    kit_call(&k, NULL, "POST", "/api/v1/api-keys", NULL, text, &a);
+    CHECK("who may not ask learns nothing of its limit", a.status == 401);
+    buf_release(&a.all);
     buf_clear(&b);
     buf_printf(&b,
                "POST /api/v1/api-keys HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer " KIT_KEY

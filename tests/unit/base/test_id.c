@@ -6,18 +6,18 @@
 
 #define PERMUTED 1000000
 
-static struct bytes bytes_of(const char *text)
+static struct bytes text_bytes(const char *text)
 {
     return (struct bytes){(const uint8_t *)text, strlen(text)};
 }
 
 static void test_fnv(void)
 {
-    CHECK("nothing is the offset basis", fnv1a32(bytes_of("")) == 2166136261u);
-    CHECK("one letter", fnv1a32(bytes_of("a")) == 0xE40C292Cu);
-    CHECK("six letters", fnv1a32(bytes_of("foobar")) == 0xBF9CF968u);
-    CHECK("the contract's test value", fnv1a32(bytes_of("gateway-pod-xyz")) == 1042551417);
-    CHECK("bytes count without sign", fnv1a32(bytes_of("\xFF")) == (2166136261u ^ 0xFF) * 16777619u);
+    CHECK("nothing is the offset basis", fnv1a32(text_bytes("")) == 2166136261u);
+    CHECK("one letter", fnv1a32(text_bytes("a")) == 0xE40C292Cu);
+    CHECK("six letters", fnv1a32(text_bytes("foobar")) == 0xBF9CF968u);
+    CHECK("the contract's test value", fnv1a32(text_bytes("gateway-pod-xyz")) == 1042551417);
+    CHECK("bytes count without sign", fnv1a32(text_bytes("\xFF")) == (2166136261u ^ 0xFF) * 16777619u);
 }
 
 /* From the paper: key 00 01 .. 0f, message 00 01 .. of each length. */
@@ -79,8 +79,8 @@ static uint32_t crc_by_bits(struct bytes b)
 static void test_crc(void)
 {
     uint8_t data[100];
-    CHECK("nothing", crc32c(0, bytes_of("")) == 0 && crc32c_by_table(0, bytes_of("")) == 0);
-    CHECK("the check value", crc32c(0, bytes_of("123456789")) == 0xE3069283u);
+    CHECK("nothing", crc32c(0, text_bytes("")) == 0 && crc32c_by_table(0, text_bytes("")) == 0);
+    CHECK("the check value", crc32c(0, text_bytes("123456789")) == 0xE3069283u);
     memset(data, 0, 32);
     CHECK("RFC 3720 B.4: 32 zeros", crc32c(0, (struct bytes){data, 32}) == 0x8A9136AAu);
     memset(data, 0xFF, 32);
@@ -196,7 +196,7 @@ static void test_base64(void)
     buf_init(&b, 5);
     CHECK("no room to read into", base64_parse(STR("Zm9vYmFy"), &b) == ERR_MEMORY && b.len == 0);
     buf_clear(&b);
-    buf_put_base64(&b, bytes_of("foobar"));
+    buf_put_base64(&b, text_bytes("foobar"));
     CHECK("no room to write into", b.failed && b.len == 0);
     buf_release(&b);
     buf_init(&b, 4096);

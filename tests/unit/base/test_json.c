@@ -244,6 +244,40 @@ static void test_values(void)
     CHECK("well", json_end(&j) == OK && json_end(&j) == OK && j.reason == NULL);
 }
 
+static void test_last(void)
+{
+    static const struct {
+        const char *row, *text, *last; /* NULL: it is not guessed */
+    } rows_last[] = {
+        {"an object that ends the text", "[1,{\"a\":{}}]", "{\"a\":{}}"},
+        {"with blanks", "[1, {\"a\":1} \n] \t", "{\"a\":1}"},
+        {"an empty one", "[1,{}]", "{}"},
+        {"a guess that is wrong", "[1,{},{}]", "{},{}"},
+        {"something behind it", "[1,{},null]", NULL},
+        {"no end of the array", "[1,{}", NULL},
+        {"no end of the object", "[1,{\"a\":1]", NULL},
+        {"one bracket alone", "[1,{]", NULL},
+        {"an array", "[1,[]]", NULL},
+        {"text behind the array", "[1,{}]x", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows_last); i++) {
+        struct json j;
+        struct str n, last;
+        json_init(&j, str_of(rows_last[i].text));
+        CHECK(rows_last[i].row, json_open_array(&j) && json_next_item(&j) && json_get_number(&j, &n) && json_next_item(&j));
+        CHECK(rows_last[i].row, json_get_last(&j, &last) == (rows_last[i].last != NULL));
+        if (rows_last[i].last != NULL)
+            CHECK(rows_last[i].row, str_eq(last, str_of(rows_last[i].last)) && json_end(&j) == OK);
+        else
+            CHECK(rows_last[i].row, json_peek(&j) == json_peek(&j) && j.error == OK);
+    }
+    struct json j;
+    struct str last;
+    json_init(&j, STR("[[{}]]"));
+    CHECK("only of the top array",
+          json_open_array(&j) && json_next_item(&j) && json_open_array(&j) && json_next_item(&j) && !json_get_last(&j, &last));
+}
+
 static void test_keys(void)
 {
     struct json j;
@@ -416,6 +450,7 @@ int main(void)
     test_depth();
     test_repeats();
     test_values();
+    test_last();
     test_keys();
     test_turns();
     test_ints();

@@ -78,8 +78,48 @@ static void test_read_payload(void)
     }
 }
 
+static void test_packed(void)
+{
+    static const struct str frame = STR("[2,\"1\",\"X\",{\"reason\":\"ping_timeout\"}]");
+    const struct str body = {frame.at + 11, 25};
+    const struct ev_disconnected in = {.reason = {frame.at + 22, 12}, .generation = {7, true}};
+    struct ev_disconnected out = {0};
+    struct buf packed, json, published;
+    struct arena a;
+    struct str found;
+    buf_init(&packed, 4096);
+    buf_init(&json, 4096);
+    buf_init(&published, 4096);
+    arena_init(&a, 1 << 16);
+    event_pack(EVENT_DISCONNECTED, &in, frame, body, &packed);
+    struct event e = {.type = EVENT_DISCONNECTED, .payload = buf_str(&packed), .frame = frame}, whole = e;
+    CHECK("it is packed", event_is_packed(&e) && packed.len < 16);
+    CHECK("what its frame says is not said again", memmem(packed.at, packed.len, "ping", 4) == NULL);
+    CHECK("its struct", event_read_payload(&e, &a, &out, NULL) == OK && out.generation.value == 7 &&
+                            str_eq(out.reason, STR("ping_timeout")));
+    CHECK("the body of its frame", event_packed_body(&e, &found) == OK && str_eq(found, STR("{\"reason\":\"ping_timeout\"}")));
+    CHECK("its JSON", event_unpack(&whole, &a, &json, NULL) == OK &&
+                          str_eq(whole.payload, STR("{\"reason\":\"ping_timeout\",\"generation\":7}")));
+    event_write(&e, STR("gw"), &published);
+    CHECK("it is published as JSON",
+          memmem(published.at, published.len, "\"payload\":{\"reason\":\"ping_timeout\",\"generation\":7},", 51) != NULL);
+    CHECK("JSON stays as it is", event_unpack(&whole, &a, &packed, NULL) == OK && event_packed_body(&whole, &found) == ERR_UNKNOWN);
+    e.frame.len = 30;
+    CHECK("beside another frame it is refused", event_packed_body(&e, &found) == ERR_CORRUPT &&
+                                                    event_read_payload(&e, &a, &out, NULL) == ERR_CORRUPT &&
+                                                    event_unpack(&e, &a, &json, NULL) == ERR_CORRUPT);
+    buf_clear(&published);
+    event_write(&e, STR("gw"), &published);
+    CHECK("and not published", published.failed);
+    buf_release(&packed);
+    buf_release(&json);
+    buf_release(&published);
+    arena_release(&a);
+}
+
 int main(void)
 {
+    test_packed();
     test_tables();
     test_write();
     test_read_payload();

@@ -88,6 +88,12 @@ static void check_reading(void)
         CHECK(rows[i].row, is_text(f.error_code, rows[i].code));
         CHECK(rows[i].row, is_text(f.error_text, rows[i].words));
         CHECK(rows[i].row, ocpp_frame_read(str_of(rows[i].text), &a, &f, NULL) == rows[i].want);
+        struct ocpp_frame found = {0};
+        enum err e = ocpp_frame_find(str_of(rows[i].text), &a, &found, NULL);
+        if (rows[i].want == OK) { /* more than the payload is found where items follow it: then it is no JSON */
+            CHECK(rows[i].row, e == OK && found.kind == f.kind && str_eq(found.id_json, f.id_json));
+            CHECK(rows[i].row, str_eq(found.payload, f.payload) || json_check(found.payload, NULL) != OK);
+        }
         struct str payload = {NULL, 0};
         if (rows[i].want == OK) /* found again, when it is known to be one */
             CHECK(rows[i].row, ocpp_frame_payload(str_of(rows[i].text), &payload) == (f.kind == OCPP_CALL) &&

@@ -61,10 +61,58 @@ static const struct {
      "_Empty object `{}`._\n"},
 };
 
+static int64_t seven(const struct field *f)
+{
+    return f->kind == KIND_INT32 ? 7 : INT64_MAX;
+}
+
+/* Fields as part of another document, by who reads them. */
+static const struct {
+    const char *row;
+    struct schema_view view;
+    const char *member, *schema;
+} views[] = {
+    {"a number that is taken has the greatest value that is asked for",
+     {false, seven},
+     "count",
+     "{\"type\":\"integer\",\"minimum\":1,\"maximum\":7}"},
+    {"or none", {false, seven}, "big", "{\"type\":\"integer\",\"minimum\":0}"},
+    {"one that is given has none", {true, seven}, "count", "{\"type\":[\"integer\",\"null\"],\"minimum\":1}"},
+    {"what is required is not null", {true, NULL}, "text", "{\"type\":\"string\",\"maxLength\":5}"},
+    {"what is optional may be", {true, NULL}, "isOn", "{\"type\":[\"boolean\",\"null\"]}"},
+    {"null is one of the words then",
+     {true, NULL},
+     "color",
+     "{\"type\":[\"string\",\"null\"],\"enum\":[\"red\",\"green\",null]}"},
+    {"a list that is given has any length",
+     {true, NULL},
+     "names",
+     "{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"string\",\"maxLength\":3}}"},
+    {"a decimal has no step", {true, NULL}, "ratio", "{\"type\":[\"number\",\"null\"]}"},
+    {"anything is anything", {true, NULL}, "extra", "{}"},
+};
+
+static void test_views(struct buf *b)
+{
+    for (size_t i = 0; i < COUNT_OF(views); i++) {
+        struct json_writer w;
+        const struct field *f = sample_message.fields;
+        while (!str_eq(f->wire, str_of(views[i].member)))
+            f++;
+        buf_clear(b);
+        jw_init(&w, b);
+        jw_open_object(&w);
+        schema_describe_field(&w, f, &views[i].view);
+        jw_close_object(&w);
+        CHECK(views[i].row, str_eq(buf_str(b), str_of(views[i].schema)));
+    }
+}
+
 int main(void)
 {
     struct buf b;
     buf_init(&b, BUF_MAX);
+    test_views(&b);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         buf_clear(&b);
         schema_describe(rows[i].message, &b);

@@ -596,6 +596,96 @@ static void test_failure(void)
     close_all();
 }
 
+/* ---- orders of piles ---- */
+
+#define ORDER_NO "a500000102030405060708090a0b0c0d"
+
+static void order(const char *transaction, int64_t at_s, const char *state, const char *more)
+{
+    append("AP13544000", EVENT_ORDER, at_s,
+           "{\"orderNo\":\"" ORDER_NO "\",\"orderKey\":\"" ORDER_NO "\",\"transactionId\":\"%s\",\"state\":\"%s\""
+           ",\"connectorId\":2,\"idTag\":\"7A8D05DD\"%s}",
+           transaction, state, more);
+}
+
+static void order_start(const char *transaction, int64_t at_s)
+{
+    append("AP13544000", EVENT_TRANSACTION_STARTED, at_s,
+           "{\"connectorId\":2,\"transactionId\":\"%s\",\"idTag\":\"7A8D05DD\",\"meterStartWh\":0,"
+           "\"orderNo\":\"" ORDER_NO "\",\"offline\":false}",
+           transaction);
+}
+
+static void settle(const char *transaction, int64_t at_s, int64_t energy_wh, const char *code)
+{
+    append("AP13544000", EVENT_TRANSACTION_STOPPED, at_s,
+           "{\"transactionId\":\"%s\",\"reason\":\"Local\",\"meterStopWh\":%lld,\"stopTimestamp\":\"%s\","
+           "\"connectorId\":2,\"energyWh\":%lld,\"meterStartWh\":0,\"flags\":[\"settlement\"],\"orderNo\":\"" ORDER_NO
+           "\",\"stopCode\":\"%s\",\"maxPowerW\":260,\"tierPowerW\":240,\"occupancyMinutes\":5}",
+           transaction, (long long)energy_wh, text_of(at_s), (long long)energy_wh, code);
+}
+
+static const char *announced(const char *type)
+{
+    static char text[8192];
+    struct db_rows *r = DB_ROWS(f.d, "SELECT json FROM outbox WHERE type=?1 ORDER BY position DESC LIMIT 1",
+                                db_text(str_of(type)));
+    str_copy(text, sizeof text, db_next(r) ? db_col_text(r, 0) : STR("none"));
+    CHECK("the outbox is read", db_rows_end(r) == OK);
+    return text;
+}
+
+static void test_order(void)
+{
+    fresh();
+    order("21", 0, "new", "");
+    order("21", 0, "starting", "");
+    run();
+    CHECK("an order that was placed is a session that waits", has(session("21"), "\"status\":\"pending\""));
+    order("21", 20, "charging", "");
+    order_start("21", 20);
+    run();
+    CHECK("it runs when the pile says so", has(session("21"), "\"status\":\"charging\""));
+    order("21", 500, "ended", "");
+    run();
+    CHECK("over and not settled is finishing", has(session("21"), "\"status\":\"finishing\""));
+    settle("21", 600, 860, "0x01");
+    order("21", 600, "settled", "");
+    run();
+    const char *s = session("21");
+    CHECK("settled", has(s, "\"status\":\"completed\"") && has(s, "\"total_energy\":860") &&
+                         has(s, "\"energy_source\":\"settlement\"") && has(s, "\"max_power\":260"));
+    s = announced("session.ended");
+    CHECK("what is told of it is what a price needs",
+          has(s, "\"protocol\":\"ap3000\"") && has(s, "\"device_ref\":\"" ORDER_NO "\"") &&
+              has(s, "\"stop_reason\":\"full\"") && has(s, "\"stop_code\":\"0x01\"") &&
+              has(s, "\"tier_power_w\":240") && has(s, "\"idle_s\":300") && has(s, "\"start_mode\":\"remote\"") &&
+              has(s, "\"meter_quality\":\"measured\""));
+    settle("21", 700, 900, "0x05");
+    run();
+    CHECK("the first settlement stands", has(session("21"), "\"total_energy\":860"));
+    close_all();
+}
+
+static void test_order_failed(void)
+{
+    fresh();
+    order("22", 0, "new", "");
+    order("22", 30, "failed", ",\"reason\":\"no charger plugged into the port\"");
+    run();
+    const char *s = session("22");
+    CHECK("a pile that refuses", has(s, "\"status\":\"failed\"") && has(s, "no charger plugged"));
+    CHECK("is told as such", has(announced("session.start_failed"), "\"protocol\":\"ap3000\""));
+    settle("22", 900, 120, "0x07");
+    run();
+    CHECK("the pile's account wins over a failure",
+          has(session("22"), "\"status\":\"completed\"") && has(session("22"), "\"total_energy\":120"));
+    order("23", 0, "failed", "");
+    run();
+    CHECK("what was never asked for makes no session", number("SELECT count(*) FROM charging_sessions") == 1);
+    close_all();
+}
+
 int main(void)
 {
     log_setup(2, LOG_LEVEL_ERROR, false, NULL);
@@ -614,6 +704,8 @@ int main(void)
     test_replay();
     test_lists();
     test_failure();
+    test_order();
+    test_order_failed();
     buf_release(&json);
     char command[64];
     (void)snprintf(command, sizeof command, "rm -rf %s", base);

@@ -297,7 +297,7 @@ static void compare(void)
 static void run_round(uint64_t seed)
 {
     static const char *const all[] = {"DELETE FROM charge_points", "DELETE FROM connectors",
-                                      "DELETE FROM transactions",  "DELETE FROM transaction_readings",
+                                      "DELETE FROM transactions",  "DELETE FROM transaction_reading_blocks",
                                       "DELETE FROM quarantine",    "DELETE FROM server_facts"};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         check(db_run(db, all[i], NULL, 0) == OK);

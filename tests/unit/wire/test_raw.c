@@ -1,5 +1,6 @@
-/* Connections of bytes without HTTP and frames, over real loopback sockets. What a stream says is a pattern that tells at each
- * byte whether one is missing, twice there or out of its order. */
+/* Connections of bytes without HTTP and frames, over real loopback sockets. What a stream says is a pattern that tells
+ * at each byte whether one is missing, twice there or out of its order. Long, as test_conn.c is: one life has many ways
+ * to end. Raw bytes through TLS are in test_tls.c, where the certificates are. */
 #include "harness.h"
 #include "metrics/metrics.h"
 #include "wire/conn_private.h"
@@ -149,7 +150,8 @@ static const struct conn_handlers client_handlers = {
 static enum err client_connect(const char *host, int port, int idle_ms)
 {
     struct conn_options own = conn_options_default();
-    struct conn_target t = {.host = str_of(host), .port = port == 0 ? listener_port(listener) : port, .source = STR("127.0.0.9")};
+    struct conn_target t = {
+        .host = str_of(host), .port = port == 0 ? listener_port(listener) : port, .source = STR("127.0.0.9")};
     own.is_raw = true;
     own.idle_ms = idle_ms;
     want_raws++;
@@ -167,7 +169,8 @@ static const struct {
 
 static void test_echo(void)
 {
-    static const struct conn_handlers handlers = {.on_open = on_known_open, .on_bytes = on_echoed, .on_close = on_raw_close};
+    static const struct conn_handlers handlers = {
+        .on_open = on_known_open, .on_bytes = on_echoed, .on_close = on_raw_close};
     for (size_t i = 0; i < COUNT_OF(echo_rows); i++) {
         struct listener_options o = raw_options(&handlers);
         memset(&client, 0, sizeof client);
@@ -178,7 +181,8 @@ static void test_echo(void)
         want_closes = 1;
         run(echo_rows[i].row);
         CHECK(echo_rows[i].row, opens == 1 && client.opens == 1 && seen.upgrades == 0);
-        CHECK(echo_rows[i].row, !client.back.is_wrong && client.back.at == echo_rows[i].piece_size * echo_rows[i].pieces);
+        CHECK(echo_rows[i].row,
+              !client.back.is_wrong && client.back.at == echo_rows[i].piece_size * echo_rows[i].pieces);
         CHECK("who closed knows why", client.closes == 1 && client.why == CONN_END_OURS);
         CHECK("the peer sees the end of the stream", seen.why == CONN_END_TCP);
         end();
@@ -187,7 +191,8 @@ static void test_echo(void)
 
 static void test_client_ends(void)
 {
-    static const struct conn_handlers handlers = {.on_open = on_known_open, .on_bytes = on_asked, .on_close = on_raw_close};
+    static const struct conn_handlers handlers = {
+        .on_open = on_known_open, .on_bytes = on_asked, .on_close = on_raw_close};
     static const struct {
         const char *row;
         int port, idle_ms;
@@ -218,7 +223,8 @@ static void test_nothing_else_on_the_wire(void)
     want_closes = 1;
     run("bytes that mean something elsewhere");
     raw_join(r);
-    CHECK("come back as they are, and the close adds none", r->got_len == r->send_len && memcmp(r->got, r->send, r->got_len) == 0);
+    CHECK("come back as they are, and the close adds none",
+          r->got_len == r->send_len && memcmp(r->got, r->send, r->got_len) == 0);
     CHECK("the owner's reason stays", seen.why == CONN_END_SHUTDOWN && seen.upgrades == 0 && opens == 1);
     CHECK("none is counted", listener_connection_count(listener) == 0);
     end();
@@ -263,7 +269,8 @@ static void *taker_run(void *arg)
 
 static void test_close_flushes(void)
 {
-    static const struct conn_handlers handlers = {.on_open = on_known_open, .on_bytes = on_farewell, .on_close = on_raw_close};
+    static const struct conn_handlers handlers = {
+        .on_open = on_known_open, .on_bytes = on_farewell, .on_close = on_raw_close};
     struct listener_options o = raw_options(&handlers);
     struct taker t = {.fd = -1};
     begin(&o);
@@ -320,7 +327,8 @@ static void on_pausing_bytes(struct conn *c, struct bytes b)
 
 static void test_pause(void)
 {
-    static const struct conn_handlers handlers = {.on_open = on_known_open, .on_bytes = on_pausing_bytes, .on_close = on_raw_close};
+    static const struct conn_handlers handlers = {
+        .on_open = on_known_open, .on_bytes = on_pausing_bytes, .on_close = on_raw_close};
     struct listener_options o = raw_options(&handlers);
     begin(&o);
     is_paused = false;
@@ -356,7 +364,8 @@ static void on_flood_open(struct conn *c)
 
 static void test_slow_reader(void)
 {
-    static const struct conn_handlers handlers = {.on_open = on_flood_open, .on_bytes = on_asked, .on_close = on_raw_close};
+    static const struct conn_handlers handlers = {
+        .on_open = on_flood_open, .on_bytes = on_asked, .on_close = on_raw_close};
     struct listener_options o = raw_options(&handlers);
     begin(&o);
     flood_refused = 0;
@@ -463,7 +472,8 @@ static void on_patient_open(struct conn *c)
 
 static void test_pause_is_no_silence(void)
 {
-    static const struct conn_handlers handlers = {.on_open = on_patient_open, .on_bytes = on_asked, .on_close = on_raw_close};
+    static const struct conn_handlers handlers = {
+        .on_open = on_patient_open, .on_bytes = on_asked, .on_close = on_raw_close};
     struct listener_options o = raw_options(&handlers);
     o.conn.head_timeout_ms = 20; /* it is known: that has no more to say */
     o.conn.idle_ms = 40;
@@ -530,7 +540,8 @@ static void test_crowded_out_after_close(void)
     next = dial(listener_port(listener));
     want_closes = 1;
     run("the next comes in");
-    CHECK("and the first, which was shown out, goes for its first reason", seen.why == CONN_END_PROTOCOL && log_has("reason=crowded"));
+    CHECK("and the first, which was shown out, goes for its first reason",
+          seen.why == CONN_END_PROTOCOL && log_has("reason=crowded"));
     (void)close(fd);
     (void)close(next);
     end();
@@ -560,7 +571,8 @@ static int dial_from(const char *source, int port)
 {
     struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(source, inet_pton(AF_INET, source, &from.sin_addr) == 1 && bind(fd, (struct sockaddr *)&from, sizeof from) == 0);
+    CHECK(source,
+          inet_pton(AF_INET, source, &from.sin_addr) == 1 && bind(fd, (struct sockaddr *)&from, sizeof from) == 0);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(source, connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
     return fd;
@@ -601,7 +613,8 @@ static void test_address_limit(void)
     }
     CHECK("the owner never saw them", opens == 2 && listener_connection_count(listener) == 2);
     CHECK("they are counted", metric_get(METRIC_CONN_UNFINISHED) - before == REFUSED);
-    CHECK("and told, but not each", log_count("listener.address_full") >= 1 && log_count("listener.address_full") < REFUSED / 2);
+    CHECK("and told, but not each",
+          log_count("listener.address_full") >= 1 && log_count("listener.address_full") < REFUSED / 2);
     fds[2] = dial_from("127.0.0.2", listener_port(listener));
     CHECK("another address", peer_says(fds[2], "k"));
     want_messages = 3;
@@ -626,14 +639,10 @@ static const struct {
     const char *address;
     bool want;
 } address_rows[] = {
-    {"10.0.0.1:1", true},
-    {"10.0.0.1:2", false},
-    {"10.0.0.2:1", true},
-    {"[::ffff:10.0.0.2]:7", false}, /* IPv4 on an IPv6 socket */
-    {"[::ffff:10.0.0.3]:7", true},
-    {"10.0.0.3:7", false},
-    {"[2001:db8:0:1::1]:1", true},
-    {"[2001:db8:0:1::2]:1", false}, /* the same /64 */
+    {"10.0.0.1:1", true},          {"10.0.0.1:2", false},
+    {"10.0.0.2:1", true},          {"[::ffff:10.0.0.2]:7", false}, /* IPv4 on an IPv6 socket */
+    {"[::ffff:10.0.0.3]:7", true}, {"10.0.0.3:7", false},
+    {"[2001:db8:0:1::1]:1", true}, {"[2001:db8:0:1::2]:1", false}, /* the same /64 */
     {"[2001:db8:0:2::1]:1", true},
 };
 
@@ -645,7 +654,8 @@ static void test_addresses(void)
     for (size_t i = 0; i < COUNT_OF(address_rows); i++) {
         struct sockaddr_storage a;
         CHECK(address_rows[i].address, address_parse(str_of(address_rows[i].address), &a) == OK);
-        CHECK(address_rows[i].address, address_enter(&l, (const struct sockaddr *)&a, &entered[i]) == address_rows[i].want);
+        CHECK(address_rows[i].address,
+              address_enter(&l, (const struct sockaddr *)&a, &entered[i]) == address_rows[i].want);
         CHECK(address_rows[i].address, (entered[i] != NULL) == address_rows[i].want);
     }
     CHECK("one entry an address", l.addresses.count == 5);
@@ -653,7 +663,8 @@ static void test_addresses(void)
         address_leave(&l, entered[i]);
     CHECK("none is left", l.addresses.count == 0);
     struct sockaddr_storage a;
-    CHECK("again", address_parse(STR("10.0.0.1:1"), &a) == OK && address_enter(&l, (const struct sockaddr *)&a, &entered[0]));
+    CHECK("again",
+          address_parse(STR("10.0.0.1:1"), &a) == OK && address_enter(&l, (const struct sockaddr *)&a, &entered[0]));
     address_leave(&l, entered[0]);
     map_release(&l.addresses);
 }

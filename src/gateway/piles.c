@@ -1,0 +1,453 @@
+/* gateway/piles.c - a frame from a pile: to the pure core, what follows into the log, its answer out. And what leaves
+ * for a pile: one frame after another with time between them, answers before commands (ap3000.md 3.3).
+ *
+ * Time, registration and heartbeats are answered at once, with a disk that stands still too. A settlement or a swipe is
+ * answered when it is on the disk; with no room in the log it is not taken up, and the pile says it again. What memory
+ * has not is fetched by a worker while the pile's next frames wait, and nobody else's. */
+#include "gateway/parts.h"
+
+#define TOKEN_MILLI 1000
+
+/* --- what leaves --- */
+
+struct out {
+    struct out *next;
+    size_t len;
+    bool is_answer;
+    uint8_t at[];
+};
+
+/* One more frame down this line now? Else in how many ms. */
+static int64_t line_wait_ms(struct line *line, int64_t now_ms)
+{
+    int64_t rate = line->gateway->config->pile_line_rate, most = rate * TOKEN_MILLI;
+    line->tokens_milli += (now_ms - line->tokens_at_ms) * rate;
+    line->tokens_at_ms = now_ms;
+    if (line->tokens_milli > most)
+        line->tokens_milli = most;
+    if (line->tokens_milli < TOKEN_MILLI)
+        return (TOKEN_MILLI - line->tokens_milli + rate - 1) / rate;
+    line->tokens_milli -= TOKEN_MILLI;
+    return 0;
+}
+
+/* As many as may leave now; then the timer for the next. */
+static void go_out(struct pile_session *p)
+{
+    struct session *s = &p->s;
+    int64_t spacing_ms = s->gateway->config->pile_spacing_ms;
+    while (p->out_first != NULL && s->conn != NULL) {
+        int64_t now_ms = clock_monotonic_ms();
+        int64_t wait_ms = p->sent_ms == 0 ? 0 : p->sent_ms + spacing_ms - now_ms;
+        if (wait_ms <= 0)
+            wait_ms = line_wait_ms(s->line, now_ms);
+        if (wait_ms > 0) {
+            timer_start(s->gateway->loop, &p->pace, wait_ms);
+            return;
+        }
+        struct out *o = p->out_first;
+        p->out_first = o->next;
+        p->out_count--;
+        p->sent_ms = now_ms;
+        if (conn_send(s->conn, (struct bytes){o->at, o->len}, false) != OK)
+            metric_add_label(METRIC_PILE_DROPPED, STR("not_sent"), 1); /* it is ending, and will say why */
+        free(o);
+    }
+}
+
+void pile_on_pace(struct timer *t)
+{
+    go_out(CONTAINER(t, struct pile_session, pace));
+}
+
+void pile_send(struct pile_session *p, struct bytes frame, bool is_answer)
+{
+    if (p->out_count >= PILE_OUT_MAX) { /* it asks faster than it may be answered: it will ask again */
+        metric_add_label(METRIC_PILE_DROPPED, STR("answers_waiting"), 1);
+        return;
+    }
+    struct out *o = mem_new(1, sizeof *o + frame.len), **at = &p->out_first;
+    memcpy(o->at, frame.at, frame.len);
+    o->len = frame.len;
+    o->is_answer = is_answer;
+    while (*at != NULL && ((*at)->is_answer || !is_answer))
+        at = &(*at)->next;
+    o->next = *at;
+    *at = o;
+    p->out_count++;
+    timer_stop(&p->pace);
+    go_out(p);
+}
+
+void pile_forget_out(struct pile_session *p)
+{
+    for (struct out *o; (o = p->out_first) != NULL; free(o))
+        p->out_first = o->next;
+    p->out_count = 0;
+}
+
+/* --- what the core needs, and what follows from it --- */
+
+struct str hex_of(struct buf *to, struct bytes b)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    buf_clear(to);
+    for (size_t i = 0; i < b.len; i++) {
+        buf_put_byte(to, (uint8_t)digits[b.at[i] >> 4]);
+        buf_put_byte(to, (uint8_t)digits[b.at[i] & 15]);
+    }
+    return buf_str(to);
+}
+
+struct ap3000_input pile_input_of(struct gateway *g, struct slot *slot)
+{
+    const struct str none = {NULL, 0};
+    struct session *s = slot->session;
+    struct line *line = s != NULL && s->conn != NULL ? s->line : NULL;
+    g->pile_policy.has_quarantine_room = g->pile_quarantined < g->config->pile_quarantine_max;
+    struct ap3000_input in = {
+        .policy = &g->pile_policy,
+        .now = clock_now(),
+        .station = &slot->station,
+        .pile = slot->pile,
+        .tags = g->tags,
+        .next_number = &g->next_number,
+        .id_key = g->id_key,
+        .remote_address = line == NULL ? STR("") : conn_remote(s->conn),
+        .iccid = line == NULL || line->iccid[0] == 0 ? none : str_of(line->iccid),
+        .host =
+            line == NULL || line->host[0] == 0 || strcmp(line->host, slot->station.id) == 0 ? none : str_of(line->host),
+    };
+    gateway_random(g, in.random, sizeof in.random);
+    return in;
+}
+
+void pile_append(struct gateway *g, struct slot *slot, const struct ap3000_decision *d, const uint8_t *trace)
+{
+    uint8_t made[16];
+    if (trace == NULL) { /* one frame, one trace, however many events */
+        gateway_random(g, made, sizeof made);
+        trace = made;
+    }
+    for (size_t i = 0; i < d->event_count; i++) {
+        struct event e = d->events[i];
+        gateway_append(g, slot, &e, trace);
+        if (e.type != EVENT_QUARANTINED)
+            continue;
+        metric_add(METRIC_QUARANTINED, 1);
+        g->pile_quarantined++;
+    }
+    if (d->event_count > 0)
+        slot->has_row = slot->has_row || slot->station.registration != REGISTRATION_UNKNOWN;
+}
+
+void pile_note_frame(struct gateway *g, struct slot *slot, struct str hex, struct str hex_answer)
+{
+    struct event e = {.type = EVENT_FRAME,
+                      .station = str_of(slot->station.id),
+                      .received = clock_now(),
+                      .device_time = INSTANT_NONE,
+                      .payload = STR("{}"),
+                      .frame = hex,
+                      .answer = hex_answer};
+    gateway_append(g, slot, &e, NULL);
+}
+
+/* --- wishes --- */
+
+static void write_fsk(struct slot *slot, uint16_t frequency_mhz, struct buf *payload)
+{
+    struct json_writer w;
+    jw_init(&w, payload);
+    jw_open_object(&w);
+    jw_field_int(&w, "frequency_mhz", frequency_mhz);
+    jw_key(&w, STR("slave_ids"));
+    jw_open_array(&w);
+    const struct line *line = slot->session == NULL ? NULL : slot->session->line;
+    for (const struct link *l = line == NULL ? NULL : line->piles.next; l != NULL && l != &line->piles; l = l->next) {
+        const struct pile_session *p = CONTAINER((struct link *)(uintptr_t)l, struct pile_session, on_line);
+        char id[AP3000_ID_TEXT_SIZE];
+        if (!p->s.is_open || p->physical_id == slot->pile->physical_id)
+            continue;
+        ap3000_id_write(p->physical_id, id);
+        jw_str(&w, str_of(id));
+    }
+    jw_close_array(&w);
+    jw_close_object(&w);
+}
+
+static void grant_one(struct slot *slot, const struct ap3000_wish *wish, struct str id_tag)
+{
+    struct buf payload;
+    struct json_writer w;
+    buf_init(&payload, 4096);
+    jw_init(&w, &payload);
+    switch (wish->kind) {
+    case AP3000_WISH_STATUS:
+        (void)command_start(slot, STR("Ap3000.AskStatus"), STR("{}"), true);
+        break;
+    case AP3000_WISH_START:
+        jw_open_object(&w);
+        jw_field_str(&w, "idTag", id_tag);
+        if (wish->port != PILE_PORT_NONE)
+            jw_field_int(&w, "connectorId", wish->port + 1);
+        jw_close_object(&w);
+        (void)command_start(slot, STR("RemoteStartTransaction"), buf_str(&payload), false);
+        break;
+    case AP3000_WISH_STOP:
+        buf_printf(&payload, "{\"transactionId\":%u}", (unsigned)wish->transaction_id);
+        (void)command_start(slot, STR("RemoteStopTransaction"), buf_str(&payload), true);
+        break;
+    case AP3000_WISH_FSK:
+        write_fsk(slot, wish->frequency_mhz, &payload);
+        (void)command_start(slot, STR("Ap3000.SetFsk"), buf_str(&payload), false);
+        break;
+    case AP3000_WISH_FIRMWARE:
+        firmware_on_request(slot);
+        break;
+    }
+    buf_release(&payload);
+}
+
+/* What the decision borrowed is copied: each wish uses arena and text anew. */
+void pile_grant(struct slot *slot, const struct ap3000_decision *d)
+{
+    struct ap3000_wish wishes[AP3000_WISHES_MAX];
+    char tags[AP3000_WISHES_MAX][TAG_SIZE_MAX];
+    size_t count = d->wish_count;
+    for (size_t i = 0; i < count; i++) {
+        wishes[i] = d->wishes[i];
+        (void)str_copy(tags[i], sizeof tags[i], d->wishes[i].id_tag);
+    }
+    for (size_t i = 0; i < count; i++)
+        grant_one(slot, &wishes[i], str_of(tags[i]));
+}
+
+/* --- a frame --- */
+
+/* A host has spoken: the others of its line are its slaves. */
+static void note_host(struct pile_session *p)
+{
+    struct line *line = p->s.line;
+    if (p->s.slot->pile->is_host && line->host[0] == 0)
+        (void)str_copy(line->host, sizeof line->host, str_of(p->s.slot->station.id));
+}
+
+static void answer(struct pile_session *p, const struct ap3000_decision *d, struct instant now)
+{
+    struct session *s = &p->s;
+    if (!d->has_answer)
+        return;
+    if (!d->waits_for_disk) {
+        pile_send(p, (struct bytes){d->answer, d->answer_len}, true);
+        return;
+    }
+    struct held *h = held_new(s->gateway, HELD_ANSWER, (struct str){(const char *)d->answer, d->answer_len});
+    h->session = s;
+    h->received = now;
+    held_add(s->gateway, h, s->slot->station.position);
+}
+
+static void decide(struct pile_session *p, const struct ap3000_input *in, const struct ap3000_reading *r,
+                   const struct ap3000_known *known)
+{
+    struct session *s = &p->s;
+    struct gateway *g = s->gateway;
+    struct slot *slot = s->slot;
+    struct ap3000_decision d;
+    buf_clear(&g->text);
+    ap3000_frame_decide(in, r, known, &g->arena, &g->text, &d);
+    p->is_new = false;
+    metric_add_label(METRIC_MESSAGES_IN, r->command == NULL ? STR("unknown") : str_of(r->command->name), 1);
+    if (d.is_repeat)
+        metric_add(METRIC_REPEATS, 1);
+    if (d.is_unknown)
+        metric_add(METRIC_GARBAGE, 1);
+    pile_append(g, slot, &d, NULL);
+    if (d.event_count == 0) {
+        struct str none = {NULL, 0};
+        pile_note_frame(g, slot, in->text,
+                        d.has_answer ? hex_of(&g->hex_answer, (struct bytes){d.answer, d.answer_len}) : none);
+    }
+    note_host(p);
+    answer(p, &d, in->now);
+    talk_see(p, &r->frame); /* before the wishes: it shows nothing of what is only asked for now */
+    pile_grant(slot, &d);
+    commands_try_send(slot);
+}
+
+/* --- what is not in memory --- */
+
+struct pile_lookup {
+    struct table_wait wait;
+    struct pile_session *pile;
+    struct slot *slot;
+    uint8_t raw[AP3000_FRAME_SIZE_MAX];
+    size_t raw_len;
+    char tag[TAG_SIZE_MAX * 2], order_key[ORDER_KEY_SIZE];
+    size_t tag_len;
+    bool wants_tag;
+    uint64_t tag_changes; /* gateway.tag_changes when it began */
+    struct ap3000_known known;
+    enum err error;
+};
+
+static void handle(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw,
+                   const struct ap3000_known *found);
+
+static void run_lookup(struct job *j)
+{
+    struct pile_lookup *l = CONTAINER(j, struct pile_lookup, wait.job);
+    struct db *d = workers_state();
+    l->error = d == NULL ? ERR_IO : OK;
+    if (l->error == OK && l->wants_tag) {
+        enum err e = stations_find_tag(d, (struct str){l->tag, l->tag_len}, &l->known.tag);
+        l->error = e == ERR_UNKNOWN ? OK : e;
+    }
+    if (l->error == OK && l->order_key[0] != 0) {
+        enum err e = stations_find_order(d, str_of(l->slot->station.id), str_of(l->order_key), &l->known.order);
+        l->known.has_order = e == OK;
+        l->error = e == ERR_UNKNOWN ? OK : e;
+    }
+}
+
+static void done_lookup(struct job *j)
+{
+    struct pile_lookup *l = CONTAINER(j, struct pile_lookup, wait.job);
+    struct pile_session *p = l->pile;
+    struct session *s = &p->s;
+    struct gateway *g = s->gateway;
+    if (l->wants_tag && l->error == OK && l->tag_changes == g->tag_changes)
+        tag_cache_put(g, (struct str){l->tag, l->tag_len}, &l->known.tag);
+    l->slot->pins--;
+    s->held--;
+    if (s->conn != NULL && s->is_open && l->slot->session == s) {
+        struct ap3000_frame f;
+        size_t size;
+        struct bytes raw = {l->raw, l->raw_len};
+        if (l->error != OK) { /* no answer: the pile says it again, and nothing false was said */
+            LOG_ERROR("store.unreadable", F_CSTR("station", l->slot->station.id), F_CSTR("err", err_text(l->error)));
+            metric_add_label(METRIC_PILE_DROPPED, STR("store_unreadable"), 1);
+        } else if (ap3000_frame_read(raw, &f, &size, NULL) == OK) {
+            handle(p, &f, raw, &l->known);
+        }
+        session_resume(s, PAUSE_LOOKUP);
+    } else if (l->slot->session == NULL) {
+        slot_rest(l->slot);
+    }
+    session_unref(s);
+    free(l);
+}
+
+static void start_lookup(struct pile_session *p, const struct ap3000_reading *r, struct bytes raw)
+{
+    struct session *s = &p->s;
+    struct gateway *g = s->gateway;
+    struct pile_lookup *l = mem_new(1, sizeof *l);
+    l->wait.job.run = run_lookup;
+    l->wait.job.done = done_lookup;
+    l->error = ERR_CLOSED; /* what it stays when it is never run */
+    l->pile = p;
+    l->slot = s->slot;
+    memcpy(l->raw, raw.at, raw.len);
+    l->raw_len = raw.len;
+    if (r->wants_tag.at != NULL) {
+        const struct id_tag *tag = tag_cached(g, r->wants_tag);
+        l->wants_tag = tag == NULL;
+        l->tag_changes = g->tag_changes;
+        l->tag_len = str_copy(l->tag, sizeof l->tag, r->wants_tag);
+        if (tag != NULL)
+            l->known.tag = *tag;
+    }
+    memcpy(l->order_key, r->wants_order, sizeof l->order_key);
+    l->slot->pins++;
+    s->held++; /* the session outlives the job */
+    session_pause(s, PAUSE_LOOKUP);
+    if (l->order_key[0] == 0) { /* tags are not made from the log */
+        workers_add(g->workers, &l->wait.job);
+        return;
+    }
+    l->wait.position = s->slot->station.position;
+    table_wait_add(g, &l->wait);
+}
+
+static bool needs_lookup(struct gateway *g, const struct ap3000_reading *r, struct ap3000_known *known)
+{
+    if (r->wants_order[0] != 0)
+        return true;
+    if (r->wants_tag.at == NULL)
+        return false;
+    const struct id_tag *tag = tag_cached(g, r->wants_tag);
+    if (tag == NULL)
+        return true;
+    known->tag = *tag;
+    return false;
+}
+
+/* The log takes nothing at the moment: what needs nothing of it is answered all the same. */
+static void without_log(struct pile_session *p, const struct ap3000_frame *f)
+{
+    uint8_t bare[AP3000_SENT_SIZE_MAX];
+    size_t len;
+    if (ap3000_answer_bare(f, clock_now(), bare, &len))
+        pile_send(p, (struct bytes){bare, len}, true);
+    else
+        metric_add_label(METRIC_PILE_DROPPED, STR("no_room"), 1);
+}
+
+static void handle(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw,
+                   const struct ap3000_known *found)
+{
+    struct session *s = &p->s;
+    struct gateway *g = s->gateway;
+    if (!gateway_has_room(g)) {
+        without_log(p, f);
+        return;
+    }
+    arena_reset(&g->arena);
+    if (firmware_take(p, f, raw) || talk_take(p, f))
+        return;
+    struct ap3000_input in = pile_input_of(g, s->slot);
+    struct ap3000_reading r;
+    struct ap3000_known known = {0};
+    in.text = hex_of(&g->hex, raw);
+    in.is_new_line = p->is_new;
+    ap3000_frame_open(&in, f, &g->arena, &r);
+    if (found != NULL)
+        decide(p, &in, &r, found);
+    else if (needs_lookup(g, &r, &known))
+        start_lookup(p, &r, raw);
+    else
+        decide(p, &in, &r, &known);
+}
+
+void pile_frame(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw)
+{
+    struct session *s = &p->s;
+    if (s->pauses == 0 && s->stash.len == 0) {
+        handle(p, f, raw, NULL);
+        return;
+    }
+    if (s->stash.len + raw.len <= PILE_BACKLOG_MAX)
+        buf_put(&s->stash, raw.at, raw.len);
+    else
+        metric_add_label(METRIC_PILE_DROPPED, STR("backlog"), 1);
+}
+
+void pile_go_on(struct pile_session *p)
+{
+    struct session *s = &p->s;
+    struct ap3000_frame f;
+    size_t size;
+    while (s->conn != NULL && s->is_open && s->pauses == 0 && s->stash.len > 0) {
+        struct bytes all = {s->stash.at, s->stash.len};
+        uint8_t raw[AP3000_FRAME_SIZE_MAX];
+        check(ap3000_frame_read(all, &f, &size, NULL) == OK); /* whole frames were put there */
+        memcpy(raw, all.at, size);
+        f.payload.at = raw + (f.payload.at - all.at);
+        buf_take_front(&s->stash, size);
+        handle(p, &f, (struct bytes){raw, size}, NULL);
+    }
+    if (s->stash.len == 0)
+        buf_release(&s->stash);
+}

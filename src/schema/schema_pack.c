@@ -1,0 +1,379 @@
+/* schema_pack.c - the struct of a message as few bytes, led by its table, beside a text that most of its own texts are
+ * parts of.
+ *
+ *     object    one bit a field, the first the least of its byte: is it there; then the values of those that are, in
+ * order text      varint 2 * len, varint of where it begins in the beside, zigzag from where the last one ended; or
+ * varint 2 * len + 1 and its bytes STR, DECIMAL, ANY, TIME    its text; a time is read again from it CHOICE    its
+ * text; which word it is, is found again INTEGER, INT32    varint, zigzag BOOLEAN   one byte PART      an object LIST,
+ * STRS    varint count, then objects or texts
+ *
+ * A varint has seven bits a byte, the least first. Who reads takes nothing on trust: the bytes may be anybody's. */
+#include "schema/schema.h"
+
+#include <string.h>
+
+#define VARINT_MAX 10 /* bytes */
+
+struct any_list { /* what struct X_list is for every X */
+    const char *at;
+    size_t count;
+};
+
+/* ---- to bytes ---- */
+
+struct packer {
+    struct str beside;
+    uintptr_t last; /* where the last text in it ended */
+    struct buf *out;
+};
+
+/* Into room that is there. */
+static inline uint8_t *put_varint(uint8_t *to, uint64_t n)
+{
+    for (; __builtin_expect(n >= 0x80, 0); n >>= 7)
+        *to++ = (uint8_t)(n | 0x80);
+    *to++ = (uint8_t)n;
+    return to;
+}
+
+static void pack_number(struct packer *p, uint64_t n)
+{
+    uint8_t *to = buf_reserve(p->out, VARINT_MAX);
+
+    if (to != NULL)
+        p->out->len += (size_t)(put_varint(to, n) - to);
+}
+
+static uint64_t zigzag(int64_t n)
+{
+    return (uint64_t)n << 1 ^ (uint64_t)(n >> 63);
+}
+
+static inline void pack_text(struct packer *p, struct str s)
+{
+    const uintptr_t at = (uintptr_t)s.at, from = (uintptr_t)p->beside.at, end = from + p->beside.len;
+
+    if (p->beside.at == NULL || at < from || at > end || s.len > end - at) {
+        pack_number(p, (uint64_t)s.len << 1 | 1);
+        buf_put_str(p->out, s);
+        return;
+    }
+    uint8_t *to = buf_reserve(p->out, 2 * VARINT_MAX);
+    if (to == NULL)
+        return;
+    uint8_t *behind = put_varint(to, (uint64_t)s.len << 1);
+    behind = put_varint(behind, zigzag((int64_t)(at - p->last)));
+    p->out->len += (size_t)(behind - to);
+    p->last = at + s.len;
+}
+
+static void pack_object(struct packer *p, const struct message *m, const char *in);
+
+static inline bool is_there(const struct field *f, const char *slot)
+{
+    if (f->kind == KIND_INTEGER || f->kind == KIND_INT32)
+        return ((const struct integer *)(const void *)slot)->is_set;
+    if (f->kind == KIND_BOOLEAN)
+        return ((const struct boolean *)(const void *)slot)->is_set;
+    const void *at; /* a pointer comes first in all others */
+    memcpy(&at, slot, sizeof at);
+    return at != NULL;
+}
+
+static void pack_list(struct packer *p, const struct field *f, const char *slot)
+{
+    struct any_list list;
+
+    memcpy(&list, slot, sizeof list);
+    pack_number(p, list.count);
+    for (size_t i = 0; i < list.count; i++) {
+        if (f->kind == KIND_STRS)
+            pack_text(p, ((const struct str_list *)(const void *)slot)->at[i]);
+        else
+            pack_object(p, f->part, list.at + i * f->part->size);
+    }
+}
+
+static void pack_value(struct packer *p, const struct field *f, const char *slot)
+{
+    switch (f->kind) {
+    case KIND_INTEGER:
+    case KIND_INT32:
+        pack_number(p, zigzag(((const struct integer *)(const void *)slot)->value));
+        break;
+    case KIND_BOOLEAN:
+        buf_put_byte(p->out, ((const struct boolean *)(const void *)slot)->value);
+        break;
+    case KIND_PART: {
+        const char *part;
+        memcpy(&part, slot, sizeof part);
+        pack_object(p, f->part, part);
+        break;
+    }
+    case KIND_LIST:
+    case KIND_STRS:
+        pack_list(p, f, slot);
+        break;
+    default: /* a text comes first in all others */
+        pack_text(p, *(const struct str *)(const void *)slot);
+        break;
+    }
+}
+
+/* The bits are filled in behind their values: one walk over the fields does both. */
+static void pack_object(struct packer *p, const struct message *m, const char *in)
+{
+    const size_t size = (m->field_count + 7) / 8, at = p->out->len;
+    uint64_t there = 0;
+
+    if (buf_reserve(p->out, size) == NULL)
+        return;
+    p->out->len += size;
+    for (size_t i = 0; i < m->field_count; i++) {
+        const struct field *f = &m->fields[i];
+        const char *slot = in + f->offset;
+        if (!is_there(f, slot))
+            continue;
+        there |= (uint64_t)1 << i;
+        if (__builtin_expect(f->kind == KIND_STR, 1))
+            pack_text(p, *(const struct str *)(const void *)slot);
+        else
+            pack_value(p, f, slot);
+    }
+    for (size_t i = 0; i < size && !p->out->failed; i++)
+        p->out->at[at + i] = (uint8_t)(there >> 8 * i);
+}
+
+void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out)
+{
+    struct packer p = {beside, (uintptr_t)beside.at, out};
+
+    check(m->field_count <= SCHEMA_FIELDS_MAX);
+    pack_object(&p, m, in);
+}
+
+/* ---- from bytes ---- */
+
+struct unpacker {
+    const uint8_t *at, *end;
+    struct str beside;
+    size_t last;
+    struct arena *arena;
+    struct stamp time; /* read last: samples that were taken together say the same one */
+};
+
+static bool take_long_varint(struct unpacker *u, uint64_t *out)
+{
+    uint64_t n = 0;
+
+    for (unsigned shift = 0; u->at < u->end && shift < 7 * VARINT_MAX; shift += 7) {
+        uint8_t byte = *u->at++;
+        n |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *out = n;
+            return shift < 63 || byte <= 1;
+        }
+    }
+    return false;
+}
+
+/* Mostly of one byte. */
+static inline bool take_varint(struct unpacker *u, uint64_t *out)
+{
+    if (__builtin_expect(u->at == u->end || *u->at >= 0x80, 0))
+        return take_long_varint(u, out);
+    *out = *u->at++;
+    return true;
+}
+
+static int64_t unzigzag(uint64_t n)
+{
+    return (int64_t)(n >> 1) ^ -(int64_t)(n & 1);
+}
+
+static inline enum err unpack_text(struct unpacker *u, struct str *out)
+{
+    uint64_t head, from;
+
+    if (!take_varint(u, &head))
+        return ERR_CORRUPT;
+    const uint64_t len = head >> 1;
+    if ((head & 1) != 0) {
+        if (len > (size_t)(u->end - u->at))
+            return ERR_CORRUPT;
+        *out = (struct str){(const char *)u->at, (size_t)len};
+        u->at += len;
+        return OK;
+    }
+    if (!take_varint(u, &from))
+        return ERR_CORRUPT;
+    const uint64_t begin = u->last + (uint64_t)unzigzag(from);
+    if (u->beside.at == NULL || begin > u->beside.len || len > u->beside.len - begin)
+        return ERR_CORRUPT;
+    *out = (struct str){u->beside.at + begin, (size_t)len};
+    u->last = (size_t)(begin + len);
+    return OK;
+}
+
+static enum err unpack_object(struct unpacker *u, const struct message *m, char *out);
+
+static enum err unpack_time(struct unpacker *u, struct stamp *out)
+{
+    struct str text;
+    enum err e = unpack_text(u, &text);
+
+    if (e != OK)
+        return e;
+    if (text.at != u->time.text.at || text.len != u->time.text.len) {
+        u->time = (struct stamp){text, INSTANT_NONE};
+        if (instant_parse(text, &u->time.at, NULL) != OK)
+            u->time.at = INSTANT_NONE;
+    }
+    *out = u->time;
+    return OK;
+}
+
+static enum err unpack_choice(struct unpacker *u, const struct field *f, struct word *out)
+{
+    struct str text;
+    enum err e = unpack_text(u, &text);
+
+    if (e == OK)
+        *out = (struct word){text, choice_find(f->choice, text)};
+    return e;
+}
+
+static enum err unpack_list(struct unpacker *u, const struct field *f, char *slot)
+{
+    const size_t size = f->kind == KIND_STRS ? sizeof(struct str) : f->part->size;
+    struct any_list list;
+    uint64_t count;
+    enum err e = OK;
+
+    /* Each item has a byte at least: so a count that lies takes no more memory than a message that does not. */
+    if (!take_varint(u, &count) || count > (size_t)(u->end - u->at) || count > SIZE_MAX / size - 1)
+        return ERR_CORRUPT;
+    list.count = (size_t)count;
+    char *items = arena_take(u->arena, (list.count + 1) * size); /* never nothing: an empty list is not an absent one */
+    if (items == NULL)
+        return ERR_MEMORY;
+    for (size_t i = 0; e == OK && i < list.count; i++) {
+        void *item = items + i * size;
+        e = f->kind == KIND_STRS ? unpack_text(u, item) : unpack_object(u, f->part, item);
+    }
+    list.at = items;
+    memcpy(slot, &list, sizeof list);
+    return e;
+}
+
+static enum err unpack_value(struct unpacker *u, const struct field *f, void *slot)
+{
+    uint64_t n;
+
+    switch (f->kind) {
+    case KIND_INTEGER:
+    case KIND_INT32:
+        if (!take_varint(u, &n))
+            return ERR_CORRUPT;
+        *(struct integer *)slot = integer_of(unzigzag(n));
+        return OK;
+    case KIND_BOOLEAN:
+        if (u->at == u->end || *u->at > 1)
+            return ERR_CORRUPT;
+        *(struct boolean *)slot = boolean_of(*u->at++ != 0);
+        return OK;
+    case KIND_TIME:
+        return unpack_time(u, slot);
+    case KIND_CHOICE:
+        return unpack_choice(u, f, slot);
+    case KIND_PART: {
+        char *part = arena_take(u->arena, f->part->size + 1);
+        if (part == NULL)
+            return ERR_MEMORY;
+        memcpy(slot, &part, sizeof part);
+        return unpack_object(u, f->part, part);
+    }
+    case KIND_LIST:
+    case KIND_STRS:
+        return unpack_list(u, f, slot);
+    default:
+        return unpack_text(u, slot);
+    }
+}
+
+/* What of an object is there, a bit a field. */
+static bool take_bits(struct unpacker *u, const struct message *m, uint64_t *out)
+{
+    const size_t size = (m->field_count + 7) / 8;
+    uint64_t there = 0;
+
+    if ((size_t)(u->end - u->at) < size)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        there |= (uint64_t)*u->at++ << 8 * i;
+    *out = there;
+    return m->field_count == SCHEMA_FIELDS_MAX || there >> m->field_count == 0;
+}
+
+/* Absent is not all zero for these. */
+static void settle_absent(const struct field *f, void *slot)
+{
+    if (f->kind == KIND_CHOICE)
+        *(struct word *)slot = (struct word){.index = -1};
+    else if (f->kind == KIND_TIME)
+        *(struct stamp *)slot = (struct stamp){.at = INSTANT_NONE};
+}
+
+/* *out is all zero. */
+static enum err unpack_object(struct unpacker *u, const struct message *m, char *out)
+{
+    uint64_t there;
+
+    if (!take_bits(u, m, &there))
+        return ERR_CORRUPT;
+    for (size_t i = 0; i < m->field_count; i++, there >>= 1) {
+        const struct field *f = &m->fields[i];
+        if ((there & 1) == 0) {
+            settle_absent(f, out + f->offset);
+            continue;
+        }
+        enum err e = unpack_value(u, f, out + f->offset);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
+enum err schema_unpack(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out)
+{
+    struct unpacker u = {packed.at, packed.at + packed.len, beside, 0, a, {.at = INSTANT_NONE}};
+
+    check(m->field_count <= SCHEMA_FIELDS_MAX);
+    memset(out, 0, m->size);
+    enum err e = unpack_object(&u, m, out);
+    return e == OK && u.at != u.end ? ERR_CORRUPT : e;
+}
+
+enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out)
+{
+    struct unpacker u = {packed.at, packed.at + packed.len, beside, 0, a, {.at = INSTANT_NONE}};
+    uint64_t there;
+
+    check(m->field_count <= SCHEMA_FIELDS_MAX);
+    memset(out, 0, m->size);
+    if (!take_bits(&u, m, &there))
+        return ERR_CORRUPT;
+    for (size_t i = 0; i < m->field_count; i++, there >>= 1) {
+        const struct field *f = &m->fields[i];
+        struct any_list unwanted;
+        const bool is_list = f->kind == KIND_LIST;
+        enum err e = OK;
+        if ((there & 1) == 0)
+            settle_absent(f, (char *)out + f->offset);
+        else if (!is_list || there >> 1 != 0) /* behind the last list nothing is wanted */
+            e = unpack_value(&u, f, is_list ? (void *)&unwanted : (char *)out + f->offset);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
