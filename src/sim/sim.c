@@ -7,11 +7,14 @@
 #define HELP_MAX     16384
 #define STATUS_WRONG 2
 
-static int print_help(void (*put)(struct buf *out))
+static int print_help(const struct sim_options *o)
 {
     struct buf text;
     buf_init(&text, HELP_MAX);
-    put(&text);
+    if (o->is_quirk_list)
+        sim_quirks_help(o, &text);
+    else
+        sim_options_help(&text);
     (void)fwrite(text.at, 1, text.len, stdout);
     buf_release(&text);
     return 0;
@@ -30,10 +33,8 @@ int sim_main(int argc, char **argv)
     struct fault why = {{0}, {0}};
     if (sim_options_parse(argc, argv, &o, &why) != OK)
         return refuse(&why);
-    if (o.help)
-        return print_help(sim_options_help);
-    if (o.is_quirk_list)
-        return print_help(sim_quirks_help);
+    if (o.help || o.is_quirk_list)
+        return print_help(&o);
     if (sim_door_open(&o, &door, &why) != OK)
         return refuse(&why);
     int status = o.heartbeats || o.load.len > 0 ? load_run(&o, &door) : fleet_run(&o, &door);

@@ -1,4 +1,4 @@
-/* sim/sim.h - stations that behave and misbehave: `chargeline sim`, for the demo, for load and for tests. */
+/* sim/sim.h - stations and piles that behave and misbehave: `chargeline sim`, for the demo, for load and for tests. */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
 
