@@ -135,18 +135,6 @@ static void tell_refused(struct pile_session *p, struct slot *slot, const char *
     (void)gateway_tell(s->gateway, slot, EVENT_SECURITY_EVENT, &e);
 }
 
-/* It moved to another card: allowed, and worth a look. */
-static void note_move(struct pile_session *p, struct slot *slot)
-{
-    const struct line *line = p->s.line;
-    const char *before = slot->pile->iccid;
-    if (line->iccid[0] == 0 || before[0] == 0 || strcmp(before, line->iccid) == 0)
-        return;
-    struct ev_security_event e = {
-        .type = STR("IccidChanged"), .tech_info = conn_remote(p->s.conn), .origin = STR("gateway")};
-    (void)gateway_tell(p->s.gateway, slot, EVENT_SECURITY_EVENT, &e);
-}
-
 /* --- a pile comes in, and goes --- */
 
 static void silence_start(struct pile_session *p)
@@ -171,7 +159,6 @@ static void come_in(struct pile_session *p, struct slot *slot)
     struct session *s = &p->s;
     p->refused_until_ms = 0;
     p->is_new = true;
-    note_move(p, slot);
     slot->pile->physical_id = p->physical_id;
     (void)session_open(s, slot, STR("ap3000"), 0);
     slot->lost_ms = 0;

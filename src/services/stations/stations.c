@@ -316,11 +316,12 @@ static enum err on_stopped(struct change *c)
                   "UPDATE transactions SET state = 'closed', stopped_at = ?2, meter_stop_wh = ?3, energy_wh = ?4, "
                   "stop_reason = ?5,"
                   " stop_id_tag = ?6, device_stopped_at = ?7, flags = trim(flags || ' ' || ?8), stop_key = ?9"
-                  " WHERE number = ?1 AND stop_reason IS NULL",
+                  " WHERE number = ?1 AND (stop_reason IS NULL OR ?10)",
                   db_int((int64_t)number_of(c->s, p->transaction_id)), db_time(stopped), db_int(p->meter_stop_wh.value),
                   db_int(p->energy_wh.value), db_text(p->reason), db_text(p->id_tag), db_time(p->stop_timestamp.at),
                   db_text(join_flags(c->s, p->flags)),
-                  db_int((int64_t)ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at)));
+                  db_int((int64_t)ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at)),
+                  db_int(has_flag(p->flags, STR("overrides_operator"))));
 }
 
 static enum err on_command_queued(struct change *c)
@@ -408,6 +409,12 @@ static enum err on_order(struct change *c)
         return ERR_FORMAT;
     note_number(c->s, number);
     bool is_running = state == ORDER_CHARGING;
+    /* Where numbers repeat, the settlement gives it the key by which it is known from then on. */
+    enum err e = DB_RUN(c->db,
+                        "UPDATE orders SET order_key = ?3 WHERE charge_point_id = ?1 AND number = ?2 AND order_key <> ?3",
+                        db_text(c->e->station), db_int((int64_t)number), db_text(p->order_key));
+    if (e != OK)
+        return e;
     return DB_RUN(
         c->db,
         "INSERT INTO orders (charge_point_id, order_key, order_no, number, transaction_id, state, start_mode,"

@@ -616,13 +616,15 @@ static void order_start(const char *transaction, int64_t at_s)
            transaction);
 }
 
+static const char *settle_flags = "settlement";
+
 static void settle(const char *transaction, int64_t at_s, int64_t energy_wh, const char *code)
 {
     append("AP13544000", EVENT_TRANSACTION_STOPPED, at_s,
            "{\"transactionId\":\"%s\",\"reason\":\"Local\",\"meterStopWh\":%lld,\"stopTimestamp\":\"%s\","
-           "\"connectorId\":2,\"energyWh\":%lld,\"meterStartWh\":0,\"flags\":[\"settlement\"],\"orderNo\":\"" ORDER_NO
+           "\"connectorId\":2,\"energyWh\":%lld,\"meterStartWh\":0,\"flags\":[\"%s\"],\"orderNo\":\"" ORDER_NO
            "\",\"stopCode\":\"%s\",\"maxPowerW\":260,\"tierPowerW\":240,\"occupancyMinutes\":5}",
-           transaction, (long long)energy_wh, text_of(at_s), (long long)energy_wh, code);
+           transaction, (long long)energy_wh, text_of(at_s), (long long)energy_wh, settle_flags, code);
 }
 
 static const char *announced(const char *type)
@@ -664,6 +666,13 @@ static void test_order(void)
     settle("21", 700, 900, "0x05");
     run();
     CHECK("the first settlement stands", has(session("21"), "\"total_energy\":860"));
+    settle_flags = "overrides_operator";
+    settle("21", 800, 910, "0x05");
+    settle_flags = "settlement";
+    run();
+    CHECK("but what an operator guessed gives way to the pile's account",
+          has(session("21"), "\"total_energy\":910") &&
+              has(announced("session.corrected"), "\"stop_reason\":\"unplugged\""));
     close_all();
 }
 
