@@ -117,13 +117,66 @@ def text(data, at, size):
     return (None, at) if size == ABSENT else (data[at:at + size].decode(), at + size)
 
 
+# A packed payload (src/eventlog/event.c, src/schema/schema_pack.c): the members of payload.def in order, by kind.
+SAMPLED = [(name, "text") for name in ("value", "measurand", "unit", "phase", "context", "location", "format")]
+SAMPLE = [("timestamp", "text"), ("sampledValue", SAMPLED)]
+READINGS = [("connectorId", "number"), ("transactionId", "text"), ("meterValues", [SAMPLE]), ("flags", ["text"])]
+
+
+class Packed:
+    def __init__(self, packed, frame):
+        self.packed, self.frame, self.at, self.last = packed, frame, 0, 0
+
+    def varint(self):
+        n = shift = 0
+        while True:
+            byte = self.packed[self.at]
+            self.at, n, shift = self.at + 1, n | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return n
+
+    def number(self):
+        n = self.varint()
+        return n >> 1 ^ -(n & 1)
+
+    def text(self):
+        n = self.varint()
+        if n & 1:
+            self.at += n >> 1
+            return self.packed[self.at - (n >> 1):self.at].decode()
+        begin = self.last + self.number()
+        self.last = begin + (n >> 1)
+        return json.loads(b'"' + self.frame[begin:self.last] + b'"')
+
+    def value(self, kind):
+        if isinstance(kind, str):
+            return getattr(self, kind)()
+        if isinstance(kind[0], tuple):
+            bits = self.packed[self.at]
+            self.at += 1
+            return {name: self.value(inner) for i, (name, inner) in enumerate(kind) if bits >> i & 1}
+        return [self.value(kind[0]) for _ in range(self.varint())]
+
+
+def payload_text(data, at, size, frame):
+    """As JSON, and where it ends."""
+    if size == ABSENT or size == 0 or data[at] != 1:
+        return text(data, at, size)
+    p = Packed(data[at + 9:at + size], frame)
+    payload = p.value(READINGS)
+    if p.at != len(p.packed):
+        raise ValueError("a packed payload of which something is left")
+    return json.dumps(payload), at + size
+
+
 def read_record(data, at, position):
     size, kind, station, received, device, sequence, _, payload, frame, answer = HEAD.unpack_from(data, at)
     e = Event()
     e.position, e.type, e.received, e.device_time, e.sequence = position, TYPES[kind], received, device, sequence
     end = at + HEAD.size
     e.station, end = text(data, end, ABSENT if station == 0xFFFF else station)
-    e.payload, end = text(data, end, payload)
+    frame_at = end + (0 if payload == ABSENT else payload)
+    e.payload, end = payload_text(data, end, payload, data[frame_at:frame_at + (0 if frame == ABSENT else frame)])
     e.frame, end = text(data, end, frame)
     e.answer, end = text(data, end, answer)
     if end != at + size:
@@ -185,7 +238,7 @@ class Log:
             segment = Segment(os.path.join(self.folder, name))
             log_id, number = log_id or segment.log_id, segment.number
             r.check("a segment's head is sound and says what its name says", segment.is_sound and
-                    (segment.format, segment.first, segment.log_id) == (1, int(name[4:24]), log_id), name)
+                    (segment.format, segment.first, segment.log_id) == (2, int(name[4:24]), log_id), name)
             r.check("segments are numbered without a gap", i == 0 or number == self.number + 1, (name, number))
             self.number = number
             self.identify(log_id)
