@@ -144,10 +144,14 @@ class Unit:
             if self.waiting.get(key) is future:
                 del self.waiting[key]
 
+    async def ask_and_see(self, raw, timeout=WAIT_S):
+        """The same, its fields."""
+        answer = await self.ask_raw(raw, timeout)
+        return answer.fields if answer is not None else None
+
     async def ask(self, command, message_id=None, timeout=WAIT_S, **fields):
         """The fields of the answer; None when none came."""
-        answer = await self.ask_raw(self.frame(command, message_id, **fields), timeout)
-        return answer.fields if answer is not None else None
+        return await self.ask_and_see(self.frame(command, message_id, **fields), timeout)
 
     def take(self, f):
         self.log.append((DOWN, f.at, f.raw))
