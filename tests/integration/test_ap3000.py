@@ -1,10 +1,10 @@
 """Every message of ap3000.md 6 to 9 on its way: from the socket to the log and the tables, and from the API down to the pile and back.
 Each row names its paragraph."""
-import asyncio
 import time
 
-from ap3000_kit import A, B, CARD, COMMAND, HOST_ID, SLAVE, START, STOP, TAG, UP, Host, Line, Pile, check, encode, holds, name_of, pile_on, run, sequence_has_no_gap, until
-from ap3000_peer import CHARGING, FREE, FULL, PLUGGED, SILENT, TRICKLE, Order
+from ap3000_kit import A, B, CARD, COMMAND, GUARDED, HOST_ID, SLAVE, START, STOP, TAG, Line, Pile, check, holds, name_of, pile_on, run, sequence_has_no_gap, until
+from ap3000_codec import UP, encode
+from ap3000_peer import CHARGING, SILENT, TRICKLE, Host, Order
 from harness import report
 
 OFFLINE = Order("20260115093012" + CARD + "1354400031", 1, 0, CARD).advance(600, 5)
@@ -222,6 +222,10 @@ async def down(site):
             check(f"7.16 {COMMAND[command]} tells what was set", holds(c.get("response"), {k: v for k, v in set_.items() if command != 0x93 or k == "card_sector"}), c.get("response"))
         if command == 0x8B:
             check("7.11 what was written is read", "deadbeef" in str(c.get("response")).lower(), c.get("response"))
+    for command in sorted(GUARDED - {0x31, 0x32}):
+        payload = next((p for _, c, p, _ in DOWN_ROWS if c == command), {})
+        await site.refused(pile, f"13.3 {COMMAND[command]} is sent only when it is meant", command, payload, (400, 409, 422))
+    check("13.3 and was not", all(len(pile.asked(c)) <= 1 for c in GUARDED), pile.commands)
     await refusals(site, pile)
     for message, command in (("BootNotification", 0x81), ("Heartbeat", 0x81), ("StatusNotification", 0x81)):
         before, c = len(pile.asked(command)), await site.command(pile, "TriggerMessage", {"requestedMessage": message})
@@ -229,7 +233,7 @@ async def down(site):
     c = await site.command(pile, "GetConfiguration", {})
     check("GetConfiguration reads the parameters", c.get("outcome") == "answered" and "180" in str(c.get("response")), c)
     order, transaction = await site.charge(pile, 0)
-    await site.refused(pile, "7.9 memory is not cleared while an order is open", 0x88, {})
+    await site.refused(pile, "7.9 memory is not cleared while an order is open", 0x88, {"confirm": True})
     c = await site.command(pile, 0x8A, {"connectorId": 1, "rate_mode": 0, "duration_or_energy": 3600})
     check("7.3 a change reaches the pile", holds(pile.asked(0x8A)[-1].fields if pile.asked(0x8A) else None, {"port": 0, "rate_mode": 0, "duration_or_energy": 3600}) and c.get("status") == "Accepted", c)
     pile.on[0x8A] = {"result": 2}
