@@ -13,7 +13,7 @@ SIZES = {"u8": 1, "u16": 2, "u32": 4, "id": 4}
 UP, DOWN = "up", "down"
 
 ORDER = "duration_s:u16 max_power_dw:u16 energy_10wh:u16 port:u8 start_mode:u8 card_or_code:b4 stop_reason:u8 order_no:b16"
-PACKET = "total_packets:u16 packet_index:u16 data:rest"
+PACKET, OLD_PACKET = (f"total_packets:u16 packet_index:u16 data:b{n}" for n in (200, 256))
 PACKET_BACK = "result:u8 packet_index:u16"
 ADDRESS = "tcp_port:u16 module_type:u8 socket_b:u8 address:a46"
 PARAMETERS_1 = "unplug_power_dw:u16 unplug_time_s:u16 float_percent:u8 float_detect_s:u16 float_time_s:u16 heartbeat_s:u16"
@@ -86,7 +86,7 @@ DOWN_LAYOUTS = {
     0x96: "seconds:u8",
     0x97: "mute:u8",
     0x98: "function:u8 port:u8",
-    **dict.fromkeys((0xE0, 0xE1, 0xE2, 0xF8, 0xF9), PACKET),
+    **dict.fromkeys((0xE0, 0xE1, 0xE2), PACKET), **dict.fromkeys((0xF8, 0xF9), OLD_PACKET),
     0xFA: "| " + PACKET,
     0xFD: "function:u8 r1:u32 r2:u32 r3:u32 r4:u32",
     0xFE: "r1:u32 r2:u32 r3:u32",
