@@ -95,6 +95,8 @@ async def up(site):
     check("and its type", point.get("device_type") not in (None, ""), point)
     check("its connectors count from 1", [c["connector_id"] for c in point.get("connectors", [])] in ([1, 2], [0, 1, 2]), point.get("connectors"))
     await sequence_has_no_gap(site, pile)
+    log = site.server.log()
+    check("13.4 cards are not in the log", CARD not in log and pile.line.iccid not in log, [l for l in log.splitlines() if CARD in l or pile.line.iccid in l][:2])
     await pile.line.close()
     e = await site.event(pile, "the end of the line is an event", "charge_point.disconnected")
     check("and says why", e and e["payload"]["reason"] == "tcp_connection_closed", e)
@@ -152,6 +154,12 @@ async def states(site):
     pile.send(0x43, **order.settlement(1))
     await site.event(pile, "6.13 finished and not settled is Finishing", "connector.status_changed", status="Finishing", connectorId=1, count=2)
     await site.quiet(pile, "6.13 and nothing is settled by it", "transaction.stopped")
+
+
+async def heartbeats(site):
+    pile = await pile_on(site)
+    await pile.heartbeat()
+    await site.event(pile, "a heartbeat is an event where that is asked for", "heartbeat.received")
 
 
 async def legacy(site):
@@ -276,6 +284,7 @@ async def refusals(site, pile):
 def main():
     run(up)
     run(states)
+    run(heartbeats, "events.heartbeat=true")
     run(legacy)
     run(hosts)
     run(down)

@@ -142,6 +142,26 @@ async def off(site, unit):
     return (await site.point(unit)).get("online") is False
 
 
+async def paced(site):
+    """3.1, 3.3: frames to an id keep their distance; answers go before commands; other ids on the line do not wait."""
+    pile = await pile_on(site)
+    other = Pile(pile.line, B)
+    await other.register()
+    commands = [site.begin(pile, 0x96, {"seconds": s}) for s in (1, 2, 3)]
+    await pile.until_asked(0x96)
+    times = await asyncio.gather(*(pile.time() for _ in range(3)), other.time())
+    check("3.3 all are answered", all(times), times)
+    got = [c.get("outcome") for c in await asyncio.gather(*commands)]
+    check("3.3 and all asked", got == ["answered"] * 3, got)
+    came = [(f.at, f.command) for f in pile.line.received if f.id == pile.id]
+    gaps = [b[0] - a[0] for a, b in zip(came, came[1:])]
+    check("3.1 half a second lies between two frames to one id", min(gaps) >= 0.45, gaps)
+    order = [c for _, c in came if c in (0x22, 0x96)]
+    check("3.3 answers go ahead of commands", order.index(0x22) < len(order) - 1 - order[::-1].index(0x96), order)
+    mine, theirs = [f.at for f in pile.line.received if f.id == A and f.command == 0x22], [f.at for f in pile.line.received if f.id == B and f.command == 0x22]
+    check("12 each id is paced by itself", theirs and theirs[0] < mine[-1], (mine, theirs))
+
+
 async def half_open(site):
     """1.5: a line that is there for the kernel only."""
     pile = await pile_on(site)
@@ -272,6 +292,7 @@ async def rejected(site):
 def main():
     for part in (preambles, pieces, garbage, gap, several, half_open, forged, slaves, bound):
         run(part)
+    run(paced, "ap3000.frame_spacing_ms=500")
     run(crowded, "ap3000.connections_per_address_max=3")
     run(strangers, "ap3000.networks=10.0.0.0/8,192.168.0.0/16")
     run(friends, "ap3000.networks=10.0.0.0/8,127.0.0.0/8")

@@ -210,6 +210,35 @@ async def stopping(site):
     check("a transaction that nobody has is refused", (await site.call("POST", f"/charge-points/{name_of(pile)}/commands", {"action": STOP, "payload": {"transactionId": 1}})).status in (200, 409, 422))
 
 
+async def one_at_a_time(site):
+    """3.3: what changes a port's state waits for what went before; gateway-contract.md 2.6."""
+    pile = await pile_on(site)
+    order, id_ = await site.charge(pile, 0)
+    held = []
+    pile.on[0x8A] = lambda f: held.append(f) or SILENT
+    first = site.begin(pile, 0x8A, {"connectorId": 1, "rate_mode": 0, "duration_or_energy": 7200})
+    await until(lambda: held, "a change is on its way")
+    stops = len(pile.asked(0x82))
+    second = site.begin(pile, STOP, {"transactionId": id_})
+    await pile.heartbeat()
+    await pile.time()
+    check("3.3 while it is, no stop is sent", len(pile.asked(0x82)) == stops, pile.commands)
+    pile.reply(held[0], result=0)
+    c, d = await first, await second
+    check("3.3 then it is", c.get("status") == "Accepted" and d.get("status") == "Accepted" and len(pile.asked(0x82)) == stops + 1, (c, d))
+    await site.transaction(id_, "3.3 both were done", state="closed")
+    # ended, and yet it charges on
+    order, id_ = await site.charge(pile, 0)
+    pile.on[0x82] = answering(0)
+    await site.command(pile, STOP, {"transactionId": id_})
+    pile.beat(0, 300, 4)
+    await site.event(pile, "10.2 a stopped order that sends values runs again", "transaction.meter_values", transactionId=id_)
+    del pile.on[0x82]
+    c = await site.command(pile, STOP, {"transactionId": id_})
+    check("10.2 and can be stopped again", c.get("status") == "Accepted", c)
+    await site.transaction(id_, "10.2 which ends it", state="closed", energy_wh=40)
+
+
 async def queued(site):
     """10.4 and 10.5: settlements that come late, and in the wrong company."""
     pile = await pile_on(site)
@@ -217,6 +246,8 @@ async def queued(site):
     first.advance(600, 7)
     await pile.line.close()
     await site.event(pile, "the pile is lost", "charge_point.disconnected")
+    c = await site.command(pile, START, {"idTag": TAG, "connectorId": 2}, expires_in_s=1)
+    check("10.2 to a pile that is gone nothing is sent", (c.get("outcome"), c.get("reason")) == ("not_sent", "DEVICE_OFFLINE"), c)
     check("10.5 nothing ends an order because its pile is gone", holds(await site.get(f"/transactions/{one}"), {"state": "open"}))
     pile.end(0, 1)
     await site.back(pile)
@@ -240,7 +271,7 @@ async def queued(site):
 
 
 def main():
-    for part in (plain, modes_and_reasons, any_port, refused, uncertain, already, no_answer, stopping, queued):
+    for part in (plain, modes_and_reasons, any_port, refused, uncertain, already, no_answer, stopping, one_at_a_time, queued):
         run(part)
     report()
 
