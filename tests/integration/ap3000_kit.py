@@ -19,15 +19,15 @@ HOST_ID = 0x09D62684
 # The names of commands at the API, in one place.
 START, STOP = "RemoteStartTransaction", "RemoteStopTransaction"
 COMMAND = {
-    0x34: "Ap3000.SetServer", 0x31: "Ap3000.RebootHost", 0x32: "Ap3000.RebootModule", 0x33: "Ap3000.DropFirmware", 0x3A: "Ap3000.SetSlaves",
-    0x72: "Ap3000.StopShut", 0x81: "Ap3000.GetStatus", 0x82: "Ap3000.Start", 0x83: "Ap3000.SetParameters1", 0x84: "Ap3000.SetParameters2",
+    0x34: "Ap3000.SetServerAddress", 0x31: "Ap3000.RebootHost", 0x32: "Ap3000.RebootModule", 0x33: "Ap3000.DropFirmware", 0x3A: "Ap3000.SetFsk",
+    0x72: "Ap3000.StopKeepingDoor", 0x81: "Ap3000.AskStatus", 0x82: "Ap3000.Start", 0x83: "Ap3000.SetParameters1", 0x84: "Ap3000.SetParameters2",
     0x85: "Ap3000.SetLimits", 0x86: "Ap3000.SetCardKeys", 0x87: "Ap3000.Reboot", 0x88: "Ap3000.ClearMemory", 0x8A: "Ap3000.ChangeCharge",
     0x8B: "Ap3000.ReadEeprom", 0x8C: "Ap3000.WriteEeprom", 0x8D: "Ap3000.SetWorkMode", 0x8E: "Ap3000.SetQrBase", 0x8F: "Ap3000.SetCardMode",
     0x90: "Ap3000.GetParameters1", 0x91: "Ap3000.GetParameters2", 0x92: "Ap3000.GetLimits", 0x93: "Ap3000.GetCardKeys", 0x95: "Ap3000.ShowQr",
     0x96: "Ap3000.Find", 0x97: "Ap3000.SetMute", 0x98: "Ap3000.OpenDoor", 0xE4: "Ap3000.SelfUpgrade",
 }
 # 13.3: these say that they are meant.
-GUARDED = {0x31, 0x32, 0x34, 0x86, 0x87, 0x88, 0x8C}
+GUARDED = {0x31, 0x32, 0x34, 0x86, 0x87, 0x88, 0x8C, 0xE4}
 
 
 def holds(have, want):

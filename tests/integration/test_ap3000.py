@@ -230,7 +230,7 @@ async def down(site):
             check(f"7.16 {COMMAND[command]} tells what was set", holds(c.get("response"), {k: v for k, v in set_.items() if command != 0x93 or k == "card_sector"}), c.get("response"))
         if command == 0x8B:
             check("7.11 what was written is read", "deadbeef" in str(c.get("response")).lower(), c.get("response"))
-    for command in sorted(GUARDED - {0x31, 0x32}):
+    for command in sorted(GUARDED - {0x31, 0x32, 0x34}):
         payload = next((p for _, c, p, _ in DOWN_ROWS if c == command), {})
         await site.refused(pile, f"13.3 {COMMAND[command]} is sent only when it is meant", command, payload, (400, 409, 422))
     check("13.3 and was not", all(len(pile.asked(c)) <= 1 for c in GUARDED), pile.commands)
@@ -242,10 +242,10 @@ async def down(site):
     check("GetConfiguration reads the parameters", c.get("outcome") == "answered" and "180" in str(c.get("response")), c)
     order, transaction = await site.charge(pile, 0)
     await site.refused(pile, "7.9 memory is not cleared while an order is open", 0x88, {"confirm": True})
-    c = await site.command(pile, 0x8A, {"connectorId": 1, "rate_mode": 0, "duration_or_energy": 3600})
+    c = await site.command(pile, 0x8A, {"port": 0, "rate_mode": 0, "duration_or_energy": 3600})
     check("7.3 a change reaches the pile", holds(pile.asked(0x8A)[-1].fields if pile.asked(0x8A) else None, {"port": 0, "rate_mode": 0, "duration_or_energy": 3600}) and c.get("status") == "Accepted", c)
     pile.on[0x8A] = {"result": 2}
-    c = await site.command(pile, 0x8A, {"connectorId": 1, "rate_mode": 0, "duration_or_energy": 1})
+    c = await site.command(pile, 0x8A, {"port": 0, "rate_mode": 0, "duration_or_energy": 1})
     check("7.3 a change that is refused says so", (c.get("outcome"), c.get("reason")) == ("answered", "DEVICE_REJECTED"), c)
     await site.command(pile, STOP, {"transactionId": transaction})
     await site.transaction(transaction, "10.1 stopped and settled", state="closed")

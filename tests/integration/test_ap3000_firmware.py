@@ -26,7 +26,7 @@ async def upload(site, image, name="pile.bin", version="2.06"):
 
 
 async def update(site, unit, file_id, **more):
-    return await site.command(unit, "UpdateFirmware", {"fileId": file_id, **more}, wait_s=5)
+    return await site.command(unit, "UpdateFirmware", {"fileId": file_id, "confirm": True, **more}, wait_s=5)
 
 
 def packets(unit, command):
@@ -160,15 +160,15 @@ async def not_now(site):
     pile = await pile_on(site)
     file_id = await upload(site, image_of(500))
     await site.charge(pile, 0)
-    await site.refused(pile, "9 not while a port charges", "UpdateFirmware", {"fileId": file_id})
+    await site.refused(pile, "9 not while a port charges", "UpdateFirmware", {"fileId": file_id, "confirm": True})
     strange = await pile_on(site, B, device_type=0x31)
-    await site.refused(strange, "5.11 not to a type that cannot be told apart", "UpdateFirmware", {"fileId": file_id})
+    await site.refused(strange, "5.11 not to a type that cannot be told apart", "UpdateFirmware", {"fileId": file_id, "confirm": True})
     idle = await pile_on(site, 0x04400000)
-    await site.refused(idle, "a file that is not there", "UpdateFirmware", {"fileId": "11111111-2222-4333-8444-555555555555"}, (400, 404, 422))
+    await site.refused(idle, "a file that is not there", "UpdateFirmware", {"fileId": "11111111-2222-4333-8444-555555555555", "confirm": True}, (400, 404, 422))
     idle.on[0xE0] = SILENT
     await update(site, idle, file_id)
     await idle.until_asked(0xE0)
-    await site.refused(idle, "9 one transfer at a time", "UpdateFirmware", {"fileId": file_id}, (409, 422))
+    await site.refused(idle, "9 one transfer at a time", "UpdateFirmware", {"fileId": file_id, "confirm": True}, (409, 422))
     check("what was refused was not sent", pile.asked(0xE0) == [] and strange.asked(0xE0) == [])
 
 

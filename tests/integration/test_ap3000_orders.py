@@ -216,7 +216,7 @@ async def one_at_a_time(site):
     order, id_ = await site.charge(pile, 0)
     held = []
     pile.on[0x8A] = lambda f: held.append(f) or SILENT
-    first = site.begin(pile, 0x8A, {"connectorId": 1, "rate_mode": 0, "duration_or_energy": 7200})
+    first = site.begin(pile, 0x8A, {"port": 0, "rate_mode": 0, "duration_or_energy": 7200})
     await until(lambda: held, "a change is on its way")
     stops = len(pile.asked(0x82))
     second = site.begin(pile, STOP, {"transactionId": id_})
