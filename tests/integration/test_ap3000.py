@@ -79,14 +79,15 @@ async def up(site):
     pile = Pile(await Line(site.server).connect(), A)
     for row, command, fields, want, _ in ROWS:
         if want is NO_ANSWER:
+            before = len(pile.answers)
             pile.send(command, **fields)
             check(f"{row}: what follows is answered", (await pile.time() or {}).get("timestamp"))
-            check(f"{row}: it is not", not [a for a in pile.answers if a.command == command and a.message_id not in pile.waiting and a.command == 0x01])
+            check(f"{row}: it is not", len(pile.answers) == before + 1, pile.answers[before:])
         else:
             got = await pile.ask(command, **fields)
             check(row, holds(got, want), got)
-    check("3.2 an answer comes once, and only to what is answered", len(pile.answers) == sum(w is not NO_ANSWER for *_, w, _ in ROWS) + sum(w is NO_ANSWER for *_, w, _ in ROWS), len(pile.answers))
-    check("3.2 what is answered has the id of what asked", all(a.message_id for a in pile.answers) and pile.line.junk == 0)
+    check("3.2 each answer comes once", len(pile.answers) == len(ROWS), len(pile.answers))
+    check("what comes is frames", pile.line.junk == 0)
     for row, command, fields, _, _ in ROWS:
         await site.shown(pile, pile_bytes(pile, command, fields), f"{row}: it is in the view of messages")
     await events_of_rows(site, pile)
