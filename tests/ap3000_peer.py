@@ -12,7 +12,7 @@ ICCID = "89860012345678901234"
 WAIT_S = 20
 NONE, ALL = "00" * 16, "FF" * 16
 FREE, CHARGING, PLUGGED, FULL, TRICKLE = 0, 1, 2, 3, 5
-SILENT = object()       # in on[command]: no answer
+SILENT = "silent"       # in on[command]: no answer
 
 
 class Line:
@@ -165,7 +165,7 @@ class Unit:
         self.commands.append(f)
         handler = self.on.get(f.command, self.answer)
         fields = handler(f) if callable(handler) else handler
-        if fields is not None and fields is not SILENT:
+        if isinstance(fields, dict):
             self.reply(f, **fields)
 
     def reply(self, f, **fields):

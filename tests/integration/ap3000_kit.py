@@ -3,6 +3,7 @@ import asyncio
 import os
 import sys
 import time
+import traceback
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
@@ -202,7 +203,10 @@ def run(part, *sets, **more):
         site = Site(server)
         server.accept_tag(TAG, max_concurrent=0)
         server.accept_tag(CARD, max_concurrent=0)
-        await part(site)
+        try:
+            await part(site)
+        except Exception:
+            check(f"{part.__name__} comes to its end", False, traceback.format_exc())
 
     with Server(*sets, **more) as server:
         asyncio.run(inside(server))

@@ -1,5 +1,5 @@
 """The life of an order, row by row (ap3000.md 10.2), and its settlement under repeats, restarts and power cuts (10.4 to 11.3)."""
-from ap3000_kit import ANSWER_S, B, START, STOP, TAG, Nothing, check, holds, name_of, pile_on, run, sequence_has_no_gap, settle_raw, until
+from ap3000_kit import ANSWER_S, B, CARD, START, STOP, TAG, Nothing, check, holds, name_of, pile_on, run, sequence_has_no_gap, settle_raw, until
 from ap3000_peer import PLUGGED, SILENT, Order
 from harness import report
 
@@ -252,7 +252,11 @@ async def queued(site):
     pile.end(0, 1)
     await site.back(pile)
     check("10.2 a heartbeat after it", await pile.heartbeat())
-    second, two = await site.charge(pile, 0)
+    second = Order("20260115093012" + CARD + "1354400030", 0, 0, CARD)
+    pile.begin(second)      # the pile was alone: its next customer had a card
+    pile.beat(0, 60, 1)
+    e = await site.event(pile, "11.2 the next order is seen", "transaction.started", orderNo=second.order_no, offline=True)
+    two = e["payload"]["transactionId"] if e else ""
     check("10.4 a settlement after a reconnect is answered, though the next order runs", holds(await pile.settle(), {"result": 0}))
     await site.transaction(one, "10.4 it belongs to its number", state="closed", energy_wh=70)
     check("10.4 not to the order at its port", holds(await site.get(f"/transactions/{two}"), {"state": "open"}))
@@ -260,7 +264,7 @@ async def queued(site):
     await site.back(pile)
     await pile.register()
     pile.beat(0, 300, 2)
-    await site.event(pile, "10.5 after a power cut the order goes on", "transaction.meter_values", transactionId=two)
+    await site.event(pile, "10.5 after a power cut the order goes on", "transaction.meter_values", 2, transactionId=two)
     await site.quiet(pile, "10.5 and is no new one", "transaction.started", after=2)
     pile.send(0x43, **second.settlement(1))
     await site.event(pile, "6.13 its end without a settlement is told", "connector.status_changed", status="Finishing", connectorId=1)
