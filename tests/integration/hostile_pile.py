@@ -88,6 +88,7 @@ def main():
         return
     counter, s = itertools.count(1), connected(address)
     print("ready", flush=True)
+    sent = 0
     while not is_over():
         try:
             data = b"".join(made(kind, next(counter), rng) for _ in range(1 if kind == "drip" else BATCH))
@@ -95,7 +96,9 @@ def main():
                 for i in range(len(data)):
                     if select.select([sys.stdin], [], [], 0.05)[0] or not send_all(s, kind, data[i:i + 1]):
                         break
-            elif not send_all(s, kind, data):
+            elif send_all(s, kind, data):
+                sent += BATCH
+            else:
                 raise ConnectionError
         except OSError:
             s.close()
@@ -103,6 +106,7 @@ def main():
                 s = connected(address)
             except OSError:
                 select.select([sys.stdin], [], [], 0.01)
+    print(sent, flush=True)
 
 
 if __name__ == "__main__":

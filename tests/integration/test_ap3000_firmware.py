@@ -10,7 +10,7 @@ from harness import report
 SEED = 20260301
 CHECK_MAGIC = bytes.fromhex("A1A2A3A4A5A6A7A8")
 PACKET_S = 1
-FIRMWARE_SETS = (f"ap3000.packet_timeout_s={PACKET_S}",)
+FIRMWARE_SETS = (f"ap3000.firmware_timeout_s={PACKET_S}",)
 GOOD, BAD = {"Downloaded", "Installing", "Installed"}, {"DownloadFailed", "InstallationFailed"}
 
 
@@ -166,9 +166,13 @@ async def not_now(site):
     idle = await pile_on(site, 0x04400000)
     await site.refused(idle, "a file that is not there", "UpdateFirmware", {"fileId": "11111111-2222-4333-8444-555555555555", "confirm": True}, (400, 404, 422))
     idle.on[0xE0] = SILENT
-    await update(site, idle, file_id)
+    first = site.begin(idle, "UpdateFirmware", {"fileId": file_id, "confirm": True})
     await idle.until_asked(0xE0)
-    await site.refused(idle, "9 one transfer at a time", "UpdateFirmware", {"fileId": file_id, "confirm": True}, (409, 422))
+    other = await upload(site, image_of(900), "other.bin")
+    second = site.begin(idle, "UpdateFirmware", {"fileId": other, "confirm": True})
+    await idle.until_asked(0xE0, 3)
+    check("9 one transfer at a time", {total for total, _, _ in packets(idle, 0xE0)} == {3} and not second.done(), packets(idle, 0xE0))
+    await first, await second
     check("what was refused was not sent", pile.asked(0xE0) == [] and strange.asked(0xE0) == [])
 
 
