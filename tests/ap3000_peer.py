@@ -32,12 +32,12 @@ class Line:
         self.splitter = Splitter(DOWN)
         if self.iccid is not None:
             self.write(self.iccid.encode())
-        self.task = asyncio.ensure_future(self._read())
+        self.task = asyncio.ensure_future(self._read(self.reader, self.writer))
         return self
 
-    async def _read(self):
+    async def _read(self, reader, writer):
         try:
-            while data := await self.reader.read(65536):
+            while data := await reader.read(65536):
                 for what, *rest in self.splitter.feed(data):
                     if what == "frame":
                         rest[0].at = time.monotonic()
@@ -48,8 +48,9 @@ class Line:
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            self.ended.set()
-            self.writer.close()
+            writer.close()
+            if writer is self.writer:
+                self.ended.set()
 
     @property
     def is_open(self):
@@ -200,6 +201,7 @@ class Order:
     def __init__(self, order_no, port, start_mode=1, card="00000000"):
         self.order_no, self.port, self.start_mode, self.card = order_no, port, start_mode, card
         self.duration_s, self.energy_10wh, self.power_dw, self.max_power_dw = 0, 0, 1500, 0
+        self.timestamp = int(time.time())   # as it lies in the memory: the same in every repeat
 
     def advance(self, seconds, energy_10wh, power_dw=1500):
         self.duration_s += seconds
@@ -219,7 +221,7 @@ class Order:
         """The fields of 0x03."""
         return {"duration_s": self.duration_s, "max_power_dw": self.max_power_dw, "energy_10wh": self.energy_10wh, "port": self.port,
                 "start_mode": self.start_mode, "card_or_code": self.card, "stop_reason": reason, "order_no": self.order_no,
-                "second_max_power_dw": self.max_power_dw, "timestamp": int(time.time()), "occupancy_min": 0, **more}
+                "second_max_power_dw": self.max_power_dw, "timestamp": self.timestamp, "occupancy_min": 0, **more}
 
     def confirmation(self):
         """The fields of 0x04."""
@@ -235,6 +237,7 @@ class Pile(Unit):
         self.status, self.orders, self.eeprom, self.settled = [FREE] * ports, {}, [], []
         self.device_type, self.firmware, self.settles_itself = device_type, firmware, True
         self.memory, self.parameters, self.image, self.started, self.offered = {}, {}, {}, 0, {}
+        self.ran = set()            # order numbers
 
     async def register(self, **more):
         return await self.ask(0x20, **{**self.registration(), **more})
@@ -261,6 +264,7 @@ class Pile(Unit):
 
     def begin(self, order):
         self.orders[order.port], self.status[order.port] = order, CHARGING
+        self.ran.add(order.order_no)
         self.started += 1
 
     def end(self, port, reason=1, **more):
@@ -329,6 +333,8 @@ class Pile(Unit):
             return {**back, "result": 4}
         if port in self.orders:
             return {**back, "result": 2, "order_no": self.orders[port].order_no}
+        if c["order_no"] in self.ran:   # a retransmission that comes when all is over
+            return {**back, "result": 2}
         if port not in waiting:
             return {**back, "result": 1}
         self.begin(Order(c["order_no"], port))

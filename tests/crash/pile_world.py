@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
+from datetime import datetime, timedelta
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from ap3000_peer import FREE, Line, Order, Pile
@@ -42,7 +43,7 @@ class CrashPile(Pile):
     def run(self):
         self.tasks = [asyncio.ensure_future(t) for t in (self.port_life(0), self.port_life(1), self.memory_life(), self.beats())]
 
-    def stop(self):
+    def leave(self):
         for t in self.tasks:
             t.cancel()
 
@@ -76,13 +77,14 @@ class CrashPile(Pile):
     def begin_offline(self, port):
         """The pile alone: an order number of its own."""
         self.offline += 1
-        number = f"2026{self.number:04d}{self.offline:06d}" + f"{self.offline:08X}" + f"{self.id & 0xFFFFFF:08d}" + f"{30 + port}"
-        self.begin(Order(number, port, 0, f"{self.offline:08X}"))
+        card = f"{0xA000 + self.number:04X}{self.offline:04X}"
+        clock = datetime(2026, 1, 1) + timedelta(minutes=self.offline)
+        self.begin(Order(f"{clock:%Y%m%d%H%M%S}{card}{self.id & 0xFFFFFF:08d}{30 + port}", port, 0, card))
 
     async def swipe_at(self, port):
         """One swipe of a card that is used once; its frame goes again, to the byte, while there is no answer."""
         self.swipes += 1
-        card = f"{self.number:04X}{self.swipes:04X}"
+        card = f"{0xC000 + self.number:04X}{self.swipes:04X}"
         raw = self.frame(0x02, card_id=card, card_type=0, port=port, card_balance_fen=0, timestamp=int(time.time()))
         self.world.journal.add("swipe", s=self.charge_point, card=card, port=port)
         for _ in range(4):
@@ -151,7 +153,7 @@ class PileWorld:
         self.answered, self.wrong, self.closes = 0, [], Counter()
         self.first_boot = self.boot_wait = None
         self.stations, self.lines, self.coming = [], [], set()
-        self.is_running = False
+        self.is_running = self.is_over = False
         while len(self.stations) < count:
             line = Line(server.ap3000, f"8986{len(self.lines):016d}")
             line.piles = [CrashPile(self, line, len(self.stations) + i) for i in range(SLAVES if len(self.lines) % HOST_EVERY == 0 else 1)]
@@ -164,7 +166,7 @@ class PileWorld:
             self.boot_wait = None
 
     async def connect(self, line):
-        if line in self.coming:
+        if line in self.coming or line.is_open:
             return
         self.coming.add(line)
         try:
@@ -208,4 +210,4 @@ class PileWorld:
 
     def stop(self):
         for p in self.stations:
-            p.stop()
+            p.leave()

@@ -31,11 +31,14 @@ class Commands(test_crash.Commands):
 
     def make(self):
         live = [p for p in self.world.stations if p.line.is_open and p.has_registered]
-        if not live:
+        if not live or self.world.is_over:
             return None
         p = self.rng.choice(live)
-        action, payload = self.rng.choice((("Ap3000.Find", {"seconds": 1}), ("Ap3000.GetParameters1", {}), ("TriggerMessage", {"requestedMessage": "Heartbeat"}),
-                                           ("RemoteStartTransaction", {"idTag": f"R{self.rng.getrandbits(32):08X}", "connectorId": 1})))
+        running = [o for o in p.orders.values() if o.start_mode == 1]
+        choices = [("Ap3000.Find", {"seconds": 1}), ("Ap3000.GetParameters1", {}), ("TriggerMessage", {"requestedMessage": "Heartbeat"}),
+                   ("RemoteStartTransaction", {"idTag": f"R{self.rng.getrandbits(32):08X}", "connectorId": 1})]
+        choices += [("Ap3000.Stop", {"port": o.port, "order_no": o.order_no}) for o in running]
+        action, payload = self.rng.choice(choices)
         id_ = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
         self.world.journal.add("command.ask", id=id_, s=p.charge_point, a=action, p=payload)
         return {"id": id_, "station": p.charge_point, "body": {"action": action, "payload": payload, "command_id": id_}}
@@ -51,6 +54,7 @@ class Leg(test_crash.Leg):
         """The piles end what runs, and offer what they keep until it is answered; then all of it is said once more."""
         if not self.server.is_ready and not await self.start():
             return
+        self.world.is_over = True
         for p in self.world.stations:
             p.is_finishing = True
         end = time.monotonic() + SETTLE_S
