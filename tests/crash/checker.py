@@ -21,8 +21,9 @@ TYPES = ("", "charge_point.connected", "charge_point.disconnected", "connector.s
          "heartbeat.received", "firmware.status_changed", "diagnostics.status_changed", "security.event", "data_transfer.received",
          "certificate.sign_requested", "log.status_changed", "reservation.status_changed", "device.alarm", "device.quarantined",
          "device.protocol_error", "gateway.mass_disconnect", "connection.opened", "boot.held", "frame.seen", "command.queued",
-         "command.sent", "quarantine.resolved", "gateway.started")
-INTERNAL = {"connection.opened", "boot.held", "frame.seen", "command.queued", "command.sent", "quarantine.resolved", "gateway.started"}
+         "command.sent", "quarantine.resolved", "gateway.started", "order.changed", "firmware.job")
+INTERNAL = {"connection.opened", "boot.held", "frame.seen", "command.queued", "command.sent", "quarantine.resolved", "gateway.started",
+            "order.changed", "firmware.job"}
 OF_MESSAGE = {"StartTransaction": "transaction.started", "MeterValues": "transaction.meter_values",
               "StopTransaction": "transaction.stopped", "StatusNotification": "connector.status_changed",
               "Authorize": "authorization.requested", "BootNotification": "charge_point.connected"}

@@ -56,7 +56,7 @@ class Server:
     def __init__(self, folder, rng, *sets):
         self.data = os.path.join(folder, "data")
         self.log_path = os.path.join(folder, "server.log")
-        self.ocpp, self.api = (f"127.0.0.1:{free_port(rng)}" for _ in range(2))
+        self.ocpp, self.api, self.ap3000 = (f"127.0.0.1:{free_port(rng)}" for _ in range(3))
         self.sets, self.process, self.is_ready = list(sets), None, False
         self.key, self.has_api = "", False
 
@@ -64,7 +64,7 @@ class Server:
         r, w = os.pipe()
         os.set_blocking(r, False)
         command = [BIN, "serve", "--data", self.data, "--ready-fd", str(w)]
-        for s in [f"listen.ocpp={self.ocpp}", f"listen.api={self.api}", "logging.level=warn", *self.sets]:
+        for s in [f"listen.ocpp={self.ocpp}", f"listen.api={self.api}", f"listen.ap3000={self.ap3000}", "logging.level=warn", *self.sets]:
             command += ["--set", s]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, pass_fds=[w], stdout=subprocess.DEVNULL, stderr=log)
