@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "metrics/metrics.h"
 
-#define FRESH_MS     200  /* how long a reader waits for the tables to catch up */
+#define FRESH_MS     600  /* how long a reader waits for the tables to catch up */
 #define FRESH_LAG_MS 1000 /* but not when they are far behind anyhow */
 
 static struct call *call_new(struct listener *l, struct http_exchange *x)
