@@ -13,7 +13,7 @@ from checker import INTERNAL, SHOWN_MAX, Log, Report
 class Story:
     def __init__(self, path):
         self.settle, self.settled, self.ran, self.swipes = {}, set(), {}, {}
-        self.asked, self.told, self.came = {}, defaultdict(list), []
+        self.asked, self.told, self.came = {}, defaultdict(list), set()
         with open(path, encoding="utf-8") as f:
             for line in f:
                 j = json.loads(line)
@@ -31,7 +31,7 @@ class Story:
                 elif k == "command.told":
                     self.told[j["id"]].append(j)
                 elif k == "command.in":
-                    self.came.append(j)
+                    self.came.add(j["raw"].lower())
 
 
 class Check:
@@ -40,7 +40,7 @@ class Check:
         self.sequences, self.types, self.last_position = Counter(), Counter(), 0
         self.started, self.stopped, self.orders = {}, defaultdict(list), defaultdict(list)
         self.of_order, self.of_tag, self.placed_of_tag = defaultdict(list), defaultdict(list), defaultdict(set)
-        self.commands = defaultdict(lambda: {"queued": 0, "sent": 0, "done": []})
+        self.commands = defaultdict(lambda: {"queued": 0, "sent": [], "done": []})
         self.published = []
 
     def walk(self, log):
@@ -78,8 +78,8 @@ class Check:
     def on_command_queued(self, _, p):
         self.commands[p["commandId"]]["queued"] += 1
 
-    def on_command_sent(self, _, p):
-        self.commands[p["commandId"]]["sent"] += 1
+    def on_command_sent(self, e, p):
+        self.commands[p["commandId"]]["sent"].append((e.frame or "").lower())
 
     def on_command_response(self, _, p):
         self.commands[p["commandId"]]["done"].append(p)
@@ -119,8 +119,12 @@ class Check:
         for id_, c in self.commands.items():
             self.r.check("a command is taken on once", c["queued"] == 1, (id_, c))
             self.r.check("a command has one outcome", len(c["done"]) == 1, (id_, c))
+            came = [f for f in c["sent"] if f in self.story.came]
             if c["done"] and c["done"][0].get("outcome") == "not_sent":
-                self.r.check("what was not sent has not left", c["sent"] == 0, (id_, c))
+                self.r.check("what was not sent no pile has seen", not came, (id_, c))
+        sent = {f for c in self.commands.values() for f in c["sent"]}
+        for raw in self.story.came:
+            self.r.check("a command is in the log as sent before it leaves", raw in sent, raw)
         for id_, answers in self.story.told.items():
             taken = [a for a in answers if a["code"] in (200, 202)]
             if taken:

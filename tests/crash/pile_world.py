@@ -132,7 +132,10 @@ class CrashPile(Pile):
         before = len(self.settled)
         super().on_answer(f)
         if len(self.settled) > before:
-            s = self.settled[-1]
+            s, on_told = self.settled[-1], self.world.on_told
+            if on_told is not None:
+                on_told()
+                self.world.on_told = None
             self.world.answered += 1
             self.world.journal.add("settled", s=self.charge_point, o=s["order_no"], e=s["energy_10wh"])
 
@@ -151,7 +154,7 @@ class PileWorld:
     def __init__(self, server, journal, rng, count, think_s):
         self.server, self.journal, self.rng, self.think_s = server, journal, rng, think_s
         self.answered, self.wrong, self.closes = 0, [], Counter()
-        self.first_boot = self.boot_wait = None
+        self.first_boot = self.boot_wait = self.on_told = None
         self.stations, self.lines, self.coming = [], [], set()
         self.is_running = self.is_over = False
         while len(self.stations) < count:

@@ -139,6 +139,7 @@ class Leg:
             if self.rng.random() < GRACEFUL:
                 await self.stop_under_load()
                 return True
+            await self.moment()
         check("the server lives until it is killed", self.server.process.poll() is None, (self.server.process.poll(), self.server.log()))
         self.journal.add("kill")
         self.server.kill()
@@ -147,6 +148,9 @@ class Leg:
             self.world.first_boot = None
         await asyncio.sleep(0.02)
         return True
+
+    async def moment(self):
+        """What the kill waits for, beyond a random time."""
 
     async def settle(self):
         """Everybody comes back and is answered; half of them end their transactions; what was answered is said once more."""

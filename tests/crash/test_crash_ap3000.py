@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ PILES = int(os.environ.get("CRASH_PILES", "60"))
 SEED = int(os.environ.get("CRASH_SEED", str(random.SystemRandom().randrange(1 << 32))))
 SETS = ("ap3000.answer_timeout_s=1", "ap3000.frame_spacing_ms=5")
 SETTLE_S = 60
+MOMENT_S = 1
 OUTCOMES_S = 20
 
 
@@ -49,6 +51,18 @@ class Leg(test_crash.Leg):
 
     def populate(self, stations):
         return PileWorld(self.server, self.journal, self.rng, stations, test_crash.THINK_S)
+
+    async def moment(self):
+        """Every other kill falls right behind an answer to a settlement: the server stands still from the moment that a pile has it."""
+        if self.rng.random() < 0.5:
+            return
+        stands_still = asyncio.Event()
+        self.world.on_told = lambda: (self.server.process.send_signal(signal.SIGSTOP), stands_still.set())
+        try:
+            await asyncio.wait_for(stands_still.wait(), MOMENT_S)
+        except asyncio.TimeoutError:
+            pass
+        self.world.on_told = None
 
     async def settle(self):
         """The piles end what runs, and offer what they keep until it is answered; then all of it is said once more."""
