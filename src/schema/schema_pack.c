@@ -354,7 +354,8 @@ enum err schema_unpack(const struct message *m, struct bytes packed, struct str 
     return e == OK && u.at != u.end ? ERR_CORRUPT : e;
 }
 
-enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out)
+enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
+                             void *out)
 {
     struct unpacker u = {packed.at, packed.at + packed.len, beside, 0, a, {.at = INSTANT_NONE}};
     uint64_t there;
