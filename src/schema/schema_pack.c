@@ -46,7 +46,7 @@ static void pack_number(struct packer *p, uint64_t n)
 
 static uint64_t zigzag(int64_t n)
 {
-    return (uint64_t)n << 1 ^ (uint64_t)(n >> 63);
+    return (uint64_t)n << 1 ^ (n < 0 ? UINT64_MAX : 0);
 }
 
 static inline void pack_text(struct packer *p, struct str s)

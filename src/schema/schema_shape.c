@@ -161,7 +161,7 @@ static bool learn_value(struct shape *s, const struct trace_value *v, size_t slo
 {
     const char *begin = v->from, *end = v->to;
     struct hole *h = &s->holes[s->hole_count];
-    const void *text;
+    const void *text = NULL;
 
     if (v->field->kind == KIND_BOOLEAN)
         return true; /* the same text, the same value */
@@ -218,7 +218,7 @@ static void shapes_learn(struct shapes *s, const struct message *m, struct str j
         return;
     struct learning *l = mem_new(1, sizeof *l);
     struct trace *t = mem_new(1, sizeof *t);
-    struct fault why;
+    struct fault why = {{0}, {0}};
     struct arena a;
     arena_init(&a, 4 * (size_t)IMAGE_MAX);
     l->shape = mem_new(1, sizeof *l->shape);
@@ -346,7 +346,7 @@ enum err schema_read_shaped(struct shapes *s, const struct message *m, struct st
             why->field[0] = why->reason[0] = '\0';
         return OK;
     }
-    struct fault own;
+    struct fault own = {{0}, {0}};
     struct fault *told = why == NULL ? &own : why;
     enum err e = schema_read(m, json, how, a, out, told);
     if (s != NULL && e == OK && told->reason[0] == '\0')
