@@ -123,8 +123,9 @@ static enum err load_confirmed(struct db *d, struct station *s)
         struct transaction *t = &s->transactions[i];
         if (t->state != TRANSACTION_OPEN)
             continue;
-        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_reading_blocks WHERE number = ?1 AND is_named = 1 LIMIT 1",
-                                    db_int((int64_t)t->number));
+        struct db_rows *r =
+            DB_ROWS(d, "SELECT 1 FROM transaction_reading_blocks WHERE number = ?1 AND is_named = 1 LIMIT 1",
+                    db_int((int64_t)t->number));
         t->is_confirmed = db_next(r);
         e = db_rows_end(r);
     }

@@ -1,4 +1,5 @@
-/* Any bytes as records: what is taken for one is written again to the same bytes. A payload that looks packed is unpacked or refused. */
+/* Any bytes as records: what is taken for one is written again to the same bytes. A payload that looks packed is
+ * unpacked or refused. */
 #include "eventlog/record.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Any bytes as any message in every way of reading. The first byte chooses the message, the rest is its payload. What
- * was taken is written, and must be taken again and written the same; so a bent message is straight after one pass. Packed and unpacked
- * it is written the same too. Read again by its shape it is the same message. */
+ * was taken is written, and must be taken again and written the same; so a bent message is straight after one pass.
+ * Packed and unpacked it is written the same too. Read again by its shape it is the same message. */
 #include "proto/ocpp16/messages.h"
 
 #include <string.h>
@@ -10,7 +10,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void pack(const struct message *m, const void *message, struct str beside, struct arena *a, const struct buf *want)
+static void pack(const struct message *m, const void *message, struct str beside, struct arena *a,
+                 const struct buf *want)
 {
     struct buf packed, got;
     void *again = arena_take(a, m->size + 1);
@@ -44,7 +45,8 @@ static enum err read_write(const struct message *m, struct str text, enum readin
 }
 
 /* The second reading finds the shape that the first one left. */
-static void read_by_shape(const struct message *m, struct str text, enum reading how, enum err want, const struct buf *written)
+static void read_by_shape(const struct message *m, struct str text, enum reading how, enum err want,
+                          const struct buf *written)
 {
     struct shapes *shapes = shapes_new();
     struct arena a;
