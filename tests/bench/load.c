@@ -402,18 +402,6 @@ static void run_for(int64_t us)
 
 /* ---- what was measured ---- */
 
-static void print_threads(const struct cpu *before, const struct cpu *after, uint64_t count)
-{
-    for (size_t i = 0; i < after->count; i++) {
-        int64_t ns = after->threads[i].ns;
-        for (size_t k = 0; k < before->count; k++)
-            if (before->threads[k].tid == after->threads[i].tid)
-                ns -= before->threads[k].ns;
-        if (ns > 0)
-            (void)printf(" thread_%s_us=%.3f", after->threads[i].name, (double)ns / 1000 / (double)count);
-    }
-}
-
 static void measure(void)
 {
     struct cpu before = {.count = 0}, after = {.count = 0};
@@ -429,14 +417,13 @@ static void measure(void)
     own = clock_us(CLOCK_PROCESS_CPUTIME_ID) - own;
     if (options.pid != 0)
         cpu_read(options.pid, &after);
-    uint64_t count = calls > 0 ? calls : 1;
-    (void)printf("calls=%llu per_s=%.0f p50_us=%lld p99_us=%lld max_us=%lld own_us=%.3f server_us=%.3f errors=%llu",
-                 (unsigned long long)calls, (double)calls * 1e6 / (double)took, (long long)latency_at(&latencies, 0.5),
-                 (long long)latency_at(&latencies, 0.99), (long long)latencies.max_us, (double)own / (double)count,
-                 (double)(cpu_total_ns(&after) - cpu_total_ns(&before)) / 1000 / (double)count,
-                 (unsigned long long)errors);
-    print_threads(&before, &after, count);
-    (void)printf("\n");
+    figures_print(&(struct figures){.calls = calls,
+                                    .errors = errors,
+                                    .took_us = took,
+                                    .own_us = own,
+                                    .latencies = &latencies,
+                                    .before = &before,
+                                    .after = &after});
 }
 
 /* Calls under way are answered, so that a server that is looked at afterwards has heard everything it will hear. */
