@@ -23,7 +23,7 @@ lint: ## form, clang-tidy, cppcheck (ALL=1: of all files, not only changed ones)
 
 bench: ## the figures: prints numbers, writes docs/bench.md, asserts nothing (QUICK=1: a minute, writes nothing)
 	@tools/install-deps build test
-	@tools/build release chargeline load raw-echo fill-log
+	@tools/build release chargeline load load-piles raw-echo fill-log
 	@tools/bench $(if $(QUICK),--quick --no-docs)
 
 torture: ## kill -9 under load, ROUNDS times (1000)

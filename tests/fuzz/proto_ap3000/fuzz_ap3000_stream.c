@@ -61,6 +61,7 @@ static struct summary split(struct bytes all, const uint8_t *sizes, size_t size_
     check(ap3000_stream_is_empty(&s));
     sum.dropped = s.dropped_count;
     sum.is_garbage = ap3000_stream_is_garbage(&s);
+    check(s.kept == NULL); /* nothing is kept of nothing */
     return sum;
 }
 
