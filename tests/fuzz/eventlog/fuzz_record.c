@@ -1,4 +1,5 @@
 /* Any bytes as records: what is taken for one is written again to the same bytes. */
+/* covers: src/eventlog/record.c */
 #include "eventlog/record.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* Any bytes as the file of a segment, and a part of them as log.durable: opening and reading it ends, and never badly; nor does a
  * writer who starts on it. The first byte says how many of the last bytes are log.durable, 0: there is none. A checksum that is zero in
  * the input is made right first, or nothing behind it would ever be reached. */
+/* covers: src/eventlog/segment.c src/eventlog/reader.c src/eventlog/recover.c src/eventlog/durable.c src/eventlog/squeeze.c */
 #include "eventlog/log.h"
 #include "eventlog/put.h"
 #include "eventlog/reader.h"

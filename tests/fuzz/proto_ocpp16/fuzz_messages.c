@@ -1,5 +1,6 @@
 /* Any bytes as any message in every way of reading. The first byte chooses the message, the rest is its payload. What
  * was taken is written, and must be taken again and written the same; so a bent message is straight after one pass. */
+/* covers: src/schema/schema_read.c src/schema/schema_write.c */
 #include "proto/ocpp16/messages.h"
 
 #include <string.h>

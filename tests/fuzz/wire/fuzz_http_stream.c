@@ -1,6 +1,7 @@
 /* The bytes of a connection, cut in any way: the first bytes say the sizes of the pieces. However they are cut, the
  * same requests with the same bodies are read, and the same is refused at the same place; no part lies outside of what
  * is there, and what was taken is never looked at again. */
+/* covers: src/wire/http_stream.c */
 #include "wire/http_stream.h"
 
 #include <stdlib.h>
