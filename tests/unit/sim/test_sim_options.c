@@ -30,7 +30,9 @@ static const struct {
     {"TLS without a word on certificates", {"--url", "wss://h/ocpp"}, "--url"},
     {"TLS that trusts anybody", {"--url", "wss://h/ocpp", "--insecure"}, NULL},
     {"neither closed nor open", {"--load", "ajar"}, "--load"},
-    {"two modes", {"--demo", "--idle"}, "--demo, --idle, --load, --heartbeats"},
+    {"two modes", {"--demo", "--idle"}, "--demo, --idle, --load, --heartbeats, --story"},
+    {"a story", {"--story", "--seed", "7"}, NULL},
+    {"a story and stations", {"--story", "--idle"}, "--demo, --idle, --load, --heartbeats, --story"},
 };
 
 static enum err parse(const char *const words[], struct sim_options *o, struct fault *why)
