@@ -200,7 +200,10 @@ void oracle_answered(struct world *w, size_t station, const struct saying *m, st
         world_broken(w, "charger %zu: %.*s", station, STR_ARG(answer));
         return;
     }
-    struct session *s = m->session < SESSIONS_MAX ? &c->sessions[m->session] : NULL;
+    bool has_session = m->session < SESSIONS_MAX;
+    struct session *s = &c->sessions[has_session ? m->session : 0];
+    check(has_session || (m->kind != START && !m->is_named));
+    check(m->kind != STATUS || m->status != NULL);
     if (m->kind == START)
         oracle_start_answered(w, station, s, f.payload);
     if (m->kind == METER && !oracle_has(w, METER, station, ocpp_meter_key(str_of(m->payload))))
