@@ -4,6 +4,7 @@
 #include "simulation/model.h"
 
 #include "services/stations/stations.h"
+#include "place.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,12 +134,12 @@ static void compare(struct world *w)
 int main(int argc, char **argv)
 {
     static struct outcome outcome = {.on_end = compare};
-    char dir[] = "/tmp/compare-tables-XXXXXX", path[64];
+    char dir[PLACE_MAX], path[PLACE_PATH_MAX];
     struct fault why;
     int64_t seeds = SEEDS_PRESET, bad = 0;
     if (argc > 1 && str_to_int(str_of(argv[1]), &seeds) != OK)
         return 2;
-    check(mkdtemp(dir) != NULL);
+    place_make(dir, "compare-tables");
     (void)snprintf(path, sizeof path, "%s/db", dir);
     check(db_open(path, DB_WRITER, &db, &why) == OK &&
           db_migrate(db, stations_migrations, stations_migration_count, &why) == OK);
@@ -150,7 +151,7 @@ int main(int argc, char **argv)
         }
     db_close(db);
     for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end != NULL; end++) {
-        char file[80];
+        char file[PLACE_PATH_MAX + 8];
         (void)snprintf(file, sizeof file, "%s%s", path, *end);
         (void)unlink(file);
     }

@@ -6,6 +6,7 @@
 #include "eventlog/put.h"
 #include "eventlog/reader.h"
 #include "eventlog/segment.h"
+#include "place.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char dir[] = "/tmp/fuzz-segment-XXXXXX";
+static char dir[PLACE_MAX];
 static bool has_dir;
 
 static void remove_file(const char *name)
@@ -137,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char name[SEGMENT_NAME_MAX];
 
     if (!has_dir) {
-        check(mkdtemp(dir) != NULL);
+        place_make(dir, "fuzz-segment");
         (void)atexit(remove_dir);
         has_dir = true;
     }
