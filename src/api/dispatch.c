@@ -71,10 +71,8 @@ enum http_next api_on_head(void *data, struct http_exchange *x)
 static const struct {
     enum api_error error;
 } refusals[] = {
-    [HTTP_BAD_REQUEST] = {API_INVALID_REQUEST},
-    [HTTP_BODY_TOO_LARGE] = {API_BODY_TOO_LARGE},
-    [HTTP_TARGET_TOO_LONG] = {API_TARGET_TOO_LONG},
-    [HTTP_HEADERS_TOO_LARGE] = {API_HEADERS_TOO_LARGE},
+    [HTTP_BAD_REQUEST] = {API_INVALID_REQUEST},         [HTTP_BODY_TOO_LARGE] = {API_BODY_TOO_LARGE},
+    [HTTP_TARGET_TOO_LONG] = {API_TARGET_TOO_LONG},     [HTTP_HEADERS_TOO_LARGE] = {API_HEADERS_TOO_LARGE},
     [HTTP_OTHER_VERSION] = {API_VERSION_NOT_SUPPORTED},
 };
 

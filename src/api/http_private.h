@@ -17,7 +17,7 @@
 #define HTTP_HEAD_MS          10000 /* from the connection, or from a head's first byte, to a whole head */
 #define HTTP_BODY_FIRST_MS    5000  /* a body may take this, and the time that its least rate allows */
 #define HTTP_BODY_MS_PER_BYTE 2     /* 500 bytes a second */
-#define HTTP_LINGER_MS        5000 /* what a peer is still saying is read that long, so that it reads why it was refused */
+#define HTTP_LINGER_MS        5000  /* what a peer still says is read that long, or it never reads why it was refused */
 #define HTTP_DRAIN_MAX        (16u << 20) /* bytes that are read and dropped for the same reason */
 #define HTTP_ANSWER_HEAD_MAX  65536
 

@@ -282,7 +282,7 @@ enum err http_check_upgrade(const struct http_head *h, bool lenient, struct str 
         e = http_refuse(&c, ERR_UNSUPPORTED, 426, STR("Upgrade"), "not to websocket");
     else if (versions > 1 || keys != 1)
         e = http_refuse(&c, ERR_FORMAT, 400, keys == 1 ? STR("Sec-WebSocket-Version") : STR("Sec-WebSocket-Key"),
-                   "not one line");
+                        "not one line");
     else if (!str_eq(version, STR("13")))
         e = http_refuse(&c, ERR_UNSUPPORTED, 426, STR("Sec-WebSocket-Version"), "not 13");
     else if (!ws_key_is_valid(sent_key))

@@ -213,8 +213,7 @@ static void test_sizes(void)
     buf_release(&a.all);
     /* headers */
     buf_clear(&b);
-    buf_printf(&b, "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: %.*s\r\n\r\n", HTTP_HEAD_MAX,
-               text);
+    buf_printf(&b, "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: %.*s\r\n\r\n", HTTP_HEAD_MAX, text);
     kit_raw(&k, (const char *)b.at, b.len, &a);
     CHECK("headers past their limit", a.status == 431 && kit_has(&a, "HEADERS_TOO_LARGE"));
     buf_release(&a.all);
