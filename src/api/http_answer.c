@@ -33,7 +33,7 @@ void http_answer_head(const struct http_exchange *x, bool must_close, struct buf
     if (a->source.read != NULL)
         buf_put_lit(out, "Transfer-Encoding: chunked\r\n\r\n");
     else
-        buf_printf(out, "Content-Length: %zu\r\n\r\n", a->body.len);
+        buf_printf(out, "Content-Length: %" PRIu64 "\r\n\r\n", a->has_file ? a->file_size : (uint64_t)a->body.len);
 }
 
 void http_answer_header(struct http_answer *a, const char *name, struct str value)

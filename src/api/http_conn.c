@@ -13,12 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "loop/loop.h"
 
-#define STEPS_MAX 64 /* then it is another's turn */
+#define STEPS_MAX       64 /* then it is another's turn */
+#define FILE_PIECE_SIZE (256u << 10)
 
 static const struct str kept_headers[HTTP_HEADER_COUNT] = {
     [HTTP_HOST] = {"Host", 4},
@@ -31,6 +33,7 @@ static const struct str kept_headers[HTTP_HEADER_COUNT] = {
     [HTTP_TRACEPARENT] = {"traceparent", 11},
     [HTTP_IDEMPOTENCY_KEY] = {"Idempotency-Key", 15},
     [HTTP_LAST_EVENT_ID] = {"Last-Event-ID", 13},
+    [HTTP_CONTENT_SHA256] = {"X-Content-SHA256", 16},
 };
 
 static const struct {
@@ -67,7 +70,7 @@ static void exchange_begin(struct http_conn *c)
     c->is_under_way = true;
     c->kept = c->at;
     c->x.remote = str_of(c->remote);
-    buf_init(&c->body, options(c)->body_max);
+    c->x.body_max = options(c)->body_max;
     http_exchange_count(c->thread->server, 1);
 }
 
@@ -83,6 +86,8 @@ static void exchange_forget(struct http_conn *c)
         a->source.close(a->source.state);
     if (c->x.user != NULL)
         options(c)->on_end(options(c)->data, &c->x);
+    if (a->has_file)
+        (void)close(a->file_fd);
     for (size_t i = 0; i < a->header_count; i++)
         free(a->headers[i].value);
     buf_release(&a->body);
@@ -90,7 +95,7 @@ static void exchange_forget(struct http_conn *c)
     buf_clear(&c->out);
     c->x = (struct http_exchange){.user = NULL};
     c->is_under_way = c->is_dropping = c->is_source_open = false;
-    c->body_seen = 0;
+    c->body_seen = c->dropped = c->file_left = 0;
     http_exchange_count(c->thread->server, -1);
 }
 
@@ -121,7 +126,8 @@ static bool answer(struct http_conn *c)
     c->is_source_open = a->source.read != NULL && has_body;
     http_answer_head(&c->x, c->must_close, &c->out);
     c->unsent[0] = (struct bytes){c->out.at, c->out.len};
-    c->unsent[1] = (struct bytes){a->body.at, has_body ? a->body.len : 0};
+    c->unsent[1] = (struct bytes){a->body.at, has_body && !a->has_file ? a->body.len : 0};
+    c->file_left = has_body && a->has_file ? a->file_size : 0;
     c->state = c->out.failed ? HTTP_CONN_OVER : HTTP_CONN_SENDS;
     due_in(c, HTTP_SILENCE_MS);
     return true;
@@ -160,10 +166,27 @@ static bool source_more(struct http_conn *c)
     return true;
 }
 
+/* A file that has become shorter ends the connection: its peer waits for more. */
+static bool file_more(struct http_conn *c)
+{
+    const struct http_answer *a = &c->x.answer;
+    off_t at = (off_t)(a->file_size - c->file_left);
+    ssize_t n = sendfile(c->fd, a->file_fd, &at, c->file_left < FILE_PIECE_SIZE ? c->file_left : FILE_PIECE_SIZE);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return errno == EINTR;
+    if (n <= 0) {
+        c->state = HTTP_CONN_OVER;
+        return false;
+    }
+    c->file_left -= (uint64_t)n;
+    due_in(c, HTTP_SILENCE_MS);
+    return true;
+}
+
 static bool step_sends(struct http_conn *c)
 {
     if (c->unsent[0].len + c->unsent[1].len == 0)
-        return c->is_source_open ? source_more(c) : exchange_end(c);
+        return c->is_source_open ? source_more(c) : c->file_left > 0 ? file_more(c) : exchange_end(c);
     struct iovec parts[COUNT_OF(c->unsent)];
     for (size_t i = 0; i < COUNT_OF(parts); i++)
         parts[i] = (struct iovec){(void *)(uintptr_t)c->unsent[i].at, c->unsent[i].len};
@@ -226,6 +249,11 @@ static bool tell_to_go_on(struct http_conn *c)
     return c->state != HTTP_CONN_OVER;
 }
 
+static uint64_t drain_max(const struct http_conn *c)
+{
+    return (uint64_t)c->x.body_max + HTTP_DRAIN_MAX;
+}
+
 /* A body that nobody wants is read and dropped as long as it is small, and the connection lives on; one who asks first
  * is told at once. */
 static bool on_head(struct http_conn *c, const struct http_head *h, struct str piece, const struct fault *why)
@@ -240,15 +268,14 @@ static bool on_head(struct http_conn *c, const struct http_head *h, struct str p
     due_in(c, HTTP_BODY_FIRST_MS);
     if (!headers_keep(c, h))
         return refuse(c, HTTP_BAD_REQUEST, "a header that may stand once is repeated");
-    enum http_next next = HTTP_ANSWERED;
-    if (c->stream.left > options(c)->body_max)
-        options(c)->on_refused(options(c)->data, &c->x, HTTP_BODY_TOO_LARGE, "the body is too long");
-    else
-        next = options(c)->on_head(options(c)->data, &c->x);
-    if (next == HTTP_READ_BODY)
+    bool is_wanted = options(c)->on_head(options(c)->data, &c->x) == HTTP_READ_BODY;
+    buf_init(&c->body, c->x.body_max);
+    if (is_wanted && c->stream.left <= c->x.body_max)
         return tell_to_go_on(c);
+    if (is_wanted)
+        options(c)->on_refused(options(c)->data, &c->x, HTTP_BODY_TOO_LARGE, "the body is too long");
     c->is_dropping = true;
-    if (!c->x.has_body || (c->stream.left <= HTTP_DRAIN_MAX && c->x.header[HTTP_EXPECT].at == NULL))
+    if (!c->x.has_body || (c->stream.left <= drain_max(c) && c->x.header[HTTP_EXPECT].at == NULL))
         return true;
     c->must_close = true;
     return answer(c);
@@ -261,12 +288,14 @@ static bool on_body(struct http_conn *c, const struct http_head *h, struct str p
     c->due_ms = c->body_from_ms + HTTP_BODY_FIRST_MS + (int64_t)(c->body_seen * HTTP_BODY_MS_PER_BYTE);
     if (!c->is_dropping) {
         buf_put(&c->body, piece.at, piece.len);
-        if (c->body.failed) { /* in chunks: its length was not known before */
-            options(c)->on_refused(options(c)->data, &c->x, HTTP_BODY_TOO_LARGE, "the body is too long");
-            c->is_dropping = true;
-        }
+        if (!c->body.failed)
+            return true;
+        buf_release(&c->body); /* in chunks: its length was not known before */
+        options(c)->on_refused(options(c)->data, &c->x, HTTP_BODY_TOO_LARGE, "the body is too long");
+        c->is_dropping = true;
     }
-    if (!c->is_dropping || c->body_seen <= HTTP_DRAIN_MAX)
+    c->dropped += piece.len;
+    if (c->dropped <= drain_max(c))
         return true;
     c->must_close = true;
     return answer(c);
@@ -347,8 +376,8 @@ static bool step_lingers(struct http_conn *c)
     ssize_t n = recv(c->fd, c->in, sizeof c->in, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    c->body_seen += n > 0 ? (size_t)n : 0;
-    if (n <= 0 || c->body_seen > HTTP_DRAIN_MAX)
+    c->dropped += n > 0 ? (size_t)n : 0;
+    if (n <= 0 || c->dropped > HTTP_DRAIN_MAX)
         c->state = HTTP_CONN_OVER;
     return false;
 }

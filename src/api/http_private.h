@@ -18,7 +18,7 @@
 #define HTTP_BODY_FIRST_MS    5000  /* a body may take this, and the time that its least rate allows */
 #define HTTP_BODY_MS_PER_BYTE 2     /* 500 bytes a second */
 #define HTTP_LINGER_MS        5000  /* what a peer still says is read that long, or it never reads why it was refused */
-#define HTTP_DRAIN_MAX        (16u << 20) /* bytes that are read and dropped for the same reason */
+#define HTTP_DRAIN_MAX        (16u << 20) /* above body_max: bytes that are read and dropped for the same reason */
 #define HTTP_ANSWER_HEAD_MAX  65536
 
 struct http_thread {
@@ -69,12 +69,14 @@ struct http_conn {
     bool is_dropping;  /* its answer is there, its body is not wanted */
     bool must_close;   /* after its answer */
     struct buf body;
-    uint64_t body_seen; /* bytes that came, kept or not; while it lingers: dropped */
+    uint64_t body_seen; /* bytes that came, kept or not */
+    uint64_t dropped;   /* of the body, or while it lingers */
     int64_t body_from_ms;
 
     bool is_source_open;
     struct buf out;         /* the head of the answer; pieces of a source */
     struct bytes unsent[2]; /* of out, and of the answer's body */
+    uint64_t file_left;     /* of the answer's file, the last bytes of it */
 
     char in[HTTP_HEAD_MAX + HTTP_READ_SIZE];
 };

@@ -2,12 +2,12 @@
  * strict reader of wire/http_stream.h.
  *
  * The server reads the head, asks on_head whether the body is wanted, reads it within its limits, and calls on_request.
- * An answer is a whole text, or a source that is asked for pieces for as long as it has some. An exchange can wait: it
- * sleeps after HTTP_WAITS and goes on in on_resumed() after http_resume(), which any thread may call.
+ * An answer is a whole text, a file, or a source that is asked for pieces for as long as it has some. An exchange can
+ * wait: it sleeps after HTTP_WAITS and goes on in on_resumed() after http_resume(), which any thread may call.
  *
  * What it refuses by itself, before anyone is asked: whatever RFC 9112 does not allow, HTTP/1.0, too many or too long
- * headers, repeated ones of those below, bodies above body_max, heads and bodies that come too slowly (the connection
- * is ended). After what is malformed the connection is never used again. */
+ * headers, repeated ones of those below, heads and bodies that come too slowly (the connection is ended); and, after
+ * on_head has asked for it, a body above body_max. After what is malformed the connection is never used again. */
 #ifndef API_HTTP_SERVER_H
 #define API_HTTP_SERVER_H
 #include "base/memory.h"
@@ -26,6 +26,7 @@ enum http_kept_header {
     HTTP_TRACEPARENT,
     HTTP_IDEMPOTENCY_KEY,
     HTTP_LAST_EVENT_ID,
+    HTTP_CONTENT_SHA256,
     HTTP_HEADER_COUNT
 };
 
@@ -42,6 +43,9 @@ struct http_answer {
     const char *content_type;
     struct buf body;           /* taken over by the server when the exchange ends */
     struct http_source source; /* read != NULL: instead of body */
+    bool has_file;             /* instead of body: file_size bytes of file_fd, which the server closes */
+    int file_fd;
+    uint64_t file_size;
     struct {
         const char *name;
         char *value; /* heap, the server's */
@@ -64,7 +68,8 @@ struct http_exchange {
     struct str header[HTTP_HEADER_COUNT]; /* absent: not there */
     struct str remote;                    /* address without port */
     struct str body;
-    bool has_body; /* announced by its head */
+    bool has_body;   /* announced by its head */
+    size_t body_max; /* the server's; on_head may set another */
     struct http_answer answer;
     void *user; /* of who handles it */
 };

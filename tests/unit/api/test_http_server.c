@@ -3,11 +3,13 @@
 #include "apikit.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 
 #include "api/http_server.h"
 
 #define BIG       (6u << 20) /* above what two sockets hold */
 #define BODY_MAX  1000
+#define MUCH      3000 /* where more is taken */
 #define PIPELINED 300
 
 static struct {
@@ -39,6 +41,18 @@ static enum http_next big(struct http_exchange *x)
     put_answer(x, 200);
     for (unsigned i = 0; i < BIG; i++)
         buf_put_byte(&x->answer.body, (uint8_t)('a' + i % 23));
+    return HTTP_ANSWERED;
+}
+
+/* A file of BIG bytes, or, from "/short", of which one is missing. */
+static enum http_next give_file(struct http_exchange *x)
+{
+    struct buf *b = &x->answer.body;
+    (void)big(x);
+    x->answer.file_fd = memfd_create("file", MFD_CLOEXEC);
+    check(x->answer.file_fd >= 0 && write(x->answer.file_fd, b->at, b->len) == (ssize_t)b->len);
+    x->answer.has_file = true;
+    x->answer.file_size = BIG + str_eq(x->target, STR("/short"));
     return HTTP_ANSWERED;
 }
 
@@ -95,7 +109,8 @@ static enum http_next words(struct http_exchange *x)
 static const struct {
     const char *target;
     enum http_next (*handle)(struct http_exchange *x);
-} targets[] = {{"/echo", echo}, {"/big", big}, {"/wait-not", wait_not}, {"/wait", wait_long}, {"/words", words}};
+} targets[] = {{"/echo", echo},       {"/much", echo},         {"/big", big},        {"/file", give_file},
+               {"/short", give_file}, {"/wait-not", wait_not}, {"/wait", wait_long}, {"/words", words}};
 
 static void begin(struct http_exchange *x)
 {
@@ -111,6 +126,8 @@ static enum http_next on_head(void *data, struct http_exchange *x)
 {
     (void)data;
     begin(x);
+    if (str_eq(x->target, STR("/much")))
+        x->body_max = MUCH;
     if (!str_eq(x->target, STR("/refuse")))
         return HTTP_READ_BODY;
     put_answer(x, 401);
@@ -240,6 +257,10 @@ static const struct {
      HEAD("HEAD", "/wait-not") "\r\n" HEAD("GET", "/nothing") "Connection: close\r\n\r\n",
      "Content-Length: 5\r\n\r\nHTTP/1.1 404 "},
     {"one that is woken before it sleeps", HEAD("GET", "/wait-not") "Connection: close\r\n\r\n", "\r\n\r\nwoken"},
+    {"HEAD of a file says how long it is",
+     HEAD("HEAD", "/file") "\r\n" HEAD("GET", "/nothing") "Connection: close\r\n\r\n",
+     "Content-Length: 6291456\r\n\r\nHTTP/1.1 404 "},
+    {"a file that is shorter than it was", HEAD("GET", "/short") "\r\n" LAST, "Content-Length: 6291457\r\n"},
     {"and goes on", HEAD("GET", "/wait-not") "\r\n" LAST, "wokenHTTP/1.1 200 OK"},
     {"refused, its body is read past", HEAD("PUT", "/refuse") "Content-Length: 5\r\n\r\nhello" LAST, WORDS},
     {"one above the limit too", HEAD("PUT", "/echo") "Content-Length: 99999999\r\n\r\n", "HTTP/1.1 413 "},
@@ -287,7 +308,7 @@ static void test_pipelined(void)
 static void test_slow_reader(void)
 {
     struct buf b;
-    int slow = say(HEAD("GET", "/big") "\r\n" HEAD("GET", "/big") "Connection: close\r\n\r\n"), other = say(LAST);
+    int slow = say(HEAD("GET", "/big") "\r\n" HEAD("GET", "/file") "Connection: close\r\n\r\n"), other = say(LAST);
     expect("another is served meanwhile", other, WORDS, true);
     (void)close(other);
     buf_init(&b, 3 * BIG);
@@ -303,6 +324,43 @@ static void test_slow_reader(void)
     }
     CHECK("and it has every byte", good == 2 * BIG);
     (void)close(slow);
+    buf_release(&b);
+}
+
+/* Bodies at the limit and past it, of a length and in chunks, where it is the server's and where it is another. */
+static void test_body_max(void)
+{
+    static const struct {
+        const char *row, *target;
+        size_t size;
+        const char *answer;
+    } rows[] = {
+        {"as much as is taken", "/echo", BODY_MAX, "Content-Length: 1000\r\n"},
+        {"one byte more", "/echo", BODY_MAX + 1, "HTTP/1.1 413 "},
+        {"as much as is taken there", "/much", MUCH, "Content-Length: 3000\r\n"},
+        {"one byte more than there", "/much", MUCH + 1, "HTTP/1.1 413 "},
+    };
+    static const char text[MUCH + 1];
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        for (int is_chunked = 0; is_chunked < 2; is_chunked++) {
+            buf_clear(&b);
+            buf_printf(&b, "PUT %s HTTP/1.1\r\nHost: h\r\n", rows[i].target);
+            if (is_chunked)
+                buf_printf(&b, "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", rows[i].size);
+            else
+                buf_printf(&b, "Content-Length: %zu\r\n\r\n", rows[i].size);
+            buf_put(&b, text, rows[i].size);
+            if (is_chunked)
+                buf_put_lit(&b, "\r\n0\r\n\r\n");
+            int fd = kit_connect(&all.k);
+            kit_send(fd, (const char *)b.at, b.len);
+            expect(rows[i].row, fd, rows[i].answer, false);
+            kit_send(fd, LAST, sizeof LAST - 1);
+            expect("the connection lives on", fd, WORDS, true);
+            (void)close(fd);
+        }
     buf_release(&b);
 }
 
@@ -432,6 +490,7 @@ int main(void)
     test_exchanges();
     test_pipelined();
     test_slow_reader();
+    test_body_max();
     test_waiting();
     test_continue();
     test_leaving();
