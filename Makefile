@@ -33,9 +33,9 @@ torture: ## kill -9 under load, ROUNDS times (1000)
 	    CHARGELINE_BIN=$(CURDIR)/build/release/chargeline PYTHONPATH=tests python3 $$t || exit 1; done
 	@echo "== planted defects"; tests/crash/defects.sh
 
-fuzz: ## each fuzz target for FUZZ_SECONDS (60)
+fuzz: ## each fuzz target for FUZZ_SECONDS (60) of processor time (COVERAGE=1: how much code they reach)
 	@tools/install-deps build fuzz
-	@tools/fuzz
+	@tools/fuzz $(if $(COVERAGE),--coverage)
 
 clean: ## everything that was built; data stays
 	rm -rf build

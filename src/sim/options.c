@@ -211,8 +211,8 @@ static enum err take_together(struct sim_options *o, struct fault *why)
         fault_set(why, STR("--load"), "is neither closed nor open");
         return ERR_FORMAT;
     }
-    if (o->demo + o->idle + o->heartbeats + (o->load.len > 0) > 1) {
-        fault_set(why, STR("--demo, --idle, --load, --heartbeats"), "only one of them at a time");
+    if (o->demo + o->idle + o->heartbeats + (o->load.len > 0) + o->story > 1) {
+        fault_set(why, STR("--demo, --idle, --load, --heartbeats, --story"), "only one of them at a time");
         return ERR_FORMAT;
     }
     enum err e = take_quirks(o, why);
@@ -277,7 +277,8 @@ void sim_options_help(struct buf *out)
              "  chargeline sim --load open --rate 5000 --duration 60\n"
              "  chargeline sim --quirk minus-one --quirk repeat    misbehaviour seen in the field\n"
              "  chargeline sim --protocol ap3000 --demo            e-bike piles, each with its own module\n"
-             "  chargeline sim --protocol ap3000 --stations 2 --slaves 20    hosts with piles behind them\n\n");
+             "  chargeline sim --protocol ap3000 --stations 2 --slaves 20    hosts with piles behind them\n"
+             "  chargeline sim --story --seed 7                    one seed of the simulated world, told\n\n");
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         const struct option *o = &table[i];
         int used = (int)(o->flag.len + 1 + strlen(o->place));

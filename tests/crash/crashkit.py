@@ -71,17 +71,31 @@ class Server:
         os.close(w)
         self.is_ready, self.ready_fd, self.started = False, r, time.monotonic()
 
-    async def ready(self):
-        """Seconds from start to all listeners open; None: it ended before."""
-        line, end = b"", time.monotonic() + START_WAIT_S
-        while b"\n" not in line and time.monotonic() < end:
-            try:
-                part = os.read(self.ready_fd, 4096)
+    async def _ready_line(self):
+        """What it says when it is ready; cut off where it ended, or took too long."""
+        loop, line, end = asyncio.get_running_loop(), b"", time.monotonic() + START_WAIT_S
+        readable = asyncio.Event()
+        loop.add_reader(self.ready_fd, readable.set)
+        try:
+            while b"\n" not in line:
+                await asyncio.wait_for(readable.wait(), end - time.monotonic())
+                readable.clear()
+                try:
+                    part = os.read(self.ready_fd, 4096)
+                except BlockingIOError:
+                    continue  # it was told twice of one event
                 if not part:
                     break
                 line += part
-            except BlockingIOError:
-                await asyncio.sleep(0.002)
+        except asyncio.TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(self.ready_fd)
+        return line
+
+    async def ready(self):
+        """Seconds from start to all listeners open; None: it ended before."""
+        line = await self._ready_line()
         self.is_ready = b"\n" in line
         if not self.is_ready:
             return None

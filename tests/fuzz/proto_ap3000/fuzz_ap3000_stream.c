@@ -1,5 +1,6 @@
 /* Any bytes, cut in any way: the first bytes say the sizes of the pieces. However they are cut, the same units come at
  * the same places with the same contents, the same count is dropped, and every byte is of a unit or dropped. */
+/* covers: src/proto/ap3000/stream.c */
 #include "proto/ap3000/stream.h"
 
 #include <string.h>

@@ -1,6 +1,7 @@
 /* Any bytes as any message in every way of reading. The first byte chooses the message, the rest is its payload. What
  * was taken is written, and must be taken again and written the same; so a bent message is straight after one pass.
  * Packed and unpacked it is written the same too. Read again by its shape it is the same message. */
+/* covers: src/schema/schema_read.c src/schema/schema_write.c src/schema/schema_shape.c */
 #include "proto/ocpp16/messages.h"
 
 #include <string.h>

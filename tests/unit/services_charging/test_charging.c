@@ -1,5 +1,6 @@
 /* The consumer on a real log and a real database, and what the API reads of it. */
 #include "check.h"
+#include "place.h"
 #include "base/log.h"
 #include "services/charging/charging.h"
 #include "services/charging/charging_query.h"
@@ -11,7 +12,7 @@
 
 #define T0 1750000000000000 /* 2025-06-15T15:06:40Z */
 
-static char base[] = "/tmp/test_charging_XXXXXX", log_dir[64], db_path[64];
+static char base[PLACE_MAX], log_dir[PLACE_PATH_MAX], db_path[PLACE_PATH_MAX];
 static int fixture_count;
 static int64_t now_us;
 
@@ -699,8 +700,7 @@ int main(void)
 {
     log_setup(2, LOG_LEVEL_ERROR, false, NULL);
     buf_init(&json, 1 << 20);
-    if (mkdtemp(base) == NULL)
-        return 1;
+    place_make(base, "test_charging");
     test_plain();
     test_statistics();
     test_out_of_order();
@@ -716,8 +716,8 @@ int main(void)
     test_order();
     test_order_failed();
     buf_release(&json);
-    char command[64];
-    (void)snprintf(command, sizeof command, "rm -rf %s", base);
+    char command[PLACE_PATH_MAX];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", base);
     CHECK("cleaned up", system(command) == 0);
     return CHECK_REPORT();
 }

@@ -2,6 +2,7 @@
  * through the real consumer into SQLite, in batches of which some are undone and done again. Then the station is
  * loaded, compared, and now and then goes on as the loaded one, as after it was dropped from memory. */
 #include "check.h"
+#include "place.h"
 #include "proto/ocpp16/decide.h"
 #include "services/stations/stations.h"
 
@@ -364,9 +365,9 @@ static void test_presence(void)
 
 int main(void)
 {
-    char dir[] = "/tmp/test-stations-XXXXXX", path[64];
+    char dir[PLACE_MAX], path[PLACE_PATH_MAX];
     struct fault why = {0};
-    check(mkdtemp(dir) != NULL);
+    place_make(dir, "test-stations");
     (void)snprintf(path, sizeof path, "%s/db", dir);
     check(db_open(path, DB_WRITER, &db, &why) == OK &&
           db_migrate(db, stations_migrations, stations_migration_count, &why) == OK && db_set_durable(db, false) == OK);
@@ -382,7 +383,7 @@ int main(void)
     buf_release(&w.text);
     db_close(db);
     for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end != NULL; end++) {
-        char file[80];
+        char file[PLACE_PATH_MAX + 8];
         (void)snprintf(file, sizeof file, "%s%s", path, *end);
         (void)unlink(file);
     }

@@ -44,7 +44,9 @@ static const struct {
     {"slaves under load", {"--protocol=ap3000", "--slaves=5", "--heartbeats"}, "--slaves"},
     {"numbers that do not fit into 24 bits", {"--protocol=ap3000", "--first=16777210", "--stations=7"}, "--first"},
     {"those that just do", {"--protocol=ap3000", "--first=16777209", "--stations=7"}, NULL},
-    {"two modes", {"--demo", "--idle"}, "--demo, --idle, --load, --heartbeats"},
+    {"two modes", {"--demo", "--idle"}, "--demo, --idle, --load, --heartbeats, --story"},
+    {"a story", {"--story", "--seed", "7"}, NULL},
+    {"a story and stations", {"--story", "--idle"}, "--demo, --idle, --load, --heartbeats, --story"},
 };
 
 static enum err parse(const char *const words[], struct sim_options *o, struct fault *why)

@@ -1,12 +1,10 @@
-/* A seeded world: the server around the real core (proto/ocpp16, device) as the gateway does it, a model of its log and
- * tables, and the order in which everything happens. No clock, no socket, no thread: a seed is a story, always the
- * same. */
-#ifndef SIMULATION_WORLD_H
-#define SIMULATION_WORLD_H
-#include "simulation/charger.h"
+/* simulation/server.c - see the header. */
+#include "simulation/server.h"
 
-#define STEPS_WILD 260
-#define STEPS_CALM 20000 /* by then all must be drained */
+#include "simulation/charger.h"
+#include "simulation/oracle.h"
+
+#include <string.h>
 
 static struct instant server_time(const struct world *w)
 {
@@ -47,12 +45,15 @@ static void server_flush(struct world *w)
     memmove(w->held, w->held + n, w->held_count * sizeof w->held[0]);
 }
 
-static void server_commit(struct world *w)
+void server_commit(struct world *w)
 {
+    size_t before = w->disk.committed;
     if (disk_commit(&w->disk))
         oracle_read_log(w);
     else
-        w->reached[REACHED_REFUSED] += w->held_count > 0;
+        world_count(w, REACHED_REFUSED, w->held_count > 0);
+    if (w->disk.committed > before)
+        world_say(w, "on the disk up to event %zu", w->disk.committed);
     server_flush(w);
 }
 
@@ -72,7 +73,7 @@ static void server_event(struct world *w, size_t station, enum event_type type, 
     w->stations[station].position = e.position;
 }
 
-static void server_lose(struct world *w, struct connection *c, struct str reason)
+void server_lose(struct world *w, struct connection *c, struct str reason)
 {
     struct ev_disconnected p = {.reason = reason, .generation = integer_of((int64_t)c->generation)};
     server_event(w, c->station, EVENT_DISCONNECTED, &p, 0);
@@ -95,7 +96,7 @@ static bool server_load(struct world *w, size_t station)
     return true;
 }
 
-static void server_connect(struct world *w, size_t station)
+void server_connect(struct world *w, size_t station)
 {
     struct connection *c = &w->connections[station][0], *old = &w->connections[station][1];
     struct station *s = &w->stations[station];
@@ -114,7 +115,7 @@ static void server_connect(struct world *w, size_t station)
                                      .security_profile = integer_of(0)};
     server_event(w, station, EVENT_CONNECTION_OPENED, &p, 0);
     server_hold(w, station, c->generation, s->position, (struct str){NULL, 0});
-    say(w, "charger %zu connects, generation %llu", station, (unsigned long long)c->generation);
+    world_say(w, "charger %zu connects, generation %llu", station, (unsigned long long)c->generation);
 }
 
 static void look_up(struct world *w, size_t station, const struct ocpp_call *call, struct ocpp_known *known)
@@ -155,7 +156,7 @@ static void server_append(struct world *w, size_t station, const struct ocpp_dec
         struct event e = d->events[i];
         disk_append(&w->disk, &e, generation);
         w->stations[station].position = e.position;
-        say(w, "  %s %.*s", event_kinds[e.type].wire.at, STR_ARG(e.payload));
+        world_say(w, "  %s %.*s", event_kinds[e.type].wire.at, STR_ARG(e.payload));
     }
 }
 
@@ -182,14 +183,15 @@ static void server_decide(struct world *w, struct connection *c, struct str text
     buf_clear(&w->text);
     ocpp_call_decide(&in, &call, &known, &w->arena, &w->text, &d);
     server_append(w, station, &d, generation);
-    w->reached[REACHED_REPEATED] += d.is_repeat;
+    world_count(w, REACHED_REPEATED, d.is_repeat);
+    if (d.is_repeat)
+        world_say(w, "  it was said before: the first answer again");
     bool is_of_log = d.event_count > 0 || d.is_repeat;
     server_hold(w, station, generation, is_of_log ? w->stations[station].position : w->disk.committed, d.answer);
     fifo_drop(&c->to_server);
 }
 
-/* One message of one connection. */
-static void server_take(struct world *w, struct connection *c)
+void server_take(struct world *w, struct connection *c)
 {
     char text[TEXT_MAX];
     if (!w->is_up || !c->is_used || !c->is_known || c->to_server.count == 0 || w->held_count >= HELD_MAX - 1)
@@ -197,7 +199,7 @@ static void server_take(struct world *w, struct connection *c)
 #ifndef DEFECT_SIM_OLD_CONNECTION /* planted: what comes by a connection that was superseded is taken */
     if (c->generation != w->stations[c->station].generation) {
         fifo_drop(&c->to_server);
-        w->reached[REACHED_FROM_OLD_CONNECTION]++;
+        world_count(w, REACHED_FROM_OLD_CONNECTION, true);
         return;
     }
 #endif
@@ -205,7 +207,7 @@ static void server_take(struct world *w, struct connection *c)
     server_decide(w, c, str_of(text));
 }
 
-static void server_forget(struct world *w)
+void server_forget(struct world *w)
 {
     for (size_t i = 0; i < w->station_count; i++) {
         if (w->is_loaded[i])
@@ -217,7 +219,7 @@ static void server_forget(struct world *w)
     w->held_count = 0;
 }
 
-static void server_start(struct world *w)
+void server_start(struct world *w)
 {
     tables_catch_up(&w->tables, &w->disk);
     w->tags = tag_book_new(w->id_key);
@@ -226,13 +228,13 @@ static void server_start(struct world *w)
             tag_book_add(w->tags, str_of(w->tables.transactions[i].t.id_tag), 1);
     w->next_number = w->tables.last_number + 1;
     w->is_up = true;
-    say(w, "the server starts");
+    world_say(w, "the server starts");
 }
 
-static void server_crash(struct world *w)
+void server_crash(struct world *w)
 {
-    say(w, "the server is killed; %zu events were not on the disk", w->disk.count - w->disk.committed);
-    w->reached[REACHED_KILLED_UNWRITTEN] += w->disk.count > w->disk.committed;
+    world_say(w, "the server is killed; %zu events were not on the disk", w->disk.count - w->disk.committed);
+    world_count(w, REACHED_KILLED_UNWRITTEN, w->disk.count > w->disk.committed);
     disk_crash(&w->disk);
     server_forget(w);
     w->is_up = false;
@@ -242,19 +244,18 @@ static void server_crash(struct world *w)
     }
 }
 
-/* A station that is away, and all in the tables, is dropped from memory. */
-static void server_sweep(struct world *w, size_t station)
+void server_sweep(struct world *w, size_t station)
 {
     bool is_away = !w->connections[station][0].is_used && !w->connections[station][1].is_used;
     if (!w->is_loaded[station] || !is_away || w->disk.committed < w->disk.count)
         return;
     station_release(&w->stations[station]);
     w->is_loaded[station] = false;
-    w->reached[REACHED_DROPPED]++;
-    say(w, "charger %zu is dropped from memory", station);
+    world_count(w, REACHED_DROPPED, true);
+    world_say(w, "charger %zu is dropped from memory", station);
 }
 
-static void server_operator(struct world *w, size_t station)
+void server_operator(struct world *w, size_t station)
 {
     struct station *s = &w->stations[station];
     struct ocpp_decision d;
@@ -264,176 +265,7 @@ static void server_operator(struct world *w, size_t station)
     struct ocpp_input in = server_input(w, station, (struct str){NULL, 0});
     buf_clear(&w->text);
     arena_reset(&w->arena);
-    say(w, "an operator ends transaction %u", t->id);
+    world_say(w, "an operator ends transaction %u", t->id);
     if (ocpp_close_transaction(&in, t, t->meter_start_wh + 5, &w->arena, &w->text, &d) == OK)
         server_append(w, station, &d, 0);
 }
-
-static void world_fault(struct world *w)
-{
-    size_t station = dice_below(&w->dice, (unsigned)w->station_count);
-    struct connection *left = &w->connections[station][1];
-    switch (dice_below(&w->dice, 12)) {
-    case 0:
-    case 1:
-        server_crash(w);
-        break;
-    case 2:
-        w->disk.is_refusing = !w->disk.is_refusing;
-        say(w, "the disk %s", w->disk.is_refusing ? "refuses" : "takes again");
-        break;
-    case 3:
-        w->now = instant_add(w->now, SPAN_S(dice_below(&w->dice, 7200)));
-        w->server_skew = SPAN_S((int64_t)dice_below(&w->dice, 7200) - 3600);
-        break;
-    case 4:
-        if (dice_chance(&w->dice, 300))
-            server_operator(w, station);
-        break;
-    case 5:
-    case 6:
-    case 7:
-        server_sweep(w, station);
-        break;
-    default:
-        if (left->is_used && left->is_known)
-            server_lose(w, left, STR("tcp_connection_closed"));
-    }
-}
-
-static void world_step(struct world *w)
-{
-    size_t station = dice_below(&w->dice, (unsigned)w->station_count);
-    w->now = instant_add(w->now, SPAN_MS(1 + dice_below(&w->dice, 4000)));
-    if (!w->is_up) {
-        if (w->is_calm || dice_chance(&w->dice, 300))
-            server_start(w);
-        return;
-    }
-    if (!w->is_calm && dice_chance(&w->dice, 60))
-        world_fault(w);
-    if (!w->is_up)
-        return;
-    struct connection *own = &w->connections[station][0];
-    if (w->chargers[station].is_powered && !own->is_used && (w->is_calm || dice_chance(&w->dice, 300)))
-        server_connect(w, station);
-    charger_turn(w, station);
-    server_take(w, &w->connections[dice_below(&w->dice, (unsigned)w->station_count)][dice_chance(&w->dice, 200)]);
-    if (dice_chance(&w->dice, 300))
-        server_commit(w);
-}
-
-static bool world_is_drained(const struct world *w)
-{
-    bool is_drained = w->is_up && w->held_count == 0 && w->disk.committed == w->disk.count;
-    for (size_t i = 0; i < w->station_count; i++)
-        is_drained = is_drained && w->chargers[i].is_accepted && w->chargers[i].queue_count == 0 &&
-                     !w->chargers[i].is_waiting && !w->connections[i][1].is_used;
-    return is_drained;
-}
-
-static unsigned traits_of(struct dice *d)
-{
-    unsigned traits = 0;
-    if (dice_chance(d, 300))
-        return 0;
-    for (unsigned t = COUNTS_IDS; t <= CLOCK_JUMPS; t <<= 1)
-        if (dice_chance(d, 250))
-            traits |= t;
-    return traits;
-}
-
-static void world_init(struct world *w, uint64_t seed, bool tells_story)
-{
-    *w = (struct world){
-        .seed = seed, .dice = {seed}, .tells_story = tells_story, .now = {INT64_C(1772355600) * 1000000}};
-    w->station_count = 1 + dice_below(&w->dice, STATIONS_MAX - 1);
-    w->id_key[0] = dice_next(&w->dice);
-    w->id_key[1] = dice_next(&w->dice);
-    w->policy = (struct ocpp_policy){.unknown_station = REGISTRATION_ACCEPTED, .heartbeat_s = 300, .boot_retry_s = 60};
-    tables_init(&w->tables, w->id_key);
-    arena_init(&w->arena, (size_t)1 << 20);
-    arena_init(&w->oracle_arena, (size_t)1 << 20);
-    buf_init(&w->text, (size_t)1 << 20);
-    for (size_t i = 0; i < w->station_count; i++) {
-        struct charger *c = &w->chargers[i];
-        *c = (struct charger){.traits = traits_of(&w->dice),
-                              .late = SESSIONS_MAX,
-                              .last = {.kind = BEAT},
-                              .old_stop = {.kind = BEAT},
-                              .next_id = 1};
-        c->connectors = (c->traits & TURNS_ROUND) != 0 && (c->traits & HAS_NO_METER) != 0
-                            ? 1
-                            : 1 + (int)dice_below(&w->dice, CONNECTORS_MAX - 2);
-        (void)snprintf(c->tag, sizeof c->tag, "TAG%zu", i);
-        c->skew = SPAN_MS((int64_t)dice_below(&w->dice, 60000) - 30000);
-        for (int n = 0; n < CONNECTORS_MAX; n++) {
-            c->active[n] = SESSIONS_MAX;
-            c->meter_wh[n] =
-                (int64_t)dice_below(&w->dice, 1000) + 1000000 * (n > 1); /* so that a reading tells the connector */
-        }
-        w->connections[i][0].station = w->connections[i][1].station = i;
-        say(w, "charger %zu: traits %#x, %d connectors", i, c->traits, c->connectors);
-    }
-}
-
-static void world_release(struct world *w)
-{
-    server_forget(w);
-    disk_release(&w->disk);
-    tables_release(&w->tables);
-    arena_release(&w->arena);
-    arena_release(&w->oracle_arena);
-    buf_release(&w->text);
-    free(w->facts);
-}
-
-/* No more faults: what is left is told. */
-static void world_calm(struct world *w)
-{
-    say(w, "no more faults");
-    w->is_calm = true;
-    w->disk.is_refusing = false;
-    for (size_t i = 0; i < w->station_count; i++) {
-        if (w->chargers[i].late != SESSIONS_MAX)
-            queue_stop(&w->chargers[i], w->chargers[i].late);
-        w->chargers[i].late = SESSIONS_MAX;
-    }
-}
-
-/* Runs a seed. False: something broke, and failure says what. hash is of all that it came to; reached adds up. */
-struct outcome {
-    char failure[sizeof((struct world *)NULL)->failure];
-    uint64_t hash;
-    unsigned reached[REACHED_COUNT];
-    void (*on_end)(struct world *w); /* may be NULL: sees the world of a good seed before it goes */
-};
-
-static bool world_run(uint64_t seed, bool tells_story, struct outcome *o)
-{
-    static struct world w;
-    world_init(&w, seed, tells_story);
-    w.reached = o->reached;
-    server_start(&w);
-    for (; w.steps < STEPS_WILD && w.failure[0] == 0; w.steps++)
-        world_step(&w);
-    world_calm(&w);
-    while (w.steps < STEPS_WILD + STEPS_CALM && w.failure[0] == 0 && !world_is_drained(&w)) {
-        for (size_t i = 0; i < w.station_count && w.is_up; i++)
-            if (w.connections[i][1].is_used && w.connections[i][1].is_known)
-                server_lose(&w, &w.connections[i][1], STR("ping_timeout"));
-        world_step(&w);
-        w.steps++;
-    }
-    if (w.failure[0] == 0 && !world_is_drained(&w))
-        broken(&w, "not drained after %u steps (8)", w.steps);
-    if (w.failure[0] == 0)
-        oracle_end(&w);
-    if (w.failure[0] == 0 && o->on_end != NULL)
-        o->on_end(&w);
-    o->hash = w.disk.hash;
-    memcpy(o->failure, w.failure, sizeof w.failure);
-    world_release(&w);
-    return o->failure[0] == 0;
-}
-#endif

@@ -1,8 +1,10 @@
-/* A charger: sessions at its connectors, a queue of what it has to tell, one call at a time, sent again until it is
- * answered. Its traits are what chargers in the field do. */
-#ifndef SIMULATION_CHARGER_H
-#define SIMULATION_CHARGER_H
+/* simulation/charger.c - see the header. */
+#include "simulation/charger.h"
+
 #include "simulation/oracle.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define ROOM_LEAST 24 /* in the queue, for what must go in: stops at a loss of power, statuses */
 
@@ -55,10 +57,10 @@ static void charger_stop(struct world *w, size_t station, size_t session, struct
     if ((c->traits & RUNS_BACK) != 0 && dice_chance(&w->dice, 300))
         s->stop_wh = s->start_wh - 7;
     c->active[s->connector] = SESSIONS_MAX;
-    say(w, "charger %zu ends session %zu at %lld Wh", station, session, (long long)s->stop_wh);
+    world_say(w, "charger %zu ends session %zu at %lld Wh", station, session, (long long)s->stop_wh);
 }
 
-static void queue_stop(struct charger *c, size_t session)
+void charger_queue_stop(struct charger *c, size_t session)
 {
     const struct session *s = &c->sessions[session];
     struct saying stop = {
@@ -75,8 +77,8 @@ static void charger_start(struct world *w, size_t station, int connector)
                                       .started = charger_time(w, c),
                                       .start_wh = (c->traits & HAS_NO_METER) != 0 ? 0 : c->meter_wh[connector]};
     c->active[connector] = n;
-    say(w, "charger %zu begins session %zu on connector %d at %lld Wh", station, n, connector,
-        (long long)c->sessions[n].start_wh);
+    world_say(w, "charger %zu begins session %zu on connector %d at %lld Wh", station, n, connector,
+              (long long)c->sessions[n].start_wh);
     (void)charger_queue(c,
                         (struct saying){.kind = START,
                                         .session = n,
@@ -93,7 +95,7 @@ static void charger_start(struct world *w, size_t station, int connector)
                                             .at = c->sessions[c->late].stopped},
                             false);
     if (c->late != SESSIONS_MAX)
-        queue_stop(c, c->late);
+        charger_queue_stop(c, c->late);
     c->late = SESSIONS_MAX;
 }
 
@@ -148,18 +150,19 @@ static void charger_live(struct world *w, size_t station)
             if (c->active[i] != SESSIONS_MAX && (i == connector || is_all)) {
                 size_t session = c->active[i];
                 charger_stop(w, station, session, at);
-                queue_stop(c, session);
+                charger_queue_stop(c, session);
             }
         if (c->is_accepted)
             queue_status(c, connector, "Available");
     }
 }
 
-static void charger_leave(struct world *w, size_t station)
+void charger_leave(struct world *w, size_t station)
 {
     struct charger *c = &w->chargers[station];
     struct connection *own = &w->connections[station][0];
     if (own->is_used) {
+        world_say(w, "charger %zu has no connection any more", station);
         w->connections[station][1] = *own;
         w->connections[station][1].is_left = true;
     }
@@ -170,7 +173,7 @@ static void charger_leave(struct world *w, size_t station)
         if ((c->traits & NEW_IDS) != 0)
             m->id[0] = 0;
         if ((c->traits & GIVES_UP) != 0 && m->kind == START && m->tries >= 2) {
-            say(w, "charger %zu gives up the start of session %zu", station, m->session);
+            world_say(w, "charger %zu gives up the start of session %zu", station, m->session);
             charger_forget(c, 0);
         }
     }
@@ -181,7 +184,7 @@ static void charger_power_off(struct world *w, size_t station)
 {
     struct charger *c = &w->chargers[station];
     bool may_forget = (c->traits & (TURNS_ROUND | GIVES_UP)) == 0; /* else what -1 means is anyone's guess */
-    say(w, "charger %zu loses power", station);
+    world_say(w, "charger %zu loses power", station);
     charger_leave(w, station);
     for (int i = 1; i <= c->connectors; i++) {
         size_t n = c->active[i];
@@ -193,7 +196,7 @@ static void charger_power_off(struct world *w, size_t station)
         if (may_forget && c->late == SESSIONS_MAX && dice_chance(&w->dice, 500))
             c->late = n;
         else
-            queue_stop(c, n);
+            charger_queue_stop(c, n);
     }
     for (size_t i = c->queue_count; i-- > 0;) /* only what is about transactions is kept over it */
         if (c->queue[i].kind == BOOT || c->queue[i].kind == STATUS || c->queue[i].kind == BEAT || c->queue[i].is_again)
@@ -213,11 +216,11 @@ static void charger_power_on(struct world *w, size_t station)
         for (size_t i = 0; i < c->queue_count; i++)
             c->queue[i].id[0] = 0;
     }
-    say(w, "charger %zu has power", station);
+    world_say(w, "charger %zu has power", station);
 }
 
 /* A stop before its start. */
-static void charger_turn_round(struct charger *c)
+void charger_turn_round(struct charger *c)
 {
     for (size_t i = 0; i < c->queue_count; i++)
         for (size_t n = i + 1; n < c->queue_count && c->queue[i].kind == START; n++)
@@ -284,7 +287,7 @@ static void charger_send(struct world *w, size_t station)
     check(len > 0 && (size_t)len < sizeof text);
     if (fifo_put(&w->connections[station][0].to_server, (struct str){text, (size_t)len})) {
         c->is_waiting = true;
-        say(w, "charger %zu says %s", station, text);
+        world_say(w, "charger %zu says %s", station, text);
     }
 }
 
@@ -293,7 +296,7 @@ static void charger_read(struct world *w, size_t station)
     struct charger *c = &w->chargers[station];
     struct fifo *f = &w->connections[station][0].to_charger;
     struct saying m = c->queue[0];
-    say(w, "charger %zu is told %s", station, f->texts[0]);
+    world_say(w, "charger %zu is told %s", station, f->texts[0]);
     oracle_answered(w, station, &m, str_of(f->texts[0]));
     fifo_drop(f);
     charger_forget(c, 0);
@@ -329,7 +332,7 @@ static void charger_repeat(struct world *w, size_t station)
 }
 
 /* A charger has its turn: what it is at, or what the network does to it. */
-static void charger_turn(struct world *w, size_t station)
+void charger_turn(struct world *w, size_t station)
 {
     struct charger *c = &w->chargers[station];
     struct connection *own = &w->connections[station][0];
@@ -356,4 +359,3 @@ static void charger_turn(struct world *w, size_t station)
     else if (!c->is_waiting && c->queue_count > 0)
         charger_send(w, station);
 }
-#endif

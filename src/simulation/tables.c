@@ -1,48 +1,15 @@
-/* What the tables of stations must come to, made from committed events: written apart from services/stations, as the
- * header of device/station.h and ocpp16.md have it. From it the memory of a station is made again after a crash, and
- * what is looked up. */
-#ifndef SIMULATION_TABLES_H
-#define SIMULATION_TABLES_H
-#include "proto/ocpp16/decide.h"
-#include "simulation/disk.h"
+/* simulation/tables.c - see the header. */
+#include "simulation/tables.h"
 
-#define STATIONS_MAX   4
-#define CONTENTS_KEPT  STATION_METERS_MAX
-#define CONNECTORS_MAX 4
-#define WAITING_MAX    64
+#include <stdlib.h>
+#include <string.h>
 
-struct table_transaction {
-    struct transaction t;
-    size_t station;
-};
-
-struct table_station {
-    enum registration registration;
-    uint64_t generation, sequence;
-    bool has_row, has_booted;
-    struct connector connectors[CONNECTORS_MAX];
-    size_t connector_count;
-    uint64_t contents[CONTENTS_KEPT]; /* of readings and of what is in quarantine: the newest, a ring */
-    size_t content_count;
-    struct orphan waiting[WAITING_MAX];
-    size_t waiting_count, waiting_most; /* most at a time */
-};
-
-struct tables {
-    const uint64_t *id_key;
-    struct table_station stations[STATIONS_MAX];
-    struct table_transaction *transactions;
-    size_t transaction_count, seen; /* records that are in */
-    uint64_t last_number;
-    struct arena arena;
-};
-
-static size_t station_number(struct str id)
+size_t station_number(struct str id)
 {
     return (size_t)(id.at[id.len - 1] - '0');
 }
 
-static uint32_t id_of(struct str transaction_id)
+uint32_t id_of(struct str transaction_id)
 {
     int64_t id = 0;
     return transaction_id.at != NULL && str_to_int(transaction_id, &id) == OK && id > 0 && id <= INT32_MAX
@@ -50,7 +17,7 @@ static uint32_t id_of(struct str transaction_id)
                : 0;
 }
 
-static struct table_transaction *tables_find(struct tables *t, uint32_t id)
+struct table_transaction *tables_find(struct tables *t, uint32_t id)
 {
     for (size_t i = t->transaction_count; id != 0 && i-- > 0;)
         if (t->transactions[i].t.id == id)
@@ -58,7 +25,7 @@ static struct table_transaction *tables_find(struct tables *t, uint32_t id)
     return NULL;
 }
 
-static bool has_flag(struct str_list flags, struct str flag)
+bool has_flag(struct str_list flags, struct str flag)
 {
     for (size_t i = 0; i < flags.count; i++)
         if (str_eq(flags.at[i], flag))
@@ -209,14 +176,13 @@ static void tables_apply(struct tables *t, const struct event *e)
     }
 }
 
-static void tables_catch_up(struct tables *t, const struct disk *d)
+void tables_catch_up(struct tables *t, const struct disk *d)
 {
     for (; t->seen < d->committed; t->seen++)
         tables_apply(t, &d->records[t->seen].event);
 }
 
-/* What memory holds of a station after a restart. */
-static void tables_load(const struct tables *t, size_t station, struct station *out)
+void tables_load(const struct tables *t, size_t station, struct station *out)
 {
     const struct table_station *s = &t->stations[station];
     size_t closed = 0, first_content = s->content_count > CONTENTS_KEPT ? s->content_count - CONTENTS_KEPT : 0;
@@ -242,15 +208,14 @@ static void tables_load(const struct tables *t, size_t station, struct station *
             station_add_orphan(out, &s->waiting[i]);
 }
 
-static void tables_init(struct tables *t, const uint64_t *id_key)
+void tables_init(struct tables *t, const uint64_t *id_key)
 {
     *t = (struct tables){.id_key = id_key};
     arena_init(&t->arena, (size_t)1 << 20);
 }
 
-static void tables_release(struct tables *t)
+void tables_release(struct tables *t)
 {
     free(t->transactions);
     arena_release(&t->arena);
 }
-#endif
