@@ -212,6 +212,7 @@ async def slaves(site):
     check("12 fifty slaves register on one line", all(await asyncio.gather(*(s.register() for s in host.slaves))))
     got = await asyncio.gather(*(site.command(s, 0x96, {"seconds": 1}) for s in host.slaves))
     check("12 and are reached, each by its id", all(c.get("outcome") == "answered" for c in got) and all(len(s.asked(0x96)) == 1 for s in host.slaves))
+    await asyncio.gather(*(s.heartbeat() for s in host.slaves))
     for s in host.slaves[:3]:
         await until(lambda s=s: on(site, s, host=host.charge_point), "12 each names its host")
     await host.line.close()
