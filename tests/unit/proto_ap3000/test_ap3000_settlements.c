@@ -11,6 +11,11 @@
 #define SETTLED(n, from) "order.changed {*'transactionId':'$" n "','state':'settled','previousState':'" from "',*,'content':'*','started':true}"
 #define STOPPED(n, reason, code, t, rest) "transaction.stopped {'transactionId':'$" n "','reason':'" reason "','meterStopWh':30,'stopTimestamp':'" t "','connectorId':2,'idTag':'7A8D05DD','energyWh':30,'meterStartWh':0,'flags':['settlement'" rest "],'orderNo':'%" n "','stopCode':'" code "','durationSeconds':3600,'maxPowerW':100,'tierPowerW':100}"
 #define QUARANTINED(reason, rest) "device.quarantined {'quarantineId':'*','action':'Settlement','reason':'" reason "','messageId':'*'" rest ",'suggestion':'*'}"
+#define BEAT(ports) "21 9808 02 " ports " 00 00"
+#define BUSY       CHARGING, {BEAT("00 01"), "00", "connector.status_changed {'connectorId':2,'status':'Charging',*}"}, {"at 3600", NULL, ""}
+#define BY(code, no) "03 100E E803 0300 01 01 00000000 " code " " no
+#define ENDS       "*'tierPowerW':100}" /* and nothing behind it */
+#define LEFT(status, code) ENDS "\nconnector.status_changed {'connectorId':2,'status':'" status "',*'errorCode':'NoError'" code "}"
 #define DONE       {"at 3600", NULL, ""}, {SETTLE("$1"), "00 held", SETTLED("1", "charging") "\n" STOPPED("1", "EVDisconnected", "0x05", "2026-03-01T10:00:00.000Z", "")}
 
 static const struct story rows[] = {
@@ -44,6 +49,21 @@ static const struct story rows[] = {
     {"ten minutes are let pass", 0, {CHARGING, {"at 3000", NULL, ""}, {SETTLE("$1"), "00 held", "*'flags':['settlement'],*"}}},
     {"as long as it can count (A41)", 0, {CHARGING, {"at 90000", NULL, ""}, {"03 FFFF E803 0300 01 01 00000000 05 $1", "00 held", "*'flags':['settlement','implausible_duration']*'durationSeconds':65535*"}}},
     {"less than its last reading", 0, {CHARGING, {"06 01 01 2C01 0400 01 0D07 0000 0000 0000 $1", NULL, "*"}, {"at 3600", NULL, ""}, {SETTLE("$1"), "00 held", "*'flags':['settlement','meter_backwards']*"}}},
+
+    /* --- what is settled has left its port --- */
+    {"unplugged: nobody is there", 0, {BUSY, {BY("05", "$1"), "00 held", LEFT("Available", "")}, {BEAT("00 00"), "00", ""}}},
+    {"unplugged, and jammed", 0, {BUSY, {BY("0D", "$1"), "00 held", LEFT("Available", "")}}},
+    {"full: still plugged in", 0, {BUSY, {BY("01", "$1"), "00 held", LEFT("Finishing", ",'vendorErrorCode':'0x03'")}, {BEAT("00 03"), "00", ""}}},
+    {"after a trickle", 0, {CHARGING, {BEAT("00 05"), "00", "*'SuspendedEV'*"}, {"at 3600", NULL, ""}, {BY("01", "$1"), "00 held", LEFT("Finishing", ",'vendorErrorCode':'0x03'")}}},
+    {"said again, nothing is left twice", 0, {BUSY, {BY("05", "$1"), "00 held", "*"}, {BEAT("00 01"), "00", "*'Charging'*"}, {BY("05", "$1"), "00 held again", ""}}},
+    {"the next swipe is granted before a heartbeat", 0, {BUSY, {BY("05", "$1"), "00 held", "*"}, {"02 0A0B0C0D 00 01", "0A0B0C0D00000000000001 held", "*\nwish start 1 0A0B0C0D"}}},
+    {"another runs there: it stays busy", 0, {CHARGING, {"finished $1", NULL, "*"}, {"place 01 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"done $2", NULL, "*"}, {BEAT("00 01"), "00", "*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", ENDS}}},
+    {"another is about to run there", 0, {CHARGING, {BEAT("00 01"), "00", "*"}, {"finished $1", NULL, "*"}, {"place 01 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", ENDS}}},
+    {"another has ended there too", 0, {CHARGING, {"finished $1", NULL, "*"}, {"place 01 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"done $2", NULL, "*"}, {"finished $2", NULL, "*"}, {BEAT("00 01"), "00", "*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", LEFT("Available", "")}}},
+    {"another runs at another port", 0, {BUSY, {"place 00 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"done $2", NULL, "*"}, {BY("05", "$1"), "00 held", LEFT("Available", "")}}},
+    {"it was not busy", 0, {CHARGING, {BEAT("00 02"), "00", "*'Preparing'*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", ENDS}}},
+    {"it is broken: that stays so", 0, {CHARGING, {BEAT("00 09"), "00", "*'Faulted'*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", ENDS}}},
+    {"a port that was never told", 0, {{"place 05 7A8D05DD", NULL, "*"}, {"sent $1", NULL, "*"}, {"at 3600", NULL, ""}, {"03 100E E803 0300 05 01 00000000 05 $1", "00 held", ENDS}}},
 
     /* --- nobody knows it: 10.4, rule 7 --- */
     {"by a card, without us (11.2)", 0, {{AT_PILE("00", "7A8D05DD", BY_CARD), "00 held", "order.changed {'orderNo':'202603011550307a8d05dd1354400031','orderKey':'202603011550307a8d05dd1354400031','transactionId':'$1','state':'settled','connectorId':2,'startMode':0,'idTag':'7A8D05DD','content':'*','started':true}\ntransaction.started {'connectorId':2,'transactionId':'$1','idTag':'7A8D05DD','meterStartWh':0,'orderNo':'202603011550307a8d05dd1354400031','offline':true,'flags':['started_at_pile']} 2026-03-01T07:50:30.000Z\ntransaction.stopped {'transactionId':'$1',*'stopTimestamp':'2026-03-01T08:50:30.000Z',*'flags':['settlement'],'orderNo':'202603011550307a8d05dd1354400031',*} 2026-03-01T08:50:30.000Z"}, {AT_PILE("00", "7A8D05DD", BY_CARD), "00 held again", ""}, {"forget", NULL, ""}, {AT_PILE("00", "7A8D05DD", BY_CARD), "00 held again", ""}}},

@@ -39,6 +39,12 @@ static struct talking { /* the command that a pile was sent, and has not answere
     char payload[96], id[24];
 } talking[KIT_PILES];
 
+static struct swiped { /* the last swipe at a pile */
+    uint16_t message_id;
+    uint8_t payload[6];
+    struct instant ordered_at; /* not set: it has no order, or there was none */
+} swiped[KIT_PILES];
+
 static struct kit *k;
 static uint64_t position, sequences[KIT_PILES];
 static unsigned command_count, lost_count;
@@ -230,8 +236,11 @@ static inline void grant(size_t pile, const struct ap3000_decision *d)
     if (d->wish_count == 0 || dice(4) == 0)
         return;
     (void)str_copy(tag, sizeof tag, w.id_tag);
+    size_t before = told_count;
     if (w.kind == AP3000_WISH_START)
         start(pile, w.port, str_of(tag));
+    if (told_count > before)
+        swiped[pile].ordered_at = k->now;
     if (w.kind == AP3000_WISH_STOP)
         stop(pile, w.transaction_id);
 }
@@ -262,12 +271,21 @@ static inline void note_answer(size_t pile)
     answered[i].was_held = answered[i].was_held || k->stations[pile].registration != REGISTRATION_ACCEPTED;
 }
 
-static inline void say(size_t pile, uint8_t command, const uint8_t *payload, size_t len)
+/* 3.3: within a minute it is the same one. */
+static inline void note_swipe(size_t pile)
+{
+    struct instant ordered = swiped[pile].ordered_at;
+    bool has_order = instant_is_set(ordered) && instant_since(k->now, ordered).us <= SPAN_S(PILE_REPEAT_S).us;
+    for (size_t i = 0; i < k->decision.wish_count; i++)
+        CHECK("one swipe, one order", !has_order || k->decision.wishes[i].kind != AP3000_WISH_START);
+}
+
+static inline void say_as(size_t pile, uint16_t message_id, uint8_t command, const uint8_t *payload, size_t len)
 {
     struct ap3000_known known;
     kit_begin(k);
     memcpy(k->bytes, payload, len);
-    k->message_id = (uint16_t)(dice(4) == 0 ? k->message_id : dice(UINT16_MAX));
+    k->message_id = message_id;
     k->frame = (struct ap3000_frame){.physical_id = k->piles[pile]->physical_id,
                                      .message_id = k->message_id,
                                      .command = command,
@@ -282,7 +300,14 @@ static inline void say(size_t pile, uint8_t command, const uint8_t *payload, siz
     append(pile);
     if (command == 0x03)
         note_answer(pile);
+    if (command == 0x02)
+        note_swipe(pile);
     grant(pile, &k->decision);
+}
+
+static inline void say(size_t pile, uint8_t command, const uint8_t *payload, size_t len)
+{
+    say_as(pile, (uint16_t)(dice(4) == 0 ? k->message_id : dice(UINT16_MAX)), command, payload, len);
 }
 
 static inline void say_who(size_t pile)
@@ -317,10 +342,13 @@ static inline void say_beat(size_t pile)
 static inline void swipe(size_t pile)
 {
     static const uint8_t cards[][4] = {{0x7A, 0x8D, 5, 0xDD}, {0x0A, 0x0B, 0x0C, 0x0D}, {0xB1, 0x0C, 0xCE, 0xD0}};
-    uint8_t payload[6] = {0};
-    memcpy(payload, cards[dice(COUNT_OF(cards))], 4);
-    payload[5] = dice(8) == 0 ? PILE_PORT_NONE : (uint8_t)dice(2);
-    say(pile, 0x02, payload, sizeof payload);
+    struct swiped *w = &swiped[pile];
+    if (dice(2) == 0) { /* else it is said again */
+        *w = (struct swiped){.message_id = (uint16_t)dice(UINT16_MAX), .ordered_at = INSTANT_NONE};
+        memcpy(w->payload, cards[dice(COUNT_OF(cards))], 4);
+        w->payload[5] = dice(8) == 0 ? PILE_PORT_NONE : (uint8_t)dice(2);
+    }
+    say_as(pile, w->message_id, 0x02, w->payload, sizeof w->payload);
 }
 
 /* --- frames that name an order --- */
@@ -503,6 +531,7 @@ static inline void world_begin(uint64_t seed)
         k->is_new_line[i] = true;
         is_legacy[i] = dice(3) == 0;
         is_stale[i] = talking[i].is_on = false;
+        swiped[i] = (struct swiped){.ordered_at = INSTANT_NONE};
         sequences[i] = 0;
     }
 }

@@ -6,6 +6,7 @@
 #define ROUNDS        100
 #define STEPS         400
 #define COMPARE_EVERY 12
+#define SWIPE_EVERY   16
 
 /* --- memory and tables --- */
 
@@ -218,14 +219,26 @@ static void check_tables(void)
         check_answered(&answered[i]);
 }
 
+/* A swipe, what becomes of its order, perhaps an end of the process, and perhaps the swipe once more. */
+static void swipe_and_end(size_t pile)
+{
+    swipe(pile);
+    go_on_talking(pile);
+    compare(pile);
+    swipe(pile);
+}
+
 static void run_round(uint64_t seed)
 {
     tables_clear();
     world_begin(seed);
     for (int i = 0; i < STEPS; i++) {
-        step(dice(KIT_PILES));
+        size_t pile = dice(KIT_PILES);
+        step(pile);
         if (i % COMPARE_EVERY == 0)
             compare(dice(KIT_PILES));
+        if (i % SWIPE_EVERY == 0)
+            swipe_and_end(pile);
     }
     for (size_t i = 0; i < KIT_PILES; i++)
         compare(i);
