@@ -71,6 +71,8 @@ static const struct story rows[] = {
     {"by a code (11.3)", 0, {{AT_PILE("03", "00054358", "20260301155030000543581354400071"), "00 held", "order.changed *'startMode':3,'idTag':'054358',*\ntransaction.started *'offline':true*\ntransaction.stopped *'idTag':'054358'*"}}},
     {"one of ours that is lost (10.6)", 0, {{SETTLE("$5"), "00 held", "order.changed *'$5','state':'settled','connectorId':2,'startMode':1,*\ntransaction.started {*'idTag':'',*'offline':false,'flags':['recovered','start_estimated']} 2026-03-01T08:00:00.000Z\ntransaction.stopped {'transactionId':'$5',*"}, {SETTLE("$5"), "00 held again", ""}}},
     {"a number that nobody gave is kept for a person (10.4)", 0, {{SETTLE("A5000102030405060708090A0B0C0D0E"), "00 held", QUARANTINED("unknown_order", ",'connectorId':2")}, {SETTLE("A5000102030405060708090A0B0C0D0E"), "00 held again", ""}, {"restart", NULL, ""}, {SETTLE("A5000102030405060708090A0B0C0D0E"), "00 held again", "charge_point.connected *"}}},
+    {"its clock may have moved on: it waits once", 0, {{SETTLE("A5000102030405060708090A0B0C0D0E") " 8403 185C6869", "00 held", "device.quarantined *"}, {SETTLE("A5000102030405060708090A0B0C0D0E") " 8403 20636869", "00 held again", ""}, {SETTLE("A5000102030405060708090A0B0C0D0E") " 8503 20636869", "00 held", "device.quarantined *"},
+     {SETTLE("A5000102030405060708090A0B0C0D0E") " 8503 185C6869 0500", "00 held", "device.quarantined *"}, {SETTLE("A5000102030405060708090A0B0C0D0E") " 8503 20636869 0500", "00 held again", ""}}},
     {"so is one that began in a way that is not known (5.4)", 0, {{AT_PILE("02", "00000000", BY_CARD), "00 held", QUARANTINED("unknown_order", "*")}}},
     {"another pile's", 0, {CHARGING, {"B 03 100E E803 0300 01 01 00000000 05 A500000000000000000000000000AAAA", "00 held", "device.quarantined *"}}},
 
@@ -131,21 +133,31 @@ static void check_reasons(void)
     kit_free(k);
 }
 
-/* The key by which a quarantined one is known again: all of it but its message id and its sum. */
+/* The key by which a quarantined one is known again: all of it but its message id, its sum and its clock. */
 static void check_content_key(void)
 {
-    static const char frame[] =
-        "444E59280040AACE04060003201CDC0514000001000000000120260115093012000000000000000042F404";
-    struct str text = STR(frame);
-    uint64_t key = ap3000_content_key(text);
-    for (size_t i = 0; i < text.len; i++) {
-        char changed[sizeof frame];
-        memcpy(changed, frame, sizeof frame);
-        changed[i] = changed[i] == '0' ? '1' : '0';
-        bool is_free = (i >= 18 && i < 22) || i >= text.len - 4;
-        CHECK("all but message id and checksum",
-              (ap3000_content_key((struct str){changed, text.len}) == key) == is_free);
-        CHECK("any length", ap3000_content_key((struct str){frame, i}) != 0);
+    static const struct {
+        const char *row, *frame;
+        size_t clock_at; /* 0: it has none */
+    } frames[] = {
+        {"the shortest", "444E59280040AACE04060003201CDC0514000001000000000120260115093012000000000000000042F404", 0},
+        {"with a clock and more", "444E592E0040AACE04060003201CDC051400000100000000012026011509"
+         "30120000000000000000428403185C6869050042F4",
+         86},
+    };
+    for (size_t n = 0; n < COUNT_OF(frames); n++) {
+        struct str text = str_of(frames[n].frame);
+        size_t clock_at = frames[n].clock_at;
+        uint64_t key = ap3000_content_key(text);
+        for (size_t i = 0; i < text.len; i++) {
+            char changed[128];
+            memcpy(changed, text.at, text.len);
+            changed[i] = changed[i] == '0' ? '1' : '0';
+            bool is_clock = clock_at > 0 && i >= clock_at && i < clock_at + 8;
+            bool is_free = (i >= 18 && i < 22) || is_clock || i >= text.len - 4;
+            CHECK(frames[n].row, (ap3000_content_key((struct str){changed, text.len}) == key) == is_free);
+            CHECK(frames[n].row, ap3000_content_key((struct str){text.at, i}) != 0);
+        }
     }
 }
 
