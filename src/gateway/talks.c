@@ -228,13 +228,7 @@ void talk_resume(struct command *c)
 {
     struct slot *slot = c->slot;
     c->talk = mem_new(1, sizeof *c->talk);
-    c->talk->action = c->pile_action;
-    c->talk->command = c->pile_action->command;
-    c->talk->payload = str_of(c->payload);
-    for (size_t i = 0; i < slot->pile->order_count; i++)
-        if (strcmp(slot->pile->orders[i].command_id, c->id) == 0) {
-            c->talk->transaction_id = slot->pile->orders[i].id;
-            c->talk->port = slot->pile->orders[i].port;
-        }
+    ap3000_talk_resume(slot->pile, &(struct ap3000_command_of){c->pile_action, str_of(c->id), str_of(c->payload)},
+                       c->talk);
     end_unanswered(c, "CONNECTION_LOST");
 }

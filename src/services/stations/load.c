@@ -34,6 +34,19 @@ uint64_t stations_last_number(struct db *d)
     return db_rows_end(r) == OK ? n : 0;
 }
 
+/* An order counts before its transaction begins, and is not counted again with it. */
+enum err stations_count_tags(struct db *d, struct tag_book *tags)
+{
+    struct db_rows *r = db_rows(d,
+                                "SELECT id_tag FROM transactions WHERE state = 'open' AND order_no IS NULL UNION ALL"
+                                " SELECT id_tag FROM orders WHERE state NOT IN ('failed', 'settled')"
+                                " AND id_tag IS NOT NULL",
+                                NULL, 0);
+    while (db_next(r))
+        tag_book_add(tags, db_col_text(r, 0), 1);
+    return db_rows_end(r);
+}
+
 static void copy_secret(uint8_t *to, size_t size, struct bytes from, bool *has)
 {
     *has = from.len == size;

@@ -139,7 +139,9 @@ static enum err write_pile(struct change *c, const struct ev_connected *p)
     int64_t firmware;
     if (p->physical_id.at == NULL || ap3000_id_parse(p->physical_id, &physical_id) != OK)
         return OK;
-    bool has_firmware = p->firmware_version.at != NULL && decimal_parse(p->firmware_version, 2, &firmware, NULL) == OK;
+    bool is_registered = p->connectors.is_set; /* a host alone says the version of itself */
+    bool has_firmware = is_registered && p->firmware_version.at != NULL &&
+                        decimal_parse(p->firmware_version, 2, &firmware, NULL) == OK;
     return DB_RUN(
         c->db,
         "INSERT INTO piles (charge_point_id, physical_id, iccid, host, firmware, device_type, port_count, virtual_id,"
@@ -260,6 +262,9 @@ static enum err on_started(struct change *c)
             db_text(p->id_tag), db_text(p->id_tag_status), db_time(started), db_int(p->meter_start_wh.value),
             db_time(c->e->device_time), db_time(c->e->received), db_text(join_flags(c->s, p->flags)),
             db_int((int64_t)c->e->position), db_text(p->order_no));
+    if (e == OK && p->order_no.at != NULL && instant_is_set(c->e->device_time))
+        e = DB_RUN(c->db, "UPDATE orders SET started_at = ?2 WHERE number = ?1", db_int((int64_t)number),
+                   db_time(c->e->device_time));
     if (e == OK)
         e = DB_RUN(c->db,
                    "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -409,10 +414,12 @@ static enum err on_order(struct change *c)
         return ERR_FORMAT;
     note_number(c->s, number);
     bool is_running = state == ORDER_CHARGING;
-    /* Where numbers repeat, the settlement gives it the key by which it is known from then on. */
-    enum err e = DB_RUN(c->db,
-                        "UPDATE orders SET order_key = ?3 WHERE charge_point_id = ?1 AND number = ?2 AND order_key <> ?3",
-                        db_text(c->e->station), db_int((int64_t)number), db_text(p->order_key));
+    enum err e = OK;
+    /* Where numbers repeat, the settlement gives it the key by which it is known from then on: a longer one. */
+    if (!str_eq(p->order_key, p->order_no))
+        e = DB_RUN(c->db,
+                   "UPDATE orders SET order_key = ?3 WHERE charge_point_id = ?1 AND number = ?2 AND order_key <> ?3",
+                   db_text(c->e->station), db_int((int64_t)number), db_text(p->order_key));
     if (e != OK)
         return e;
     return DB_RUN(
@@ -424,7 +431,7 @@ static enum err on_order(struct change *c)
         " connector_id = coalesce(?8, connector_id), id_tag = coalesce(?9, id_tag),"
         " command_id = coalesce(?10, command_id), content = coalesce(content, ?11), is_told = max(is_told, ?12),"
         " is_cancelled = max(is_cancelled, ?13), reason = ?14, started_at = coalesce(started_at, ?16),"
-        " changed_at = ?15",
+        " changed_at = CASE WHEN state = ?6 THEN changed_at ELSE ?15 END",
         db_text(c->e->station), db_text(p->order_key), db_text(p->order_no), db_int((int64_t)number),
         db_text(p->transaction_id), db_text(p->state), int_or_null(p->start_mode), int_or_null(p->connector_id),
         db_text(p->id_tag), db_text(p->command_id), db_text(p->content), db_int(p->is_told.value),

@@ -696,6 +696,67 @@ static void test_order_failed(void)
     close_all();
 }
 
+/* What happens to one order, in whatever order it is heard of; the session after it. Nothing is told twice. */
+static void test_order_out_of_order(void)
+{
+    static const struct {
+        const char *row, *happens[5], *status;
+        int started, ended, failed; /* so often told */
+    } rows[] = {
+        {"failed after it was started: it runs", {"new", "started", "failed"}, "charging", 1, 0, 0},
+        {"failed after it was over", {"new", "started", "ended", "failed"}, "finishing", 1, 0, 0},
+        {"failed after it was settled", {"new", "started", "settled", "failed"}, "completed", 1, 1, 0},
+        {"failed while its pile is away", {"new", "started", "lost", "failed"}, "interrupted", 1, 0, 0},
+        {"failed twice", {"new", "failed", "failed"}, "failed", 0, 0, 1},
+        {"failed, and started after all", {"new", "failed", "started"}, "charging", 1, 0, 1},
+        {"failed, started, failed again: it runs", {"new", "failed", "started", "failed"}, "charging", 1, 0, 1},
+        {"failed, and over: it never ran", {"new", "failed", "ended"}, "failed", 0, 0, 1},
+        {"failed, and settled after all", {"new", "failed", "settled"}, "completed", 0, 1, 1},
+        {"new after it was started", {"started", "new", "starting"}, "charging", 1, 0, 0},
+        {"new after it was over", {"new", "started", "ended", "new"}, "finishing", 1, 0, 0},
+        {"new after it was settled", {"settled", "new"}, "completed", 0, 1, 0},
+        {"new after it failed", {"new", "failed", "new", "starting"}, "failed", 0, 0, 1},
+        {"over before it was started: what is asked for waits", {"new", "ended"}, "pending", 0, 0, 0},
+        {"over, then started", {"new", "ended", "started"}, "charging", 1, 0, 0},
+        {"over twice", {"new", "started", "ended", "ended"}, "finishing", 1, 0, 0},
+        {"over after it was settled", {"new", "started", "settled", "ended"}, "completed", 1, 1, 0},
+        {"over while its pile is away", {"new", "started", "lost", "ended"}, "finishing", 1, 0, 0},
+        {"started after it was over", {"new", "started", "ended", "started"}, "finishing", 1, 0, 0},
+        {"started after it was settled", {"new", "settled", "started"}, "completed", 0, 1, 0},
+        {"settled twice", {"new", "started", "settled", "settled"}, "completed", 1, 1, 0},
+        {"settled while its pile is away", {"new", "started", "lost", "settled"}, "completed", 1, 1, 0},
+    };
+    static const char told[] = "SELECT count(*) FROM outbox WHERE type='session.%s'";
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char status_text[40], sql[3][80];
+        fresh();
+        for (size_t n = 0; n < COUNT_OF(rows[i].happens) && rows[i].happens[n] != NULL; n++) {
+            const char *what = rows[i].happens[n];
+            int64_t at_s = 10 * (int64_t)n;
+            if (strcmp(what, "started") == 0)
+                order_start("31", at_s);
+            else if (strcmp(what, "settled") == 0)
+                settle("31", at_s, 500, "0x01");
+            else if (strcmp(what, "lost") == 0)
+                append("AP13544000", EVENT_DISCONNECTED, at_s, "{\"reason\":\"tcp_connection_closed\"}");
+            else
+                order("31", at_s, what, "");
+        }
+        run();
+        (void)snprintf(status_text, sizeof status_text, "\"status\":\"%s\"", rows[i].status);
+        (void)snprintf(sql[0], sizeof sql[0], told, "started");
+        (void)snprintf(sql[1], sizeof sql[1], told, "ended");
+        (void)snprintf(sql[2], sizeof sql[2], told, "start_failed");
+        CHECK(rows[i].row, has(session("31"), status_text));
+        CHECK(rows[i].row, number("SELECT count(*) FROM charging_sessions") == 1);
+        CHECK(rows[i].row, number(sql[0]) == rows[i].started && number(sql[1]) == rows[i].ended);
+        CHECK(rows[i].row, number(sql[2]) == rows[i].failed);
+        CHECK(rows[i].row, number("SELECT count(*) FROM charging_sessions WHERE energy_wh <> 0") == rows[i].ended);
+        CHECK(rows[i].row, number("SELECT count(*) FROM parked") == 0);
+        close_all();
+    }
+}
+
 int main(void)
 {
     log_setup(2, LOG_LEVEL_ERROR, false, NULL);
@@ -715,6 +776,7 @@ int main(void)
     test_failure();
     test_order();
     test_order_failed();
+    test_order_out_of_order();
     buf_release(&json);
     char command[PLACE_PATH_MAX];
     (void)snprintf(command, sizeof command, "rm -rf '%s'", base);
