@@ -64,6 +64,7 @@ static enum err load_ports(struct db *d, struct str station, struct ap3000_pile 
         if (vendor.len == 4 && hex_parse((struct str){vendor.at + 2, 2}, &code, 1) != OK)
             continue;
         if (port >= 0 && port < PILE_PORTS_MAX) {
+            pile_make_ports(p, (size_t)port + 1);
             p->ports[port] = code;
             p->ports_seen = port >= p->ports_seen ? (uint16_t)(port + 1) : p->ports_seen;
         }
