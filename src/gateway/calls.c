@@ -261,11 +261,22 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     table_wait_add(g, &l->wait);
 }
 
+static void look_if_projected(struct gateway *g, struct table_wait *w, uint64_t projected)
+{
+    if (w->position > projected)
+        return;
+    list_take(&w->link);
+    atomic_fetch_sub(&g->waiting_table_count, 1);
+    workers_add(g->workers, &w->job);
+}
+
+/* Only this one is looked at: the others are when the tables have moved, and there may be thousands. */
 void table_wait_add(struct gateway *g, struct table_wait *w)
 {
     list_add_last(&g->waiting_tables, &w->link);
     atomic_fetch_add(&g->waiting_table_count, 1);
-    lookups_go_on(g); /* after the count, so that tables which move just now are not missed */
+    /* After the count, so that tables which move just now are not missed. */
+    look_if_projected(g, w, atomic_load(&g->projected));
 }
 
 /* What a station did lately is in the tables only when the consumer has been there: to look before would be to find
@@ -274,13 +285,8 @@ void lookups_go_on(struct gateway *g)
 {
     uint64_t projected = atomic_load(&g->projected);
     for (struct link *at = g->waiting_tables.next, *next; at != &g->waiting_tables; at = next) {
-        struct table_wait *w = CONTAINER(at, struct table_wait, link);
         next = at->next;
-        if (w->position > projected)
-            continue;
-        list_take(&w->link);
-        atomic_fetch_sub(&g->waiting_table_count, 1);
-        workers_add(g->workers, &w->job);
+        look_if_projected(g, CONTAINER(at, struct table_wait, link), projected);
     }
 }
 
