@@ -90,12 +90,8 @@ void pile_forget_out(struct pile_session *p)
 
 struct str hex_of(struct buf *to, struct bytes b)
 {
-    static const char digits[] = "0123456789ABCDEF";
     buf_clear(to);
-    for (size_t i = 0; i < b.len; i++) {
-        buf_put_byte(to, (uint8_t)digits[b.at[i] >> 4]);
-        buf_put_byte(to, (uint8_t)digits[b.at[i] & 15]);
-    }
+    buf_put_hex(to, b);
     return buf_str(to);
 }
 

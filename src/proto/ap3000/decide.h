@@ -79,9 +79,10 @@ struct ap3000_wish {
 /* Room that the arena of a decision must have, and the buffer of its text. */
 #define AP3000_ARENA_MIN ((size_t)256 << 10)
 #define AP3000_TEXT_MIN  ((size_t)256 << 10)
+#define AP3000_ANSWER_SIZE_MAX (AP3000_PREFIX_SIZE + AP3000_LENGTH_MIN + PILE_ANSWER_MAX)
 struct ap3000_decision {
     bool has_answer;
-    uint8_t answer[AP3000_SENT_SIZE_MAX]; /* whole frame */
+    uint8_t answer[AP3000_ANSWER_SIZE_MAX]; /* whole frame */
     size_t answer_len;
     bool waits_for_disk; /* the answer leaves when the events are durable; else at once */
     bool is_repeat;
