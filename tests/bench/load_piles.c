@@ -1,9 +1,10 @@
 /* load_piles.c - e-bike piles that say something as fast as they are answered: one epoll thread, frames of AP3000 made
  * where they are sent, nothing looked at of an answer but whose it is and to what.
  *
- *     load-piles --port N --piles N [--line N] [--first N] [--seconds N] [--warmup N] [--pid N] WORK
+ *     load-piles --port N --piles N [--line N] [--first N] [--rate N] [--seconds N] [--warmup N] [--pid N] WORK
  *
  *     --line N         so many on each connection, behind a host; without it each has one of its own
+ *     --rate N         so many come in a second; without it as many as are let in
  *     --heartbeats     each pile: 0x21, and the next when it is answered
  *     --charging       each pile: 0x06 of a charge, which nobody answers, and 0x21 with it; both count
  *     --settlements    each pile: 0x03 of an order that nobody has heard of, begun by card
@@ -24,11 +25,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTING_MAX 256 /* lines at once whose piles have not said who they are */
+#define CONNECTING_MAX 256 /* piles at once that are not known yet */
 #define EVENTS_MAX     512
 #define IN_MAX         65536
 #define OUT_MAX        16384 /* all piles of a line say two things at once */
 #define STEP_MS        100
+#define STEP_RATE_MS   5         /* while so many a second come in */
 #define NUMBER_FIRST   14000000u /* printed numbers: none that a broken memory falls back to */
 #define HOST_FIRST     13000100u
 #define CODE_PILE      0x04
@@ -41,15 +43,15 @@ enum work { WORK_HEARTBEATS, WORK_CHARGING, WORK_SETTLEMENTS, WORK_IDLE, WORK_NO
 struct pile {
     struct line *line;
     uint16_t message_id;
-    bool is_in;
+    bool is_known, is_in; /* its 0x20 is answered, its 0x21 */
     uint32_t orders;
     uint8_t order_no[AP3000_ORDER_SIZE];
     int64_t asked_us;
 };
 struct line {
     int fd;
-    bool is_connected, is_counted; /* counted: in connecting */
-    size_t first, count;           /* its piles */
+    bool is_connected;
+    size_t first, count; /* its piles */
     size_t rest_len;
     uint8_t rest[AP3000_FRAME_SIZE_MAX];
 };
@@ -59,7 +61,7 @@ struct out {
 };
 static struct {
     int port, pid;
-    size_t count, each_line, first;
+    size_t count, each_line, first, rate;
     int64_t seconds, warmup;
     enum work work;
 } options = {.count = 200, .each_line = 1, .seconds = 5, .warmup = 1, .work = WORK_NONE};
@@ -71,7 +73,7 @@ static int epoll;
 static size_t line_count, next_line, connecting, ready;
 static uint64_t errors, calls;
 static uint32_t run; /* what makes this run's cards other ones than those of the run before it */
-static int64_t now_us;
+static int64_t now_us, began_us;
 static bool is_running, is_measuring;
 
 static void die(const char *what)
@@ -239,14 +241,19 @@ static void connect_line(struct line *l)
     (void)setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(l->fd, (struct sockaddr *)&a, sizeof a) != 0 && errno != EINPROGRESS)
         die("connect");
-    l->is_counted = true;
-    connecting++;
+    connecting += l->count;
     watch(l, EPOLL_CTL_ADD, EPOLLOUT);
+}
+
+static bool is_time_for_next(void)
+{
+    return options.rate == 0 ||
+           (int64_t)(next_line * options.each_line) * 1000000 <= (now_us - began_us) * (int64_t)options.rate;
 }
 
 static void connect_more(void)
 {
-    while (connecting < CONNECTING_MAX && next_line < line_count)
+    while (connecting < CONNECTING_MAX && next_line < line_count && is_time_for_next())
         connect_line(&lines[next_line++]);
 }
 
@@ -275,6 +282,13 @@ static void on_connected(struct line *l)
 
 /* ---- answers ---- */
 
+static void on_known(struct pile *p)
+{
+    p->is_known = true;
+    connecting--;
+    connect_more();
+}
+
 static void on_in(struct pile *p)
 {
     p->is_in = true;
@@ -287,8 +301,10 @@ static void on_answer(struct pile *p, uint8_t command)
 {
     const uint8_t wanted = options.work == WORK_SETTLEMENTS && p->is_in ? 0x03 : 0x21;
 
+    if (command == 0x20 && !p->is_known)
+        on_known(p);
     if (command != wanted)
-        return; /* of its registration; the echo of what nobody answers */
+        return; /* maybe the echo of what nobody answers */
     if (!p->is_in) {
         on_in(p);
         return;
@@ -304,11 +320,6 @@ static void on_frame(struct line *l, const struct ap3000_frame *f)
 {
     size_t i = ap3000_id_number(f->physical_id) - NUMBER_FIRST - options.first;
 
-    if (l->is_counted) {
-        l->is_counted = false;
-        connecting--;
-        connect_more();
-    }
     if (ap3000_id_code(f->physical_id) != CODE_PILE)
         return; /* a host, of an echo */
     if (i < l->first || i >= l->first + l->count)
@@ -348,6 +359,10 @@ static void on_input(struct line *l)
     if (n > 0) {
         take(l, in, before + (size_t)n);
     } else if (n == 0 || errno != EAGAIN) {
+        if (ready < options.count) {
+            (void)fprintf(stderr, "the server closed a connection before all piles were in\n");
+            exit(1);
+        }
         errors++;
         (void)close(l->fd);
     }
@@ -436,6 +451,8 @@ static void read_options(int argc, char **argv)
             options.each_line = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--first") == 0)
             options.first = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--rate") == 0)
+            options.rate = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0)
             options.seconds = atoi(value);
         else if (strcmp(argv[i], "--warmup") == 0)
@@ -445,8 +462,9 @@ static void read_options(int argc, char **argv)
         i += took;
     }
     if (options.port == 0 || options.count == 0 || options.each_line == 0 || options.work == WORK_NONE) {
-        (void)fprintf(stderr, "usage: load-piles --port N --piles N [--line N] [--first N] [--seconds N] [--warmup N] "
-                              "[--pid N] --heartbeats | --charging | --settlements | --idle\n");
+        (void)fprintf(
+            stderr, "usage: load-piles --port N --piles N [--line N] [--first N] [--rate N] [--seconds N] [--warmup N] "
+                    "[--pid N] --heartbeats | --charging | --settlements | --idle\n");
         exit(2);
     }
 }
@@ -474,10 +492,12 @@ int main(int argc, char **argv)
     run = (uint32_t)clock_us(CLOCK_REALTIME);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     make_piles();
-    now_us = clock_us(CLOCK_MONOTONIC);
-    connect_more();
-    while (ready < options.count)
-        step(STEP_MS);
+    began_us = clock_us(CLOCK_MONOTONIC);
+    while (ready < options.count) {
+        now_us = clock_us(CLOCK_MONOTONIC);
+        connect_more();
+        step(options.rate == 0 ? STEP_MS : STEP_RATE_MS);
+    }
     if (options.work == WORK_IDLE)
         idle();
     is_running = true;
