@@ -137,7 +137,8 @@ static void put_pile_frame(struct out *o, struct pile *p, uint8_t command, const
 
 static void put_registration(struct out *o, struct pile *p)
 {
-    uint8_t virtual_id = options.each_line > 1 ? (uint8_t)((size_t)(p - piles) % options.each_line + 1) : 0;
+    size_t on_line = (size_t)(p - piles) - p->line->first;
+    const uint8_t virtual_id = (uint8_t)(options.each_line > 1 ? on_line + 1 : 0); /* its address on the bus */
     const uint8_t payload[8] = {120, 0, PORTS, virtual_id, 0x10, 0, 0, 0};
 
     put_pile_frame(o, p, 0x20, payload, sizeof payload);
