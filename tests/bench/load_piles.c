@@ -360,6 +360,10 @@ static void on_input(struct line *l)
     if (n > 0) {
         take(l, in, before + (size_t)n);
     } else if (n == 0 || errno != EAGAIN) {
+        if (ready < options.count) {
+            (void)fprintf(stderr, "the server closed a connection before all piles were in\n");
+            exit(1);
+        }
         errors++;
         (void)close(l->fd);
     }

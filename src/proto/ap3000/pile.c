@@ -76,8 +76,10 @@ bool pile_id_is(struct str charge_point_id)
 void pile_make_ports(struct ap3000_pile *p, size_t count)
 {
     check(count <= PILE_PORTS_MAX);
-    if (count > p->ports_seen)
-        p->ports = mem_grow(p->ports, count, sizeof *p->ports);
+    if (count <= p->ports_seen)
+        return;
+    p->ports = mem_grow(p->ports, count, sizeof *p->ports);
+    memset(p->ports + p->ports_seen, AP3000_PORT_IDLE, count - p->ports_seen);
 }
 
 /* --- recent answers --- */

@@ -106,7 +106,7 @@ static inline uint8_t pile_port_of(int64_t connector_id)
     return connector_id >= 1 && connector_id <= PILE_PORT_NONE ? (uint8_t)(connector_id - 1) : PILE_PORT_NONE;
 }
 
-/* Room for the states of so many ports, at most PILE_PORTS_MAX; what was known stays. */
+/* Room for the states of so many ports, at most PILE_PORTS_MAX: idle those that have not been seen. */
 void pile_make_ports(struct ap3000_pile *p, size_t count);
 
 /* The answer that was given to the same frame within PILE_REPEAT_S, or NULL. */

@@ -65,6 +65,7 @@ static enum err load_ports(struct db *d, struct str station, struct ap3000_pile 
         struct str vendor = db_col_text(r, 2);
         if (vendor.len == 4 && hex_parse((struct str){vendor.at + 2, 2}, &code, 1) != OK)
             break;
+        pile_make_ports(p, (size_t)p->ports_seen + 1);
         p->ports[p->ports_seen++] = code;
     }
     return db_rows_end(r);

@@ -104,7 +104,6 @@ static inline void kit_arrange(struct kit *k, enum kit_before before)
     }
     if (before == FAULTY) {
         pile_make_ports(k->pile, KIT_PORTS);
-        memset(k->pile->ports, AP3000_PORT_IDLE, KIT_PORTS);
         k->pile->ports_seen = KIT_PORTS;
         k->pile->ports[1] = AP3000_PORT_BAD_CONTACT;
     }

@@ -276,12 +276,30 @@ static void test_presence(void)
     CHECK("the end of its own takes it off", tables_ask(online) == 0);
 }
 
+/* The ports of a pile come back as the codes that their statuses were made of. */
+static void test_pile_ports(void)
+{
+    struct ap3000_pile *p = pile_new();
+    struct firmware_job job = {0};
+    check(db_run(db,
+                 "INSERT INTO connectors (charge_point_id, connector_id, status, vendor_error_code) VALUES"
+                 " ('AP7', 0, 'Available', NULL), ('AP7', 1, 'Charging', NULL), ('AP7', 3, 'Faulted', '0x08')",
+                 NULL, 0) == OK);
+    CHECK("a pile is read", stations_load_pile(db, STR("AP7"), p, &job) == OK && job.job_id[0] == 0);
+    CHECK("up to its last port", p->ports_seen == 3);
+    CHECK("a port charges", p->ports_seen == 3 && p->ports[0] == AP3000_PORT_CHARGING);
+    CHECK("one that was not seen is idle", p->ports_seen == 3 && p->ports[1] == AP3000_PORT_IDLE);
+    CHECK("a fault is the same one", p->ports_seen == 3 && p->ports[2] == AP3000_PORT_BAD_CONTACT);
+    pile_free(p);
+}
+
 int main(void)
 {
     tables_open(id_key);
     arena_init(&w.arena, (size_t)1 << 20);
     buf_init(&w.text, (size_t)1 << 20);
     test_presence();
+    test_pile_ports();
     for (uint64_t seed = 1; seed <= ROUNDS; seed++)
         run_round(seed * 7919);
     arena_release(&w.arena);
