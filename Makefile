@@ -23,7 +23,7 @@ lint: ## form, clang-tidy, cppcheck (ALL=1: of all files, not only changed ones)
 
 bench: ## the figures: prints numbers, writes docs/bench.md, asserts nothing (QUICK=1: a minute, writes nothing)
 	@tools/install-deps build test
-	@tools/build release chargeline load raw-echo fill-log
+	@tools/build release chargeline load load-piles raw-echo fill-log
 	@tools/bench $(if $(QUICK),--quick --no-docs)
 
 torture: ## kill -9 under load, ROUNDS times (1000)
@@ -33,9 +33,9 @@ torture: ## kill -9 under load, ROUNDS times (1000)
 	    CHARGELINE_BIN=$(CURDIR)/build/release/chargeline PYTHONPATH=tests python3 $$t || exit 1; done
 	@echo "== planted defects"; tests/crash/defects.sh
 
-fuzz: ## each fuzz target for FUZZ_SECONDS (60)
+fuzz: ## each fuzz target for FUZZ_SECONDS (60) of processor time (COVERAGE=1: how much code they reach)
 	@tools/install-deps build fuzz
-	@tools/fuzz
+	@tools/fuzz $(if $(COVERAGE),--coverage)
 
 clean: ## everything that was built; data stays
 	rm -rf build

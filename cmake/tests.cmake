@@ -65,8 +65,10 @@ if(Python3_FOUND AND TARGET chargeline)
   endforeach()
 endif()
 
-# Each defect that the simulation is there for is planted and must be found: a build of its own, so not under sanitizers.
+# Each defect that the simulation, or a test of AP3000, is there for is planted and must be found: builds of their own, so not under
+# sanitizers.
 if(NOT CHARGELINE_SANITIZE)
   add_test(NAME defects.simulation COMMAND ${CMAKE_SOURCE_DIR}/tests/simulation/defects.sh WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(defects.simulation PROPERTIES TIMEOUT 900)
+  add_test(NAME defects.ap3000 COMMAND ${CMAKE_SOURCE_DIR}/tests/unit/defects_ap3000.sh WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(defects.simulation defects.ap3000 PROPERTIES TIMEOUT 900)
 endif()

@@ -9,7 +9,6 @@
 #include "config/config.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,8 +132,8 @@ static const struct {
     const char *name;
     const char *(*version)(void);
 } libraries[] = {
-    {"libuv", uv_version_string},       {"openssl", openssl_version},         {"sqlite", sqlite3_libversion},
-    {"libmicrohttpd", MHD_get_version}, {"libyaml", yaml_get_version_string}, {"zstd", ZSTD_versionString},
+    {"libuv", uv_version_string},         {"openssl", openssl_version}, {"sqlite", sqlite3_libversion},
+    {"libyaml", yaml_get_version_string}, {"zstd", ZSTD_versionString},
 };
 
 int version_main(int argc, char **argv)

@@ -333,6 +333,7 @@ static void show_all(struct decode *d)
         at = (size_t)unit.offset + unit.size;
     }
     show_between(d, at, d->input.len);
+    ap3000_stream_release(&s);
 }
 
 /* --- reading --- */

@@ -74,11 +74,11 @@ class Server:
         self.data = data or os.path.join(self.tmp.name, "data")
         self.sets, self.binary, self.env = list(sets), binary or BIN, env
         self.stderr_path = os.path.join(self.tmp.name if self.tmp else os.path.dirname(self.data), "stderr.log")
-        self.process = self.ocpp = self.api = None
+        self.process = self.ocpp = self.api = self.ap3000 = None
         self.fixed = {}
 
     def start(self, keep_ports=True):
-        sets = {"listen.ocpp": "127.0.0.1:0", "listen.api": "127.0.0.1:0"}
+        sets = {"listen.ocpp": "127.0.0.1:0", "listen.api": "127.0.0.1:0", "listen.ap3000": "127.0.0.1:0"}
         if keep_ports:
             sets.update(self.fixed)
         arguments = [self.binary, "serve", "--data", self.data]
@@ -99,8 +99,8 @@ class Server:
             raise RuntimeError("the server did not start: " + open(self.stderr_path, errors="replace").read()[-2000:])
         words = dict(word.split("=", 1) for word in line.split())
         self.ocpp, self.api = words["ocpp"], words["api"]
-        self.ocpp_tls = words.get("ocpp_tls")
-        self.fixed = {"listen.ocpp": self.ocpp, "listen.api": self.api}
+        self.ocpp_tls, self.ap3000 = words.get("ocpp_tls"), words["ap3000"]
+        self.fixed = {"listen.ocpp": self.ocpp, "listen.api": self.api, "listen.ap3000": self.ap3000}
         with open(os.path.join(self.data, "admin.key")) as f:
             self.key = f.read().strip()
         return self

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "metrics/metrics.h"
 
-#define FRESH_MS     200  /* how long a reader waits for the tables to catch up */
+#define FRESH_MS     600  /* how long a reader waits for the tables to catch up */
 #define FRESH_LAG_MS 1000 /* but not when they are far behind anyhow */
 
 static struct call *call_new(struct listener *l, struct http_exchange *x)
@@ -75,10 +75,9 @@ enum http_next api_on_head(void *data, struct http_exchange *x)
 static const struct {
     enum api_error error;
 } refusals[] = {
-    [HTTP_BAD_REQUEST] = {API_INVALID_REQUEST},
-    [HTTP_TARGET_TOO_LONG] = {API_TARGET_TOO_LONG},
-    [HTTP_HEADERS_TOO_LARGE] = {API_HEADERS_TOO_LARGE},
-    [HTTP_BODY_TOO_LARGE] = {API_BODY_TOO_LARGE},
+    [HTTP_BAD_REQUEST] = {API_INVALID_REQUEST},         [HTTP_BODY_TOO_LARGE] = {API_BODY_TOO_LARGE},
+    [HTTP_TARGET_TOO_LONG] = {API_TARGET_TOO_LONG},     [HTTP_HEADERS_TOO_LARGE] = {API_HEADERS_TOO_LARGE},
+    [HTTP_OTHER_VERSION] = {API_VERSION_NOT_SUPPORTED},
 };
 
 void api_on_refused(void *data, struct http_exchange *x, enum http_refusal r, const char *reason)

@@ -1,25 +1,21 @@
-/* api/http_server.h - HTTP/1.1 requests in, answers out. libmicrohttpd behind our verbs: its types go no further than
- * http_server.c.
+/* api/http_server.h - HTTP/1.1 requests in, answers out: threads of their own, each with its connections, over the one
+ * strict reader of wire/http_stream.h.
  *
  * The server reads the head, asks on_head whether the body is wanted, reads it within its limits, and calls on_request.
  * An answer is a whole text, a file, or a source that is asked for pieces for as long as it has some. An exchange can
- * wait: it is put to sleep by http_suspend() and goes on in on_resumed() after http_resume(), which any thread may
- * call.
+ * wait: it sleeps after HTTP_WAITS and goes on in on_resumed() after http_resume(), which any thread may call.
  *
- * What it refuses by itself, before anyone is asked: too many or too long headers, a request line past its limit,
- * repeated or contradictory framing headers, heads and bodies that come too slowly (the connection is ended); and,
- * after on_head has asked for it, a body above body_max. */
+ * What it refuses by itself, before anyone is asked: whatever RFC 9112 does not allow, HTTP/1.0, too many or too long
+ * headers, repeated ones of those below, heads and bodies that come too slowly (the connection is ended); and, after
+ * on_head has asked for it, a body above body_max. After what is malformed the connection is never used again. */
 #ifndef API_HTTP_SERVER_H
 #define API_HTTP_SERVER_H
 #include "base/memory.h"
 
-#define HTTP_TARGET_MAX         2048 /* bytes of the request target */
-#define HTTP_HEADERS_MAX        64
-#define HTTP_HEADERS_SIZE_MAX   8192
 #define HTTP_ANSWER_HEADERS_MAX 12
 
 /* The request headers that someone reads; a repeated one is refused. */
-enum http_header {
+enum http_kept_header {
     HTTP_HOST,
     HTTP_AUTHORIZATION,
     HTTP_CONTENT_TYPE,
@@ -34,8 +30,8 @@ enum http_header {
     HTTP_HEADER_COUNT
 };
 
-/* Pieces of an endless answer. read: writes at most room bytes and returns how many; 0 when there are none now: it must
- * have called http_suspend() then; -1: the end. close: once, when nobody will ask again. */
+/* Pieces of an endless answer. read: writes at most room bytes and returns how many; 0 when there are none now: it is
+ * asked again after http_resume(); -1: the end. close: once, when nobody will ask again. */
 struct http_source {
     long (*read)(void *state, char *to, size_t room);
     void (*close)(void *state);
@@ -58,9 +54,15 @@ struct http_answer {
 };
 
 /* What the server found wrong with a request before anyone saw it; on_refused turns it into an answer. */
-enum http_refusal { HTTP_BAD_REQUEST, HTTP_TARGET_TOO_LONG, HTTP_HEADERS_TOO_LARGE, HTTP_BODY_TOO_LARGE };
+enum http_refusal {
+    HTTP_BAD_REQUEST,
+    HTTP_BODY_TOO_LARGE,
+    HTTP_TARGET_TOO_LONG,
+    HTTP_HEADERS_TOO_LARGE,
+    HTTP_OTHER_VERSION
+};
 
-/* One request and its answer. All text lives as long as the exchange. */
+/* One request and its answer. All text lives as long as the exchange; of a head that is malformed there is none. */
 struct http_exchange {
     struct str method, target;            /* target as it came: path and query, nothing decoded */
     struct str header[HTTP_HEADER_COUNT]; /* absent: not there */
@@ -79,7 +81,7 @@ struct http_server_options {
     unsigned threads, connections_max;
     size_t body_max;
     /* On one of the server's threads. on_head: HTTP_READ_BODY, or HTTP_ANSWERED with the answer filled in. on_request
-     * and on_resumed: the body is there; HTTP_ANSWERED or HTTP_WAITS (after http_suspend). on_refused fills in the
+     * and on_resumed: the body is there; HTTP_ANSWERED or HTTP_WAITS (until http_resume). on_refused fills in the
      * answer. on_end: once for each exchange whose user is set, when its answer was sent or its connection has ended.
      */
     enum http_next (*on_head)(void *data, struct http_exchange *x);
@@ -102,9 +104,7 @@ void http_server_drain(struct http_server *s, int timeout_ms);
 /* Nothing may be asleep any more: whoever suspended has resumed. */
 void http_server_close(struct http_server *s);
 
-/* Only inside on_request, on_resumed or a source's read. */
-void http_suspend(struct http_exchange *x);
-/* Any thread, once for each http_suspend. */
+/* For an exchange that waits, or whose handler or source is about to say so; once for each time. Any thread. */
 void http_resume(struct http_exchange *x);
 
 /* The peer of a sleeping exchange has closed its side: the server itself looks only at what is awake. Any thread. */

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "wire/http.h"
+
 #define PARAMETERS_MAX 32
 #define PARAM_SIZE_MAX 255 /* of an id in the path: nothing has a longer one */
 
@@ -180,7 +182,7 @@ enum err query_read(const struct message *m, struct str query, struct arena *a, 
     struct str piece, seen[PARAMETERS_MAX];
     size_t count = 0;
     enum err e = OK;
-    buf_init(&json, HTTP_TARGET_MAX * 8);
+    buf_init(&json, HTTP_LINE_MAX * 8);
     jw_init(&w, &json);
     jw_open_object(&w);
     while (e == OK && query.len > 0 && take_piece(&query, '&', &piece)) {

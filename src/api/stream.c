@@ -5,7 +5,7 @@
  * So a resumed stream has no gap, and history is never buffered. A live stream whose buffer is full is cut off: what is
  * buffered is sent, then "stream.cut", then the end; the peer comes back with Last-Event-ID.
  *
- * A stream without anything to send sleeps (its connection is suspended) and is woken by the feeder; a comment every 15
+ * A stream without anything to send sleeps and is woken by the feeder; a comment every 15
  * s shows both sides that the other is there. */
 #include "api/events.h"
 
@@ -254,7 +254,6 @@ static long stream_read(void *state, char *to, size_t room)
         n = -1;
     } else {
         s->is_asleep = true;
-        http_suspend(s->x); /* before the feeder can wake it */
     }
     pthread_mutex_unlock(&all->lock);
     return n;

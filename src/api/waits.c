@@ -52,7 +52,6 @@ struct wait *wait_begin(struct call *c, int64_t timeout_ms, call_handler *on_res
     list_add_last(&all->list, &w->link);
     c->wait = w;
     c->on_resumed = on_resumed;
-    http_suspend(c->x); /* before anyone can wake it */
     pthread_cond_signal(&all->changed);
     pthread_mutex_unlock(&all->lock);
     return w;

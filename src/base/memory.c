@@ -12,6 +12,7 @@
 #define BUF_ROOM_MIN    64
 #define MAP_ROOM_MIN    16
 #define DIGITS_MAX      20 /* of 2^64 */
+#define PRINTED_FEW     128
 
 struct arena_block {
     struct arena_block *next;
@@ -123,13 +124,34 @@ struct str arena_printf(struct arena *a, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
+    char few[PRINTED_FEW]; /* nearly all: then it is printed once */
+    int len = vsnprintf(few, sizeof few, format, args);
     va_end(args);
     char *text = len < 0 ? NULL : arena_take(a, (size_t)len + 1);
-    if (text != NULL)
+    if (text != NULL && (size_t)len < sizeof few)
+        memcpy(text, few, (size_t)len + 1);
+    else if (text != NULL)
         (void)vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
     return (struct str){text, text == NULL ? 0 : (size_t)len};
+}
+
+static void write_hex(struct bytes b, char *to)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < b.len; i++) {
+        *to++ = digits[b.at[i] >> 4];
+        *to++ = digits[b.at[i] & 15];
+    }
+}
+
+struct str arena_hex(struct arena *a, struct bytes b)
+{
+    char *text = b.len > SIZE_MAX / 2 - 1 ? NULL : arena_take(a, 2 * b.len + 1);
+    if (text == NULL)
+        return (struct str){NULL, 0};
+    write_hex(b, text);
+    return (struct str){text, 2 * b.len};
 }
 
 void buf_init(struct buf *b, size_t max)
@@ -183,6 +205,15 @@ void buf_put_int(struct buf *b, int64_t n)
     if (n < 0)
         digits[--first] = '-';
     buf_put(b, digits + first, sizeof digits - first);
+}
+
+void buf_put_hex(struct buf *b, struct bytes bytes)
+{
+    uint8_t *to = bytes.len == 0 || bytes.len > SIZE_MAX / 2 ? NULL : buf_reserve(b, 2 * bytes.len);
+    if (to == NULL)
+        return;
+    write_hex(bytes, (char *)to);
+    b->len += 2 * bytes.len;
 }
 
 void buf_printf(struct buf *b, const char *format, ...)

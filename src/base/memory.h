@@ -21,6 +21,7 @@ void *arena_take(struct arena *a, size_t size);
 /* absent stays absent; past the limit: absent. Both are followed by a 0 that is not counted. */
 struct str arena_copy(struct arena *a, struct str s);
 struct str arena_printf(struct arena *a, const char *format, ...) PRINTF(2, 3);
+struct str arena_hex(struct arena *a, struct bytes b); /* upper case; past the limit: absent */
 
 /* Bytes that grow up to max. A write past it, or without memory, changes nothing and sets failed, and so does every write
  * after it until buf_clear: a writer of many pieces asks once, at its end, and what is there has no gap. */
@@ -57,6 +58,7 @@ static inline void buf_put_byte(struct buf *b, uint8_t byte)
     buf_put(b, &byte, 1);
 }
 void buf_put_int(struct buf *b, int64_t n); /* decimal */
+void buf_put_hex(struct buf *b, struct bytes bytes); /* upper case */
 void buf_printf(struct buf *b, const char *format, ...) PRINTF(2, 3);
 void buf_take_front(struct buf *b, size_t len); /* drops the first len bytes */
 struct str buf_str(const struct buf *b);

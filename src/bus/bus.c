@@ -59,8 +59,8 @@ static int64_t clock_system_us(void)
 struct bus_options bus_options_default(void)
 {
     return (struct bus_options){
-        .batch_max = 2000,
-        .gather_ms = 50,
+        .batch_max = 8000,
+        .gather_ms = 150,
         .attempts_max = 5,
         .retry_first_ms = 200,
         .retry_most_ms = 30000,

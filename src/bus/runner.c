@@ -11,7 +11,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define BATCH_US       50000 /* after which a batch takes no more events */
+#define BATCH_US       100000 /* after which a batch takes no more events */
 #define BATCH_HURRY_US 10000 /* likewise while someone waits to write */
 #define BATCH_LEAST    16
 #define LOOK_EVERY     16    /* events between two looks at the clock */

@@ -495,7 +495,7 @@ uint64_t reader_find_time(struct log_reader *r, struct instant t)
 {
     const uint64_t end = reader_newest(r) + 1, at = r->at;
     uint64_t low = reader_oldest(r), high = end;
-    const bool is_stuck = r->is_stuck;
+    const bool is_stuck = r->is_stuck, keeps_packed = r->keeps_packed;
     char *station = r->station;
     struct batch_head head;
 
@@ -509,12 +509,24 @@ uint64_t reader_find_time(struct log_reader *r, struct instant t)
             high = head.first;
     }
     r->station = NULL;
+    r->keeps_packed = true;
     reader_seek(r, low);
     uint64_t found = find_time_from(r, t, end);
     r->station = station;
+    r->keeps_packed = keeps_packed;
     r->at = at;
     r->is_stuck = is_stuck;
     return found;
+}
+
+/* That its JSON could be made, without making it. */
+static enum err check_packed(struct log_reader *r, const struct event *e, struct fault *why)
+{
+    if (!event_is_packed(e))
+        return OK;
+    arena_reset(&r->arena);
+    void *payload = arena_take(&r->arena, event_kinds[e->type].payload->size + 1);
+    return payload == NULL ? ERR_MEMORY : event_read_payload(e, &r->arena, payload, why);
 }
 
 enum err reader_verify(struct log_reader *r, bool (*report)(void *data, const struct fault *why), void *data, uint64_t *checked)
@@ -525,12 +537,16 @@ enum err reader_verify(struct log_reader *r, bool (*report)(void *data, const st
     enum err e = OK, worst = OK;
     struct event event;
     bool goes_on = true;
+    const bool keeps_packed = r->keeps_packed;
 
     r->station = NULL;
+    r->keeps_packed = true;
     reader_seek(r, reader_oldest(r));
     while (goes_on && e != ERR_AGAIN) {
         struct fault why = {0};
         e = reader_next(r, &event, &why);
+        if (e == OK)
+            e = check_packed(r, &event, &why);
         if (e == OK)
             count++;
         if (e == OK && r->reading.first != segment) {
@@ -543,6 +559,7 @@ enum err reader_verify(struct log_reader *r, bool (*report)(void *data, const st
         goes_on = report(data, &why) && (e == ERR_CORRUPT || e == ERR_UNSUPPORTED);
     }
     r->station = station;
+    r->keeps_packed = keeps_packed;
     reader_seek(r, at);
     *checked = count;
     return worst;

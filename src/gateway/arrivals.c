@@ -122,6 +122,7 @@ void pile_end(struct pile_session *p, enum conn_end why)
     timer_stop(&p->pace);
     timer_stop(&p->silence);
     pile_forget_out(p);
+    buf_release(&p->backlog);
     list_take(&p->on_line);
     s->line->pile_count--;
     if (s->is_open)
@@ -165,7 +166,7 @@ static void on_loaded(struct waiter *w, struct slot *slot, enum err e)
         tell_refused(p, slot, reason);
         p->refused_until_ms = clock_monotonic_ms() + REFUSED_MS;
         p->refused_at_change = s->gateway->station_changes;
-        buf_release(&s->stash);
+        buf_release(&p->backlog);
         if (slot->session == NULL)
             slot_rest(slot);
         return;
@@ -183,7 +184,7 @@ struct pile_session *pile_new_on(struct line *line, uint32_t physical_id)
 {
     struct pile_session *p = mem_new(1, sizeof *p);
     session_init(&p->s, line->gateway, line->conn);
-    buf_init(&p->s.stash, PILE_BACKLOG_MAX);
+    buf_init(&p->backlog, PILE_BACKLOG_MAX);
     p->s.line = line;
     p->s.waiter.on_loaded = on_loaded;
     p->physical_id = physical_id;

@@ -207,11 +207,22 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     table_wait_add(g, &l->wait);
 }
 
+static void look_if_projected(struct gateway *g, struct table_wait *w, uint64_t projected)
+{
+    if (w->position > projected)
+        return;
+    list_take(&w->link);
+    atomic_fetch_sub(&g->waiting_table_count, 1);
+    workers_add(g->workers, &w->job);
+}
+
+/* Only this one is looked at: the others are when the tables have moved, and there may be thousands. */
 void table_wait_add(struct gateway *g, struct table_wait *w)
 {
     list_add_last(&g->waiting_tables, &w->link);
     atomic_fetch_add(&g->waiting_table_count, 1);
-    lookups_go_on(g); /* after the count, so that tables which move just now are not missed */
+    /* After the count, so that tables which move just now are not missed. */
+    look_if_projected(g, w, atomic_load(&g->projected));
 }
 
 /* What a station did lately is in the tables only when the consumer has been there: to look before would be to find
@@ -220,13 +231,8 @@ void lookups_go_on(struct gateway *g)
 {
     uint64_t projected = atomic_load(&g->projected);
     for (struct link *at = g->waiting_tables.next, *next; at != &g->waiting_tables; at = next) {
-        struct table_wait *w = CONTAINER(at, struct table_wait, link);
         next = at->next;
-        if (w->position > projected)
-            continue;
-        list_take(&w->link);
-        atomic_fetch_sub(&g->waiting_table_count, 1);
-        workers_add(g->workers, &w->job);
+        look_if_projected(g, CONTAINER(at, struct table_wait, link), projected);
     }
 }
 
@@ -327,9 +333,10 @@ void call_message(struct session *s, struct str text)
 {
     struct gateway *g = s->gateway;
     if (!gateway_has_room(g)) { /* the disk is behind: this message waits, the station is not read */
-        buf_clear(&s->stash);
-        buf_put_str(&s->stash, text);
-        s->has_stash = true;
+        free(s->stash);
+        s->stash = mem_new(1, text.len + 1);
+        memcpy(s->stash, text.at, text.len);
+        s->stash_len = text.len;
         session_pause(s, PAUSE_ROOM);
         if (list_is_empty(&s->turn))
             list_add_last(&g->paused_room, &s->turn);
@@ -340,11 +347,10 @@ void call_message(struct session *s, struct str text)
 
 void call_again(struct session *s)
 {
-    if (s->conn != NULL && s->has_stash && s->is_open) {
-        s->has_stash = false;
-        read_and_decide(s, buf_str(&s->stash), NULL);
-    }
-    buf_release(&s->stash);
-    buf_init(&s->stash, (size_t)s->gateway->config->ocpp_message_max);
+    char *text = s->stash;
+    s->stash = NULL;
+    if (s->conn != NULL && text != NULL && s->is_open)
+        read_and_decide(s, (struct str){text, s->stash_len}, NULL);
+    free(text);
     session_resume(s, PAUSE_ROOM);
 }

@@ -322,14 +322,6 @@ static enum err count_quarantined(struct gateway *g, struct db *d)
     return db_rows_end(r);
 }
 
-static enum err count_open_tags(struct gateway *g, struct db *d)
-{
-    struct db_rows *r = db_rows(d, "SELECT id_tag FROM transactions WHERE state = 'open'", NULL, 0);
-    while (db_next(r))
-        tag_book_add(g->tags, db_col_text(r, 0), 1);
-    return db_rows_end(r);
-}
-
 /* Whoever was connected when the process ended is not any more: consumers are told, with the station's next sequence.
  */
 static enum err tell_lost(struct gateway *g, struct db *d)
@@ -385,7 +377,7 @@ enum err gateway_open(const struct gateway_options *o, struct gateway **out, str
         e = db_open(o->db_path, DB_READER, &d, why);
     if (e == OK) {
         g->next_number = stations_last_number(d) + 1;
-        e = count_open_tags(g, d);
+        e = stations_count_tags(d, g->tags);
     }
     if (e == OK)
         e = count_quarantined(g, d);

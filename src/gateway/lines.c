@@ -98,7 +98,7 @@ static void on_unit(struct line *line, const struct ap3000_unit *u)
         metric_add_label(METRIC_PILE_DROPPED, STR("flood"), 1); /* no host says so much between two looks at it */
         return;
     }
-    /* The frame as it came: its payload lies behind its head, in what the splitter keeps. */
+    /* The frame as it came: its payload lies behind its head, in what was read or what the splitter keeps. */
     struct bytes raw = {u->frame.payload.at - AP3000_PAYLOAD_AT, u->size};
     on_frame(line, &u->frame, raw);
 }
@@ -180,6 +180,7 @@ static void on_close(struct conn *c, enum conn_end why, uint16_t close_code)
     while (!list_is_empty(&line->piles))
         pile_end(CONTAINER(line->piles.next, struct pile_session, on_line), why);
     line->conn = NULL;
+    ap3000_stream_release(&line->stream);
     list_take(&line->link);
     metric_add(METRIC_LINES, -1);
     loop_free_later(line->gateway->loop, line);

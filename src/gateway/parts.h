@@ -38,9 +38,9 @@
 
 #define MESSAGES_A_ROUND_MAX \
     16 /* of one station: who sends more than that unanswered rests, and the others have their turn */
-#define FLOOD_REST_MS          50 /* so one that does not wait gets 320 a second, and costs a hundredth of a core */
-#define HELD_SMALL         128 /* bytes of an answer that gets a place of a fixed size: nearly all */
-#define HELD_SPARE_MAX     4096
+#define FLOOD_REST_MS          50  /* so one that does not wait gets 320 a second, and costs a hundredth of a core */
+#define HELD_SMALL             128 /* bytes of an answer that gets a place of a fixed size: nearly all */
+#define HELD_SPARE_MAX         4096
 #define HELD_A_STATION_MAX     64 /* answers on their way to the disk; past it the station is not read */
 #define GARBAGE_MAX            32 /* in a row, then 1008 */
 #define TAGS_CACHED_MAX        65536
@@ -98,7 +98,7 @@ struct session {
     struct link link; /* of gateway.sessions, or alone */
     struct link turn; /* of gateway.paused_room, or alone */
     uint64_t generation;
-    char *identity;
+    char *identity;    /* until it has come in: then it is the slot's */
     char protocol[16]; /* accepted sub-protocol; "" none was offered */
     bool is_refused_protocol, is_tls, is_open, is_ready_for_commands;
     uint8_t *password;
@@ -109,13 +109,13 @@ struct session {
     unsigned messages_in_round; /* of the round told_round */
     uint64_t told_round;
     bool is_flooding; /* said so in the log */
-    struct timer flood_rest;
-    unsigned held; /* things of this session in the held queue */
+    bool is_resting;  /* the timer runs */
+    unsigned held;    /* things of this session in the held queue */
     unsigned garbage;
-    struct buf stash; /* the message at hand while it waits (room, look-up) */
-    bool has_stash;
+    char *stash; /* the message at hand while it waits for room, or NULL */
+    size_t stash_len;
     int64_t rate_tokens_milli, rate_at_ms;
-    struct timer rate_wait;
+    struct timer rest;        /* until when it is paused for PAUSE_FLOOD and PAUSE_RATE: for the longer of both */
     int64_t trigger_until_ms; /* a pending station may answer what we triggered */
 };
 
@@ -155,6 +155,7 @@ struct pile_session {
     size_t out_count;
     int64_t sent_ms, heard_ms;
     struct timer pace, silence;
+    struct buf backlog; /* its frames that wait for a look-up, one behind the other */
 };
 
 /* A network that piles may come from. */

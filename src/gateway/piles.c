@@ -9,12 +9,8 @@
 
 struct str hex_of(struct buf *to, struct bytes b)
 {
-    static const char digits[] = "0123456789ABCDEF";
     buf_clear(to);
-    for (size_t i = 0; i < b.len; i++) {
-        buf_put_byte(to, (uint8_t)digits[b.at[i] >> 4]);
-        buf_put_byte(to, (uint8_t)digits[b.at[i] & 15]);
-    }
+    buf_put_hex(to, b);
     return buf_str(to);
 }
 
@@ -332,7 +328,7 @@ static void handle(struct pile_session *p, const struct ap3000_frame *f, struct 
 
 void pile_frame(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw)
 {
-    if (p->s.pauses == 0 && p->s.stash.len == 0)
+    if (p->s.pauses == 0 && p->backlog.len == 0)
         handle(p, f, raw, NULL);
     else
         pile_keep(p, raw, answer_bare(p, f));
@@ -341,13 +337,12 @@ void pile_frame(struct pile_session *p, const struct ap3000_frame *f, struct byt
 /* What is kept: of each frame whether it was answered, and its bytes. */
 void pile_keep(struct pile_session *p, struct bytes raw, bool is_answered)
 {
-    struct session *s = &p->s;
-    if (s->stash.len + 1 + raw.len > PILE_BACKLOG_MAX) {
+    if (p->backlog.len + 1 + raw.len > PILE_BACKLOG_MAX) {
         metric_add_label(METRIC_PILE_DROPPED, STR("backlog"), 1);
         return;
     }
-    buf_put_byte(&s->stash, is_answered);
-    buf_put(&s->stash, raw.at, raw.len);
+    buf_put_byte(&p->backlog, is_answered);
+    buf_put(&p->backlog, raw.at, raw.len);
 }
 
 struct kept {
@@ -357,37 +352,37 @@ struct kept {
     struct ap3000_frame frame; /* lies in raw */
 };
 
-static void take_kept(struct session *s, struct kept *out)
+static void take_kept(struct pile_session *p, struct kept *out)
 {
-    struct bytes first = {s->stash.at + 1, s->stash.len - 1};
-    out->is_answered = s->stash.at[0] != 0;
+    struct bytes first = {p->backlog.at + 1, p->backlog.len - 1};
+    out->is_answered = p->backlog.at[0] != 0;
     check(ap3000_frame_read(first, &out->frame, &out->len, NULL) == OK); /* whole frames were put there */
     memcpy(out->raw, first.at, out->len);
     out->frame.payload.at = out->raw + (out->frame.payload.at - first.at);
-    buf_take_front(&s->stash, 1 + out->len);
+    buf_take_front(&p->backlog, 1 + out->len);
 }
 
 void pile_go_on(struct pile_session *p)
 {
     struct session *s = &p->s;
     struct kept kept;
-    while (s->conn != NULL && s->is_open && s->pauses == 0 && s->stash.len > 0) {
-        take_kept(s, &kept);
+    while (s->conn != NULL && s->is_open && s->pauses == 0 && p->backlog.len > 0) {
+        take_kept(p, &kept);
         p->is_answered = kept.is_answered;
         handle(p, &kept.frame, (struct bytes){kept.raw, kept.len}, NULL);
         p->is_answered = false;
     }
-    if (s->stash.len == 0)
-        buf_release(&s->stash);
+    if (p->backlog.len == 0)
+        buf_release(&p->backlog);
 }
 
 void pile_answer_bare(struct pile_session *p, struct str reason)
 {
     struct kept kept;
-    while (p->s.stash.len > 0) {
-        take_kept(&p->s, &kept);
+    while (p->backlog.len > 0) {
+        take_kept(p, &kept);
         if (!answer_bare(p, &kept.frame))
             metric_add_label(METRIC_PILE_DROPPED, reason, 1);
     }
-    buf_release(&p->s.stash);
+    buf_release(&p->backlog);
 }

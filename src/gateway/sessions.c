@@ -87,9 +87,8 @@ static void session_free(struct session *s)
     list_take(&s->turn);
     list_take(&s->waiter.link);
     timer_stop(&s->boot_wait);
-    timer_stop(&s->rate_wait);
-    timer_stop(&s->flood_rest);
-    buf_release(&s->stash);
+    timer_stop(&s->rest);
+    free(s->stash);
     forget_password(s);
     free(s->identity);
     free(s);
@@ -271,6 +270,8 @@ uint64_t session_open(struct session *s, struct slot *slot, struct str protocol,
 static void come_in(struct session *s, struct slot *slot)
 {
     forget_password(s);
+    free(s->identity);
+    s->identity = NULL;
     int profile = s->is_tls ? (conn_peer_name(s->conn).at != NULL ? 3 : 2) : (slot->station.has_secret ? 1 : 0);
     uint64_t position = session_open(s, slot, STR("ocpp1.6"), profile);
     struct held *h = held_new(s->gateway, HELD_ACCEPT, STR(""));
@@ -357,14 +358,21 @@ static void on_boot_wait(struct timer *t)
         commands_try_send(s->slot);
 }
 
-static void on_rate_wait(struct timer *t)
+static void on_rested(struct timer *t)
 {
-    session_resume(CONTAINER(t, struct session, rate_wait), PAUSE_RATE);
+    struct session *s = CONTAINER(t, struct session, rest);
+    s->is_resting = false;
+    session_resume(s, PAUSE_FLOOD | PAUSE_RATE);
 }
 
-static void on_flood_rest(struct timer *t)
+/* One timer for both reasons: it is read again when the longer rest is over. */
+static void rest_for(struct session *s, enum pause_reason why, int64_t ms)
 {
-    session_resume(CONTAINER(t, struct session, flood_rest), PAUSE_FLOOD);
+    session_pause(s, why);
+    if (s->is_resting && s->rest.due_ms >= clock_monotonic_ms() + ms)
+        return;
+    s->is_resting = true;
+    timer_start(s->gateway->loop, &s->rest, ms);
 }
 
 void session_init(struct session *s, struct gateway *g, struct conn *c)
@@ -375,9 +383,7 @@ void session_init(struct session *s, struct gateway *g, struct conn *c)
     list_init(&s->turn);
     list_init(&s->waiter.link);
     timer_init(&s->boot_wait, on_boot_wait);
-    timer_init(&s->rate_wait, on_rate_wait);
-    timer_init(&s->flood_rest, on_flood_rest);
-    buf_init(&s->stash, (size_t)g->config->ocpp_message_max);
+    timer_init(&s->rest, on_rested);
 }
 
 static void on_upgrade(struct conn *c, const struct http_head *head)
@@ -418,7 +424,7 @@ void session_accept(struct session *s)
         return; /* replaced while its generation went to the disk */
     conn_accept(s->conn, s->protocol[0] == 0 ? (struct str){NULL, 0} : str_of(s->protocol));
     if (s->is_refused_protocol) {
-        LOG_WARN("protocol.refused", F_CSTR("station", s->identity), F_INT("conn", conn_number(s->conn)));
+        LOG_WARN("protocol.refused", F_CSTR("station", s->slot->station.id), F_INT("conn", conn_number(s->conn)));
         session_close(s, CONN_END_PROTOCOL, WS_CLOSE_PROTOCOL, STR("no common sub-protocol: ocpp1.6 is spoken here"));
         return;
     }
@@ -500,8 +506,7 @@ static void on_close(struct conn *c, enum conn_end why, uint16_t close_code)
     if (s->is_open)
         session_end(s, why);
     timer_stop(&s->boot_wait);
-    timer_stop(&s->rate_wait);
-    timer_stop(&s->flood_rest);
+    timer_stop(&s->rest);
     list_take(&s->turn);
     s->conn = NULL;
     if (list_is_empty(&s->waiter.link)) /* else the load's end finds it */
@@ -539,8 +544,7 @@ static void rest(struct session *s)
         LOG_WARN("station.flooding", F_CSTR("station", s->slot->station.id), F_INT("conn", conn_number(s->conn)),
                  F_INT("rest_ms", FLOOD_REST_MS));
     s->is_flooding = true;
-    session_pause(s, PAUSE_FLOOD);
-    timer_start(s->gateway->loop, &s->flood_rest, FLOOD_REST_MS);
+    rest_for(s, PAUSE_FLOOD, FLOOD_REST_MS);
 }
 
 static void on_message(struct conn *c, struct bytes message, bool is_text)
@@ -554,8 +558,7 @@ static void on_message(struct conn *c, struct bytes message, bool is_text)
     }
     if (!is_within_rate(s)) {
         metric_add(METRIC_THROTTLED, 1);
-        session_pause(s, PAUSE_RATE);
-        timer_start(s->gateway->loop, &s->rate_wait, 1000 / s->gateway->config->device_rate + CONTINUE_MS);
+        rest_for(s, PAUSE_RATE, 1000 / s->gateway->config->device_rate + CONTINUE_MS);
     }
     call_message(s, (struct str){(const char *)message.at, message.len});
     if (s->conn != NULL && is_flooding(s))

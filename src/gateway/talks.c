@@ -268,28 +268,10 @@ void talk_on_lost(struct command *c, bool is_for_good)
         talk_unsend(c, "DEVICE_OFFLINE");
 }
 
-/* Its order, if it had one: the one that it placed, or else the one that is being stopped, of which there is never more
- * than one. */
-static void find_order(struct command *c)
-{
-    const struct ap3000_pile *p = c->slot->pile;
-    const struct pile_order *found = NULL;
-    for (size_t i = 0; i < p->order_count; i++) {
-        const struct pile_order *o = &p->orders[i];
-        bool is_own = strcmp(o->command_id, c->id) == 0;
-        if (is_own || (found == NULL && o->state == ORDER_STOPPING))
-            found = o;
-    }
-    c->talk->transaction_id = found == NULL ? 0 : found->id;
-    c->talk->port = found == NULL ? PILE_PORT_NONE : found->port;
-}
-
 void talk_resume(struct command *c)
 {
     c->talk = mem_new(1, sizeof *c->talk);
-    c->talk->action = c->pile_action;
-    c->talk->command = c->pile_action->command;
-    c->talk->payload = str_of(c->payload);
-    find_order(c);
+    ap3000_talk_resume(c->slot->pile, &(struct ap3000_command_of){c->pile_action, str_of(c->id), str_of(c->payload)},
+                       c->talk);
     end_unanswered(c, "CONNECTION_LOST");
 }

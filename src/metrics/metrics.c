@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OTHER              STR("other")
+#define OTHER             STR("other")
 #define LABELS_REMEMBERED 64 /* a thread: a power of two */
 
 static const struct {
@@ -99,8 +99,8 @@ static struct label *label_find(enum metric m, struct str text)
     return NULL;
 }
 
-/* Most labels are constants of the program: where one was found last, by the address of its text, which is compared all the same. Labels
- * are never freed. */
+/* Most labels are constants of the program: where one was found last, by the address of its text, which is compared all
+ * the same. Labels are never freed. */
 static _Atomic int64_t *label_number(enum metric m, struct str text)
 {
     static _Thread_local struct {

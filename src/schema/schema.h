@@ -111,8 +111,8 @@ enum reading {
 #define SCHEMA_UNKNOWN_MAX 16
 MUST_USE enum err schema_read(const struct message *m, struct str json, enum reading how, struct arena *a, void *out,
                               struct fault *why);
-/* The same, to the last detail, faster for a message of a shape that was read before (schema_shape.c). The shapes are their owner's, of one
- * thread; NULL: none are kept. */
+/* The same, to the last detail, faster for a message of a shape that was read before (schema_shape.c). The shapes are
+ * their owner's, of one thread; NULL: none are kept. */
 struct shapes;
 struct shapes *shapes_new(void);
 void shapes_free(struct shapes *s);
@@ -124,10 +124,12 @@ MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enu
 /* Members in the order of the table; absent ones left out. Never refuses: what is given is written. Words and times are
  * written as their text says. */
 void schema_write(const struct message *m, const void *in, struct buf *out);
-/* The same in few bytes (schema_pack.c): a text that is a part of `beside`, in memory, is told by its place there. What is read
- * back writes the same JSON. ERR_CORRUPT: these bytes were not made so; ERR_MEMORY. Texts borrow from packed and beside. */
+/* The same in few bytes (schema_pack.c): a text that is a part of `beside`, in memory, is told by its place there. What
+ * is read back writes the same JSON. ERR_CORRUPT: these bytes were not made so; ERR_MEMORY. Texts borrow from packed
+ * and beside. */
 void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out);
-MUST_USE enum err schema_unpack(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out);
+MUST_USE enum err schema_unpack(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
+                                void *out);
 /* The same but for its own lists of parts, which stay absent: where they come last they are not even looked at. */
 MUST_USE enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
                                       void *out);

@@ -46,7 +46,7 @@ static void pack_number(struct packer *p, uint64_t n)
 
 static uint64_t zigzag(int64_t n)
 {
-    return (uint64_t)n << 1 ^ (uint64_t)(n >> 63);
+    return (uint64_t)n << 1 ^ (n < 0 ? UINT64_MAX : 0);
 }
 
 static inline void pack_text(struct packer *p, struct str s)
@@ -354,7 +354,8 @@ enum err schema_unpack(const struct message *m, struct bytes packed, struct str 
     return e == OK && u.at != u.end ? ERR_CORRUPT : e;
 }
 
-enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a, void *out)
+enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
+                             void *out)
 {
     struct unpacker u = {packed.at, packed.at + packed.len, beside, 0, a, {.at = INSTANT_NONE}};
     uint64_t there;

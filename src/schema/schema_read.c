@@ -388,7 +388,8 @@ static enum err read_list(const struct reader *r, struct place *at, enum json_ki
     return OK;
 }
 
-static enum err read_kind(const struct reader *r, struct place *at, enum json_kind kind, const struct field *f, void *slot)
+static enum err read_kind(const struct reader *r, struct place *at, enum json_kind kind, const struct field *f,
+                          void *slot)
 {
     if (kind == JSON_NULL && r->how != STRICT)
         return json_get_null(r->j) ? LEFT_OUT : refuse_json(r, at);
@@ -417,7 +418,8 @@ static enum err read_kind(const struct reader *r, struct place *at, enum json_ki
     return ERR_UNSUPPORTED;
 }
 
-static void trace_note(struct trace *t, const struct field *f, void *slot, const uint8_t *from, const uint8_t *to, enum err e)
+static void trace_note(struct trace *t, const struct field *f, void *slot, const uint8_t *from, const uint8_t *to,
+                       enum err e)
 {
     if (e != OK || t->count == TRACE_MAX) {
         t->is_odd = true;

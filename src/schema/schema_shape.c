@@ -1,11 +1,12 @@
 /* schema_shape.c - messages of a shape that was read before are read by comparing.
  *
- * A station says the same thing again and again: the same members in the same order with the same blanks, the same words, other numbers
- * and times. So of a message that was read well, its text is kept with the places at which it may differ (holes: texts, times and
- * integers), and the structs that it was read into as one image. The next message whose text is the same between the holes becomes a
- * copy of the image: what the holes hold is read and checked, pointers are moved, and nothing else has to be looked at, since the same
- * bytes mean the same. What a hole does not take at once (an escape, a letter beyond ASCII, a fraction, a value out of bounds) is read as
- * if there were no shapes; so the outcome is always that of schema_read. */
+ * A station says the same thing again and again: the same members in the same order with the same blanks, the same
+ * words, other numbers and times. So of a message that was read well, its text is kept with the places at which it may
+ * differ (holes: texts, times and integers), and the structs that it was read into as one image. The next message whose
+ * text is the same between the holes becomes a copy of the image: what the holes hold is read and checked, pointers are
+ * moved, and nothing else has to be looked at, since the same bytes mean the same. What a hole does not take at once
+ * (an escape, a letter beyond ASCII, a fraction, a value out of bounds) is read as if there were no shapes; so the
+ * outcome is always that of schema_read. */
 #include "schema/schema.h"
 #include "base/scan.h"
 #include "schema/trace.h"
@@ -13,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHAPES_MAX    16          /* kept, those used most in front */
-#define TEXT_MAX      8192        /* of a message whose shape is worth keeping */
-#define IMAGE_MAX     16384       /* of its structs */
-#define LEARN_EVERY   16          /* once all places are taken, one in so many messages of no known shape takes the last one */
-#define DIGITS_MAX    18          /* of an integer in a hole: it cannot overflow */
-#define ALIGN         16
+#define SHAPES_MAX  16    /* kept, those used most in front */
+#define TEXT_MAX    8192  /* of a message whose shape is worth keeping */
+#define IMAGE_MAX   16384 /* of its structs */
+#define LEARN_EVERY 16    /* once all places are taken, one in so many messages of no known shape takes the last one */
+#define DIGITS_MAX  18    /* of an integer in a hole: it cannot overflow */
+#define ALIGN       16
 
 /* A pointer in the image. */
 struct move {
@@ -160,7 +161,7 @@ static bool learn_value(struct shape *s, const struct trace_value *v, size_t slo
 {
     const char *begin = v->from, *end = v->to;
     struct hole *h = &s->holes[s->hole_count];
-    const void *text;
+    const void *text = NULL;
 
     if (v->field->kind == KIND_BOOLEAN)
         return true; /* the same text, the same value */
@@ -185,7 +186,8 @@ static bool learn_value(struct shape *s, const struct trace_value *v, size_t slo
     } else {
         return false;
     }
-    *h = (struct hole){(uint32_t)*from, (uint32_t)((size_t)(begin - json) - *from), h->mark_count, (uint32_t)slot, v->field};
+    *h = (struct hole){(uint32_t)*from, (uint32_t)((size_t)(begin - json) - *from), h->mark_count, (uint32_t)slot,
+                       v->field};
     s->hole_count++;
     *from = (size_t)(end - json);
     return true;
@@ -216,7 +218,7 @@ static void shapes_learn(struct shapes *s, const struct message *m, struct str j
         return;
     struct learning *l = mem_new(1, sizeof *l);
     struct trace *t = mem_new(1, sizeof *t);
-    struct fault why;
+    struct fault why = {{0}, {0}};
     struct arena a;
     arena_init(&a, 4 * (size_t)IMAGE_MAX);
     l->shape = mem_new(1, sizeof *l->shape);
@@ -283,7 +285,8 @@ static bool fill_text(struct filling *f, const struct field *field, void *out)
     struct stamp *stamp = out;
     bool has_no_zone = false;
     stamp->text = text;
-    return instant_parse(text, &stamp->at, &has_no_zone) == OK && !has_no_zone && text.at[sizeof "2026-03-01" - 1] != ' ';
+    return instant_parse(text, &stamp->at, &has_no_zone) == OK && !has_no_zone &&
+           text.at[sizeof "2026-03-01" - 1] != ' ';
 }
 
 /* The fixed text before a hole, and the pointers into it. */
@@ -328,8 +331,8 @@ static bool shape_fill(const struct shape *s, struct str json, struct arena *a, 
     }
 }
 
-enum err schema_read_shaped(struct shapes *s, const struct message *m, struct str json, enum reading how, struct arena *a,
-                            void *out, struct fault *why)
+enum err schema_read_shaped(struct shapes *s, const struct message *m, struct str json, enum reading how,
+                            struct arena *a, void *out, struct fault *why)
 {
     for (size_t i = 0; s != NULL && i < s->count; i++) {
         struct shape *found = s->shapes[i];
@@ -343,7 +346,7 @@ enum err schema_read_shaped(struct shapes *s, const struct message *m, struct st
             why->field[0] = why->reason[0] = '\0';
         return OK;
     }
-    struct fault own;
+    struct fault own = {{0}, {0}};
     struct fault *told = why == NULL ? &own : why;
     enum err e = schema_read(m, json, how, a, out, told);
     if (s != NULL && e == OK && told->reason[0] == '\0')

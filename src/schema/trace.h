@@ -15,6 +15,6 @@ struct trace {
     bool is_odd; /* a value was left out, or there were too many */
 };
 /* schema_read, noting the values that no other value holds. */
-MUST_USE enum err schema_read_traced(const struct message *m, struct str json, enum reading how, struct arena *a, void *out,
-                                     struct fault *why, struct trace *t);
+MUST_USE enum err schema_read_traced(const struct message *m, struct str json, enum reading how, struct arena *a,
+                                     void *out, struct fault *why, struct trace *t);
 #endif

@@ -12,10 +12,17 @@
 #define HEAT_DC_PART  8   /* one for DC has fans, and more to cool */
 
 const struct vehicle vehicles[] = {
+#define EBIKE(id, name, battery_wh, charger_w)
 #define VEHICLE(id, name, battery_wh, ac_w, ac_phases, dc_w) {(name), (battery_wh), (ac_w), (dc_w), (ac_phases)},
 #include "sim/vehicles.def"
 };
 const size_t vehicle_count = COUNT_OF(vehicles);
+const struct vehicle ebikes[] = {
+#define VEHICLE(id, name, battery_wh, ac_w, ac_phases, dc_w)
+#define EBIKE(id, name, battery_wh, charger_w) {(name), (battery_wh), (charger_w), 0, 1},
+#include "sim/vehicles.def"
+};
+const size_t ebike_count = COUNT_OF(ebikes);
 
 static int32_t least(int32_t a, int32_t b)
 {

@@ -17,6 +17,8 @@ struct vehicle {
 };
 extern const struct vehicle vehicles[];
 extern const size_t vehicle_count;
+extern const struct vehicle ebikes[];
+extern const size_t ebike_count;
 
 /* What the station offers. */
 struct supply {

@@ -1,4 +1,4 @@
-/* sim/door.c - how a simulated station gets in: address, identity, password, TLS. */
+/* sim/door.c - how a simulated device gets in: address, identity, password, TLS; of a pile only the address. */
 #include "base/id.h"
 #include "sim/fleet.h"
 #include "wire/tls.h"
@@ -15,6 +15,7 @@ enum err sim_door_open(const struct sim_options *o, struct sim_door *out, struct
 {
     struct sim_door d = {.options = o, .conn = conn_options_default()};
     d.conn.head_timeout_ms = d.conn.upgrade_timeout_ms = CONNECT_MS;
+    d.conn.is_raw = o->is_ap3000;
     if (o->is_tls) {
         struct str none = {NULL, 0};
         enum err e = tls_client_open(o->insecure ? none : o->ca, none, none, &d.tls, why);
@@ -71,7 +72,7 @@ enum err sim_door_connect(const struct sim_door *d, struct loop *l, const struct
                                  .path = buf_str(&path),
                                  .tls = d->tls,
                                  .source = source_of(o, guest->index, source)};
-    if ((o->quirk >> QUIRK_no_subprotocol & 1) == 0)
+    if ((o->quirks >> QUIRK_no_subprotocol & 1) == 0)
         target.protocols = STR("ocpp1.6");
     if (o->password.len > 0) {
         buf_put_str(&secret, guest->identity);

@@ -1,39 +1,19 @@
-/* sim/fleet.c - each station has a socket and a timer; whatever it is told, its timer is set to when it is due next. */
-#include "sim/fleet.h"
-#include "sim/words.h"
+/* sim/fleet.c - each device has a socket and a timer; whatever it is told, its timer is set to when it is due next. */
+#include "sim/fleet_private.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #define SUMMARY_MS         5000
 #define FINISH_LOOK_MS     100
-#define FINISH_MS          2000 /* for the ends of the sessions to be told */
 #define CLOSE_MS           2500 /* for the close frames of the server */
-#define FIRST_PLUG_MS      8000 /* in a demo something happens at once; else: */
+#define FIRST_PLUG_MS      8000
 #define FIRST_PLUG_SLOW_MS 60000
-#define DESCRIPTORS_MORE   64 /* than there are stations */
+#define DESCRIPTORS_EACH   2  /* one may be left open */
+#define DESCRIPTORS_MORE   64 /* than those of the devices */
 #define LINE_MAX           1024
 
-struct peer {
-    struct sim_station *station; /* stations are found by it, so the link back is by index */
-    struct conn *conn;
-    struct fleet *fleet;
-    struct timer timer;
-};
-struct fleet {
-    const struct sim_options *options;
-    const struct sim_door *door;
-    struct loop *loop;
-    struct sim_world world;
-    struct peer *peers;
-    size_t count, open_count;
-    struct timer summary, ending;
-    int64_t finish_at_ms; /* 0: not ending */
-    uint64_t calls_before;
-    bool is_closing;
-};
-
-/* The one of this process: a station's functions know their world, not who drives it. */
+/* The one of this process: a device's functions know their world, not who drives it. */
 static struct fleet *the_fleet;
 
 static struct sim_now now(void)
@@ -57,31 +37,42 @@ static void print(struct buf *b)
 
 static void set_timer(struct peer *p)
 {
-    int64_t due = sim_station_due_ms(p->station), at = clock_monotonic_ms();
+    int64_t due = p->fleet->kind->due_ms(p->device), at = clock_monotonic_ms();
     if (due == SIM_NEVER || p->fleet->is_closing)
         timer_stop(&p->timer);
     else
         timer_start(p->fleet->loop, &p->timer, due > at ? due - at : 0);
 }
 
-/* ---- What a station asks for ------------------------------------------------------------------------------------- */
+int32_t fleet_first_plug_ms(const struct sim_options *o)
+{
+    return o->demo ? FIRST_PLUG_MS : FIRST_PLUG_SLOW_MS;
+}
+
+/* ---- What the connection says ------------------------------------------------------------------------------------ */
 
 static void peer_on_open(struct conn *c)
 {
     struct peer *p = conn_data(c);
     if (p == NULL)
         return;
-    sim_station_on_open(p->station, now());
+    p->fleet->kind->on_open(p->device, now());
+    set_timer(p);
+}
+
+static void peer_on_bytes(struct conn *c, struct bytes b)
+{
+    struct peer *p = conn_data(c);
+    if (p == NULL)
+        return;
+    p->fleet->kind->on_bytes(p->device, now(), b);
     set_timer(p);
 }
 
 static void peer_on_message(struct conn *c, struct bytes message, bool is_text)
 {
-    struct peer *p = conn_data(c);
-    if (p == NULL || !is_text)
-        return;
-    sim_station_on_text(p->station, now(), (struct str){(const char *)message.at, message.len});
-    set_timer(p);
+    if (is_text)
+        peer_on_bytes(c, message);
 }
 
 static void peer_on_close(struct conn *c, enum conn_end why, uint16_t code)
@@ -93,48 +84,68 @@ static void peer_on_close(struct conn *c, enum conn_end why, uint16_t code)
     if (p == NULL)
         return;
     p->conn = NULL;
-    sim_station_on_close(p->station, now());
+    p->fleet->kind->on_close(p->device, now());
     set_timer(p);
 }
 
 static const struct conn_handlers handlers = {
-    .on_open = peer_on_open, .on_message = peer_on_message, .on_close = peer_on_close};
+    .on_open = peer_on_open, .on_message = peer_on_message, .on_bytes = peer_on_bytes, .on_close = peer_on_close};
 
-static struct peer *peer_of(const struct sim_station *s)
-{
-    return &the_fleet->peers[s->index];
-}
+/* ---- What a device asks for -------------------------------------------------------------------------------------- */
 
-/* A connection that cannot even begin is one that failed: told when the timer fires, since a station handles one input
+/* A connection that cannot even begin is one that failed: told when the timer fires, since a device handles one input
  * at a time. */
-static void station_connect(struct sim_station *s)
+void fleet_connect(size_t index)
 {
-    struct peer *p = peer_of(s);
-    struct sim_guest guest = {str_of(s->identity), s->index};
+    struct peer *p = &the_fleet->peers[index];
+    struct sim_guest guest = {the_fleet->kind->name(p->device), index};
     if (sim_door_connect(the_fleet->door, the_fleet->loop, &guest, &handlers, p, &p->conn) != OK)
         p->conn = NULL;
     else
         the_fleet->open_count++;
 }
 
-static void station_send(struct sim_station *s, struct str text)
+void fleet_send(size_t index, struct bytes b)
 {
-    struct peer *p = peer_of(s);
-    if (p->conn != NULL && conn_send(p->conn, (struct bytes){(const uint8_t *)text.at, text.len}, true) != OK)
+    struct peer *p = &the_fleet->peers[index];
+    if (p->conn != NULL && conn_send(p->conn, b, true) != OK)
         return; /* it is closing: on_close comes */
 }
 
-static void station_drop(struct sim_station *s)
+static void end_conn(struct conn **c, enum conn_end why, struct str reason)
 {
-    struct peer *p = peer_of(s);
-    if (p->conn == NULL)
+    if (*c == NULL)
         return;
-    conn_set_data(p->conn, NULL);
-    conn_close(p->conn, CONN_END_OURS, WS_CLOSE_GOING_AWAY, STR("reset"));
-    p->conn = NULL;
+    conn_set_data(*c, NULL);
+    conn_close(*c, why, WS_CLOSE_GOING_AWAY, reason);
+    *c = NULL;
 }
 
-static void station_tell(struct sim_station *s, const struct sim_event *e)
+static void end_left(struct peer *p)
+{
+    if (p->left != NULL)
+        conn_resume(p->left);
+    end_conn(&p->left, CONN_END_OURS, STR("left"));
+}
+
+void fleet_drop(size_t index)
+{
+    end_conn(&the_fleet->peers[index].conn, CONN_END_OURS, STR("reset"));
+}
+
+void fleet_leave(size_t index)
+{
+    struct peer *p = &the_fleet->peers[index];
+    end_left(p);
+    if (p->conn == NULL)
+        return;
+    p->left = p->conn;
+    p->conn = NULL;
+    conn_set_data(p->left, NULL);
+    conn_pause(p->left);
+}
+
+void fleet_tell(struct str name, const char *sentence, const struct sim_event *e)
 {
     char clock[16];
     struct buf line;
@@ -142,7 +153,7 @@ static void station_tell(struct sim_station *s, const struct sim_event *e)
         return;
     clock_text(clock, sizeof clock);
     buf_init(&line, LINE_MAX);
-    words_put_event(&line, str_of(clock), s, e);
+    words_put_event(&line, str_of(clock), name, sentence, e);
     print(&line);
 }
 
@@ -151,9 +162,10 @@ static void station_tell(struct sim_station *s, const struct sim_event *e)
 static void on_due(struct timer *t)
 {
     struct peer *p = CONTAINER(t, struct peer, timer);
-    sim_station_on_time(p->station, now());
-    if (p->station->link == SIM_CONNECTING && p->conn == NULL)
-        sim_station_on_close(p->station, now());
+    const struct fleet_kind *kind = p->fleet->kind;
+    kind->on_time(p->device, now());
+    if (kind->is_connecting(p->device) && p->conn == NULL)
+        kind->on_close(p->device, now());
     set_timer(p);
 }
 
@@ -161,9 +173,9 @@ static void print_summary(struct fleet *f, int64_t over_ms)
 {
     struct buf line;
     buf_init(&line, LINE_MAX);
-    uint64_t calls = f->world.totals.calls - f->calls_before;
-    words_put_summary(&line, &f->world.totals, f->count, over_ms > 0 ? (int64_t)calls * 1000 / over_ms : 0);
-    f->calls_before = f->world.totals.calls;
+    uint64_t calls = f->totals->calls - f->calls_before;
+    words_put_summary(&line, f->totals, f->count, f->kind->noun, over_ms > 0 ? (int64_t)calls * 1000 / over_ms : 0);
+    f->calls_before = f->totals->calls;
     print(&line);
 }
 
@@ -179,17 +191,15 @@ static void close_all(struct fleet *f)
     f->is_closing = true;
     for (size_t i = 0; i < f->count; i++) {
         timer_stop(&f->peers[i].timer);
-        if (f->peers[i].conn != NULL) {
-            conn_set_data(f->peers[i].conn, NULL);
-            conn_close(f->peers[i].conn, CONN_END_SHUTDOWN, WS_CLOSE_GOING_AWAY, STR("simulation over"));
-        }
+        end_left(&f->peers[i]);
+        end_conn(&f->peers[i].conn, CONN_END_SHUTDOWN, STR("simulation over"));
     }
 }
 
 static bool are_all_quiet(const struct fleet *f)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (!sim_station_is_quiet(f->peers[i].station))
+        if (!f->kind->is_quiet(f->peers[i].device))
             return false;
     return true;
 }
@@ -199,7 +209,7 @@ static void on_ending(struct timer *t)
 {
     struct fleet *f = CONTAINER(t, struct fleet, ending);
     int64_t since_ms = clock_monotonic_ms() - f->finish_at_ms;
-    if (!f->is_closing && (since_ms >= FINISH_MS || are_all_quiet(f))) {
+    if (!f->is_closing && (since_ms >= f->kind->finish_ms || are_all_quiet(f))) {
         close_all(f);
         f->finish_at_ms = clock_monotonic_ms();
     } else if (f->is_closing && (since_ms >= CLOSE_MS || f->open_count == 0)) {
@@ -212,9 +222,8 @@ static void on_ending(struct timer *t)
 static void begin_ending(struct fleet *f)
 {
     f->finish_at_ms = clock_monotonic_ms();
-    f->world.is_leaving = true;
     for (size_t i = 0; i < f->count; i++) {
-        sim_station_finish(f->peers[i].station, now());
+        f->kind->finish(f->peers[i].device, now());
         set_timer(&f->peers[i]);
     }
     timer_start(f->loop, &f->ending, FINISH_LOOK_MS);
@@ -240,17 +249,7 @@ static void on_signal(int signal, void *data)
 
 static void fleet_init(struct fleet *f, const struct sim_options *o)
 {
-    struct sim_world *w = &f->world;
-    sim_world_init(w);
-    w->speed_milli = (int32_t)o->speed * 1000;
-    w->quirks = o->quirk;
-    w->is_driven = !o->idle;
-    w->run = (uint32_t)(clock_now().us / 1000);
-    w->first_plug_ms = o->demo ? FIRST_PLUG_MS : FIRST_PLUG_SLOW_MS;
-    w->connect = station_connect;
-    w->send = station_send;
-    w->drop = station_drop;
-    w->tell = station_tell;
+    f->kind->init(f);
     f->count = (size_t)o->stations;
     f->peers = mem_new(f->count, sizeof *f->peers);
     timer_init(&f->summary, on_summary);
@@ -259,12 +258,7 @@ static void fleet_init(struct fleet *f, const struct sim_options *o)
     for (size_t i = 0; i < f->count; i++) {
         struct peer *p = &f->peers[i];
         p->fleet = f;
-        p->station = sim_station_new(
-            w, &(struct sim_station_options){.index = (uint32_t)i,
-                                             .connectors = (unsigned)o->connectors,
-                                             .seed = (uint64_t)o->seed,
-                                             .prefix = o->prefix,
-                                             .connect_at_ms = start_ms + (int64_t)i * 1000 / o->connects});
+        p->device = f->kind->make(f, i, start_ms + (int64_t)i * 1000 / o->connects);
         timer_init(&p->timer, on_due);
         set_timer(p);
     }
@@ -272,9 +266,10 @@ static void fleet_init(struct fleet *f, const struct sim_options *o)
 
 int fleet_run(const struct sim_options *o, const struct sim_door *door)
 {
-    struct fleet f = {.options = o, .door = door, .loop = loop_new()};
+    struct fleet f = {
+        .options = o, .door = door, .kind = o->is_ap3000 ? &fleet_of_lines : &fleet_of_stations, .loop = loop_new()};
     the_fleet = &f;
-    sim_raise_descriptor_limit((size_t)o->stations + DESCRIPTORS_MORE);
+    sim_raise_descriptor_limit((size_t)o->stations * DESCRIPTORS_EACH + DESCRIPTORS_MORE);
     fleet_init(&f, o);
     timer_start(f.loop, &f.summary, SUMMARY_MS);
     if (o->duration > 0)
@@ -284,8 +279,8 @@ int fleet_run(const struct sim_options *o, const struct sim_door *door)
     print_summary(&f, 0);
     loop_free(f.loop);
     for (size_t i = 0; i < f.count; i++)
-        sim_station_free(f.peers[i].station);
+        f.kind->free(f.peers[i].device);
     free(f.peers);
-    sim_world_release(&f.world);
+    f.kind->release(&f);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* sim/fleet.h - stations on a loop: sockets and timers for what station.h decides. */
+/* sim/fleet.h - stations or piles on a loop: sockets and timers for what station.h and pile.h decide. */
 #ifndef SIM_FLEET_H
 #define SIM_FLEET_H
 #include "sim/options.h"

@@ -1,79 +1,30 @@
-/* sim/load.c - the loop of the load generator. An answer is recognised by its first bytes; only what the server asks by
- * itself, which is rare, is read as a whole. */
-#include "sim/load.h"
-#include "proto/ocpp16/frame.h"
-#include "sim/latency.h"
+/* sim/load.c - the loop of the load generator: who is free calls, who is answered is free. */
+#include "sim/load_private.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define SAMPLES_EACH     10    /* between start and stop */
 #define TICK_MS          10    /* the open loop gives out what fell due; the wheel's own grain */
-#define READY_MS         60000 /* stations that are not in by then are not waited for */
+#define READY_MS         60000 /* devices that are not in by then are not waited for */
 #define CALL_TIMEOUT_MS  30000
 #define COMEBACK_MS      1000
 #define CLOSE_MS         2500
 #define LOOK_MS          50
 #define FRAME_MAX        4096
-#define ID_TEXT_SIZE     24
 #define ARENA_MAX        262144
-#define ENERGY_FIRST_WH  1000000 /* seven digits, for the size of a frame */
-#define ENERGY_LAST_WH   9999999
-#define ENERGY_STEP_WH   37
 #define DESCRIPTORS_MORE 64
-
-struct caller {
-    struct load *load;
-    struct conn *conn;
-    struct timer timer; /* back after a loss; no answer in time */
-    struct link idle;
-    uint32_t index, number; /* of its call */
-    uint8_t call;           /* enum load_call under way */
-    uint8_t samples_left;
-    bool is_waiting, is_ready;
-    int32_t transaction_id;
-    int32_t energy_wh;
-    int64_t due_us;
-    char identity[IDENTITY_SIZE];
-    char tag[ID_TAG_SIZE];
-};
-
-struct load {
-    const struct sim_options *options;
-    const struct sim_door *door;
-    struct loop *loop;
-    struct template frames[LOAD_CALL_COUNT];
-    struct caller *callers;
-    size_t count, ready_count, open_count, came_count;
-    struct link idle;
-    struct timer tick, phase;
-    struct buf frame;
-    struct arena arena;
-    struct latency latency;
-    uint64_t errors;
-    bool is_open_loop, is_measuring, is_closing;
-    int64_t begin_us, end_us, next_due_us, give_up_ms, time_ms;
-    char time_text[INSTANT_TEXT_SIZE];
-};
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
-static struct str id_text(const struct caller *c, char out[ID_TEXT_SIZE])
+void load_send(struct caller *c)
 {
-    int len = snprintf(out, ID_TEXT_SIZE, "%x", (unsigned)c->number);
-    return (struct str){out, (size_t)len};
+    const struct buf *b = &c->load->frame;
+    if (conn_send(c->conn, (struct bytes){b->at, b->len}, true) != OK)
+        return; /* on_close comes, and counts it */
 }
 
-static struct str number_text(int32_t n, char *out, size_t size)
-{
-    int len = snprintf(out, size, "%d", (int)n);
-    return (struct str){out, (size_t)len};
-}
-
-static void call(struct caller *c, enum load_call kind, int64_t due_us)
+static void call(struct caller *c, int kind, int64_t due_us)
 {
     struct load *l = c->load;
-    char id[ID_TEXT_SIZE], transaction[16], energy[16];
     int64_t at_ms = clock_monotonic_ms();
     if (at_ms != l->time_ms) {
         l->time_ms = at_ms;
@@ -83,33 +34,10 @@ static void call(struct caller *c, enum load_call kind, int64_t due_us)
     c->call = (uint8_t)kind;
     c->is_waiting = true;
     c->due_us = due_us;
-    c->energy_wh = c->energy_wh >= ENERGY_LAST_WH - ENERGY_STEP_WH ? ENERGY_FIRST_WH : c->energy_wh + ENERGY_STEP_WH;
-    const struct str values[HOLE_COUNT] = {
-        [HOLE_ID] = id_text(c, id),
-        [HOLE_TRANSACTION] = number_text(c->transaction_id, transaction, sizeof transaction),
-        [HOLE_TIME] = {l->time_text, INSTANT_TEXT_SIZE - 1},
-        [HOLE_ENERGY] = number_text(c->energy_wh, energy, sizeof energy),
-        [HOLE_TAG] = str_of(c->tag),
-    };
     buf_clear(&l->frame);
-    template_fill(&l->frames[kind], values, &l->frame);
+    l->kind->write(c);
     timer_start(l->loop, &c->timer, CALL_TIMEOUT_MS);
-    if (conn_send(c->conn, (struct bytes){l->frame.at, l->frame.len}, true) != OK)
-        return; /* on_close comes, and counts it */
-}
-
-static enum load_call next_call(struct caller *c)
-{
-    if (c->load->options->heartbeats)
-        return LOAD_HEARTBEAT;
-    if (c->transaction_id == 0) {
-        c->samples_left = SAMPLES_EACH;
-        return LOAD_START;
-    }
-    if (c->samples_left == 0)
-        return LOAD_STOP;
-    c->samples_left--;
-    return LOAD_METER;
+    load_send(c);
 }
 
 /* Free for the next one: at once, or when one falls due. */
@@ -119,7 +47,7 @@ static void go_on(struct caller *c)
     if (!l->is_measuring)
         return;
     if (!l->is_open_loop) {
-        call(c, next_call(c), clock_now_us());
+        call(c, l->kind->next(c), clock_now_us());
         return;
     }
     list_add_last(&l->idle, &c->idle);
@@ -131,52 +59,12 @@ static void give_out(struct load *l)
     while (!list_is_empty(&l->idle) && l->next_due_us <= now_us) {
         struct caller *c = CONTAINER(l->idle.next, struct caller, idle);
         list_take(&c->idle);
-        call(c, next_call(c), l->next_due_us);
+        call(c, l->kind->next(c), l->next_due_us);
         l->next_due_us += 1000000 / l->options->rate > 0 ? 1000000 / l->options->rate : 1;
     }
 }
 
 /* ---- Answers ----------------------------------------------------------------------------------------------------- */
-
-/* "transactionId":123 anywhere in an answer that is short and ours to trust. */
-static int32_t find_transaction(struct str text)
-{
-    static const char key[] = "\"transactionId\":";
-    const char *at = memmem(text.at, text.len, key, sizeof key - 1);
-    if (at == NULL)
-        return 0;
-    struct str rest = {at + sizeof key - 1, text.len - (size_t)(at - text.at) - (sizeof key - 1)};
-    int64_t n = 0;
-    size_t digits = 0;
-    while (digits < rest.len && rest.at[digits] >= '0' && rest.at[digits] <= '9')
-        digits++;
-    return str_to_int((struct str){rest.at, digits}, &n) == OK && n <= INT32_MAX ? (int32_t)n : 0;
-}
-
-/* [3,"id", or [4,"id", */
-static bool is_answer(const struct caller *c, struct str text, bool *is_error)
-{
-    char id[ID_TEXT_SIZE];
-    struct str want = id_text(c, id);
-    if (!c->is_waiting || text.len < want.len + 5 || text.at[0] != '[' || (text.at[1] != '3' && text.at[1] != '4'))
-        return false;
-    *is_error = text.at[1] == '4';
-    return memcmp(text.at + 2, ",\"", 2) == 0 && memcmp(text.at + 4, want.at, want.len) == 0 &&
-           text.at[4 + want.len] == '"';
-}
-
-static void refuse_command(struct caller *c, struct str text)
-{
-    struct load *l = c->load;
-    struct ocpp_frame f;
-    if (ocpp_frame_read(text, &l->arena, &f, NULL) == OK && f.kind == OCPP_CALL) {
-        buf_clear(&l->frame);
-        ocpp_write_error(&l->frame, f.id_json, STR("NotImplemented"), STR(""));
-        if (conn_send(c->conn, (struct bytes){l->frame.at, l->frame.len}, true) != OK)
-            c->is_waiting = true; /* closing: counted there */
-    }
-    arena_reset(&l->arena);
-}
 
 static void on_ready(struct caller *c)
 {
@@ -188,34 +76,30 @@ static void on_ready(struct caller *c)
     go_on(c);
 }
 
-/* The measuring is over: what runs is stopped, so that the server has no open transaction of ours, then the connection
- * ends. */
+/* The measuring is over: what runs is ended, so that the server has nothing open of ours, then the connection ends. */
 static void take_leave(struct caller *c)
 {
     timer_stop(&c->timer);
     list_take(&c->idle);
     if (c->conn == NULL || c->is_waiting)
         return;
-    if (c->transaction_id != 0 && c->is_ready)
-        call(c, LOAD_STOP, clock_now_us());
+    int last = c->is_ready ? c->load->kind->leave(c) : LOAD_NONE;
+    if (last != LOAD_NONE)
+        call(c, last, clock_now_us());
     else
         conn_close(c->conn, CONN_END_SHUTDOWN, WS_CLOSE_GOING_AWAY, STR("load over"));
 }
 
-static void on_answer(struct caller *c, struct str text, bool is_error)
+void load_answered(struct caller *c, bool is_error)
 {
     struct load *l = c->load;
     c->is_waiting = false;
-    if (c->call == LOAD_BOOT) {
+    if (c->call == LOAD_FIRST) {
         on_ready(c);
         if (l->is_closing)
             take_leave(c);
         return;
     }
-    if (c->call == LOAD_START)
-        c->transaction_id = find_transaction(text);
-    else if (c->call == LOAD_STOP)
-        c->transaction_id = 0;
     if (l->is_closing) {
         take_leave(c);
         return;
@@ -225,17 +109,17 @@ static void on_answer(struct caller *c, struct str text, bool is_error)
     go_on(c);
 }
 
-static void caller_on_message(struct conn *conn, struct bytes message, bool is_text)
+static void caller_on_bytes(struct conn *conn, struct bytes b)
 {
     struct caller *c = conn_data(conn);
-    struct str text = {(const char *)message.at, message.len};
-    bool is_error = false;
-    if (!is_text || c->conn != conn)
-        return;
-    if (is_answer(c, text, &is_error))
-        on_answer(c, text, is_error);
-    else
-        refuse_command(c, text);
+    if (c->conn == conn)
+        c->load->kind->on_bytes(c, b);
+}
+
+static void caller_on_message(struct conn *conn, struct bytes message, bool is_text)
+{
+    if (is_text)
+        caller_on_bytes(conn, message);
 }
 
 /* ---- Connections ------------------------------------------------------------------------------------------------- */
@@ -243,7 +127,8 @@ static void caller_on_message(struct conn *conn, struct bytes message, bool is_t
 static void caller_on_open(struct conn *conn)
 {
     struct caller *c = conn_data(conn);
-    call(c, LOAD_BOOT, clock_now_us());
+    c->load->kind->open(c);
+    call(c, LOAD_FIRST, clock_now_us());
 }
 
 static void come_back(struct caller *c)
@@ -253,7 +138,6 @@ static void come_back(struct caller *c)
     l->ready_count -= c->is_ready;
     l->errors += l->is_measuring;
     c->is_ready = c->is_waiting = false;
-    c->transaction_id = 0;
     c->conn = NULL;
     if (!l->is_closing)
         timer_start(l->loop, &c->timer, COMEBACK_MS);
@@ -269,8 +153,10 @@ static void caller_on_close(struct conn *conn, enum conn_end why, uint16_t code)
         come_back(c);
 }
 
-static const struct conn_handlers handlers = {
-    .on_open = caller_on_open, .on_message = caller_on_message, .on_close = caller_on_close};
+static const struct conn_handlers handlers = {.on_open = caller_on_open,
+                                              .on_message = caller_on_message,
+                                              .on_bytes = caller_on_bytes,
+                                              .on_close = caller_on_close};
 
 /* Not connected: connect. Waiting for an answer: it did not come, so the connection is of no use. */
 static void on_caller_due(struct timer *t)
@@ -283,7 +169,7 @@ static void on_caller_due(struct timer *t)
         conn_close(old, CONN_END_OURS, WS_CLOSE_GOING_AWAY, STR("no answer"));
         return;
     }
-    struct sim_guest guest = {str_of(c->identity), c->index};
+    struct sim_guest guest = {l->kind->name(c), c->index};
     if (sim_door_connect(l->door, l->loop, &guest, &handlers, c, &c->conn) == OK)
         l->open_count++;
     else
@@ -335,21 +221,15 @@ static void end(struct load *l)
 static void on_phase(struct timer *t)
 {
     struct load *l = CONTAINER(t, struct load, phase);
-    int64_t now_ms = clock_monotonic_ms();
-    if (l->is_measuring) {
+    bool is_late = clock_monotonic_ms() >= l->give_up_ms;
+    if (l->is_closing && (l->open_count == 0 || is_late))
+        loop_stop(l->loop);
+    else if (l->is_measuring || (!l->is_closing && l->ready_count == 0 && is_late))
         end(l);
-    } else if (l->is_closing) {
-        if (l->open_count == 0 || now_ms >= l->give_up_ms)
-            loop_stop(l->loop);
-        else
-            timer_start(l->loop, t, LOOK_MS);
-    } else if (l->ready_count == l->count || (l->ready_count > 0 && now_ms >= l->give_up_ms)) {
+    else if (!l->is_closing && (l->ready_count == l->count || is_late))
         begin(l);
-    } else if (now_ms >= l->give_up_ms) {
-        end(l);
-    } else {
+    else
         timer_start(l->loop, t, LOOK_MS);
-    }
 }
 
 static void on_signal(int signal, void *data)
@@ -368,8 +248,7 @@ static void load_init(struct load *l)
     list_init(&l->idle);
     buf_init(&l->frame, FRAME_MAX);
     arena_init(&l->arena, ARENA_MAX);
-    for (int i = 0; i < LOAD_CALL_COUNT; i++)
-        load_template_make((enum load_call)i, &l->frames[i]);
+    l->kind->init(l);
     l->count = (size_t)o->stations;
     l->is_open_loop = str_eq(o->load, STR("open"));
     l->callers = mem_new(l->count, sizeof *l->callers);
@@ -377,11 +256,9 @@ static void load_init(struct load *l)
         struct caller *c = &l->callers[i];
         c->load = l;
         c->index = (uint32_t)i;
-        c->energy_wh = ENERGY_FIRST_WH;
         list_init(&c->idle);
         timer_init(&c->timer, on_caller_due);
-        (void)snprintf(c->identity, sizeof c->identity, "%.*s-%02u", STR_ARG(o->prefix), (unsigned)i + 1);
-        (void)snprintf(c->tag, sizeof c->tag, "LOAD-TAG-%02u", (unsigned)i + 1);
+        l->kind->init_caller(c);
         timer_start(l->loop, &c->timer, (int64_t)i * 1000 / o->connects);
     }
     timer_init(&l->tick, on_tick);
@@ -408,7 +285,8 @@ static void print_figures(const struct load *l)
 
 int load_run(const struct sim_options *o, const struct sim_door *door)
 {
-    struct load l = {.options = o, .door = door, .loop = loop_new()};
+    struct load l = {
+        .options = o, .door = door, .kind = o->is_ap3000 ? &load_of_piles : &load_of_stations, .loop = loop_new()};
     sim_raise_descriptor_limit((size_t)o->stations + DESCRIPTORS_MORE);
     load_init(&l);
     loop_run(l.loop);
@@ -416,8 +294,7 @@ int load_run(const struct sim_options *o, const struct sim_door *door)
         l.end_us = clock_now_us();
     print_figures(&l);
     loop_free(l.loop);
-    for (int i = 0; i < LOAD_CALL_COUNT; i++)
-        template_release(&l.frames[i]);
+    l.kind->release(&l);
     arena_release(&l.arena);
     buf_release(&l.frame);
     free(l.callers);

@@ -1,15 +1,17 @@
 /* sim/options.c - flags by a table; what follows from each other is decided in one place, at the end. */
 #include "sim/options.h"
+#include "sim/pile.h"
 #include "sim/station.h"
 #include <string.h>
 
-#define PORT_WS         80
-#define PORT_WSS        443
-#define SPEED_DEMO      60
-#define DURATION_LOAD_S 10
-#define CONNECTS        500
-#define CONNECTS_DEMO   8
-#define FLAG_WIDTH      24
+#define PORT_WS           80
+#define PORT_WSS          443
+#define SPEED_DEMO        60
+#define DURATION_LOAD_S   10
+#define CONNECTS          500
+#define CONNECTS_DEMO     8
+#define FLAG_WIDTH        26
+#define AP3000_NUMBER_MAX 0xFFFFFF /* printed ones have 24 bits */
 
 enum option_kind { TEXT, NUMBER, SWITCH, QUIRKS };
 
@@ -58,16 +60,16 @@ static enum err set_switch(const struct option *o, struct str value, void *to, s
     return OK;
 }
 
+/* Which list it is of is known when all is read: take_quirks. */
 static enum err set_quirk(const struct option *o, struct str value, void *to, struct fault *why)
 {
-    for (size_t i = 0; i < QUIRK_COUNT; i++) {
-        if (!str_eq(sim_quirks[i].name, value))
-            continue;
-        *(uint32_t *)to |= UINT32_C(1) << i;
-        return OK;
+    struct quirk_words *words = to;
+    if (words->count == QUIRK_WORDS_MAX) {
+        fault_set(why, o->flag, "no more than %d", QUIRK_WORDS_MAX);
+        return ERR_FORMAT;
     }
-    fault_set(why, o->flag, "\"%.*s\" is no quirk: --quirk list shows them", STR_ARG(value));
-    return ERR_FORMAT;
+    words->at[words->count++] = value;
+    return OK;
 }
 
 static enum err (*const set[])(const struct option *, struct str, void *, struct fault *) = {
@@ -128,24 +130,96 @@ static enum err take_url(struct sim_options *o, struct fault *why)
     return OK;
 }
 
+/* host:port; [v6] in brackets. */
+static enum err take_address(struct sim_options *o, struct fault *why)
+{
+    struct str a = o->address;
+    int64_t port = 0;
+    size_t sign = a.len;
+    while (sign > 0 && a.at[sign - 1] != ':')
+        sign--;
+    if (sign > 1 && str_to_int((struct str){a.at + sign, a.len - sign}, &port) != OK)
+        port = 0;
+    if (port < 1 || port > UINT16_MAX) {
+        fault_set(why, STR("--address"), "is not host:port");
+        return ERR_FORMAT;
+    }
+    o->host = (struct str){a.at, sign - 1};
+    if (o->host.len > 2 && o->host.at[0] == '[' && o->host.at[o->host.len - 1] == ']')
+        o->host = (struct str){o->host.at + 1, o->host.len - 2};
+    o->port = (int)port;
+    return OK;
+}
+
+static size_t quirk_count(const struct sim_options *o)
+{
+    return o->is_ap3000 ? (size_t)PILE_QUIRK_COUNT : (size_t)QUIRK_COUNT;
+}
+static struct str quirk_name(const struct sim_options *o, size_t i)
+{
+    return o->is_ap3000 ? pile_quirks[i].name : sim_quirks[i].name;
+}
+
+static enum err take_quirks(struct sim_options *o, struct fault *why)
+{
+    for (size_t k = 0; k < o->quirk.count; k++) {
+        size_t i = 0;
+        while (i < quirk_count(o) && !str_eq(quirk_name(o, i), o->quirk.at[k]))
+            i++;
+        if (i == quirk_count(o)) {
+            fault_set(why, STR("--quirk"), "\"%.*s\" is no quirk of %.*s: --quirk list shows them",
+                      STR_ARG(o->quirk.at[k]), STR_ARG(o->protocol));
+            return ERR_FORMAT;
+        }
+        o->quirks |= UINT32_C(1) << i;
+    }
+    return OK;
+}
+
+static enum err take_ap3000(struct sim_options *o, bool is_load, struct fault *why)
+{
+    if (is_load && o->slaves > 0) {
+        fault_set(why, STR("--slaves"), "not with --load and --heartbeats: each device has a connection of its own");
+        return ERR_FORMAT;
+    }
+    if (o->first + o->stations * (o->slaves + 1) - 1 > AP3000_NUMBER_MAX) {
+        fault_set(why, STR("--first"), "the numbers of all piles do not fit below %d", AP3000_NUMBER_MAX);
+        return ERR_FORMAT;
+    }
+    return take_address(o, why);
+}
+
+static enum err take_ocpp(struct sim_options *o, struct fault *why)
+{
+    enum err e = take_url(o, why);
+    if (e == OK && o->is_tls && o->ca.len == 0 && !o->insecure) {
+        fault_set(why, STR("--url"), "wss:// needs --ca FILE or --insecure");
+        return ERR_FORMAT;
+    }
+    return e;
+}
+
 static enum err take_together(struct sim_options *o, struct fault *why)
 {
     bool is_load = o->load.len > 0 || o->heartbeats;
+    o->is_ap3000 = str_eq(o->protocol, STR("ap3000"));
+    if (!o->is_ap3000 && !str_eq(o->protocol, STR("ocpp16"))) {
+        fault_set(why, STR("--protocol"), "is neither ocpp16 nor ap3000");
+        return ERR_FORMAT;
+    }
     if (o->load.len > 0 && !str_eq(o->load, STR("closed")) && !str_eq(o->load, STR("open"))) {
         fault_set(why, STR("--load"), "is neither closed nor open");
         return ERR_FORMAT;
     }
-    if (o->demo + o->idle + o->heartbeats + (o->load.len > 0) > 1) {
-        fault_set(why, STR("--demo, --idle, --load, --heartbeats"), "only one of them at a time");
+    if (o->demo + o->idle + o->heartbeats + (o->load.len > 0) + o->story > 1) {
+        fault_set(why, STR("--demo, --idle, --load, --heartbeats, --story"), "only one of them at a time");
         return ERR_FORMAT;
     }
-    enum err e = take_url(o, why);
+    enum err e = take_quirks(o, why);
+    if (e == OK)
+        e = o->is_ap3000 ? take_ap3000(o, is_load, why) : take_ocpp(o, why);
     if (e != OK)
         return e;
-    if (o->is_tls && o->ca.len == 0 && !o->insecure) {
-        fault_set(why, STR("--url"), "wss:// needs --ca FILE or --insecure");
-        return ERR_FORMAT;
-    }
     if (o->connectors == 0)
         o->connectors = o->idle || is_load ? 1 : 2;
     if (o->speed == 0)
@@ -201,7 +275,10 @@ void sim_options_help(struct buf *out)
              "  chargeline sim --stations 19000 --idle             boot and stay\n"
              "  chargeline sim --stations 200 --load closed        calls as fast as answers come; one line of figures\n"
              "  chargeline sim --load open --rate 5000 --duration 60\n"
-             "  chargeline sim --quirk minus-one --quirk repeat    misbehaviour seen in the field\n\n");
+             "  chargeline sim --quirk minus-one --quirk repeat    misbehaviour seen in the field\n"
+             "  chargeline sim --protocol ap3000 --demo            e-bike piles, each with its own module\n"
+             "  chargeline sim --protocol ap3000 --stations 2 --slaves 20    hosts with piles behind them\n"
+             "  chargeline sim --story --seed 7                    one seed of the simulated world, told\n\n");
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         const struct option *o = &table[i];
         int used = (int)(o->flag.len + 1 + strlen(o->place));
@@ -213,11 +290,14 @@ void sim_options_help(struct buf *out)
     }
     buf_put_lit(out,
                 "\nCards are SIM-TAG-01, SIM-TAG-02 and so on, one a connector: list them, or run the server with\n"
-                "authorization.unknown_tag=accept. Ctrl-C ends the sessions first; a second one does not.\n");
+                "authorization.unknown_tag=accept. At a port of an AP3000 pile it is the printed number in hexadecimal "
+                "and the\n"
+                "port from 0: 0D59F810, 0D59F811. Ctrl-C ends the sessions first; a second one does not.\n");
 }
 
-void sim_quirks_help(struct buf *out)
+void sim_quirks_help(const struct sim_options *o, struct buf *out)
 {
-    for (size_t i = 0; i < QUIRK_COUNT; i++)
-        buf_printf(out, "  %-*s%s\n", FLAG_WIDTH, sim_quirks[i].name.at, sim_quirks[i].sentence);
+    for (size_t i = 0; i < quirk_count(o); i++)
+        buf_printf(out, "  %-*s%s\n", FLAG_WIDTH, quirk_name(o, i).at,
+                   o->is_ap3000 ? pile_quirks[i].sentence : sim_quirks[i].sentence);
 }

@@ -1,6 +1,5 @@
 /* sim/station.c - the life of a station: connect, register, say one thing at a time, try again. */
 #include "sim/station_private.h"
-#include "base/id.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,9 +40,7 @@ bool has_quirk(const struct step *t, enum sim_quirk q)
 
 uint32_t random_below(struct sim_station *s, uint32_t n)
 {
-    s->random++;
-    uint64_t key[2] = {s->random, s->index};
-    return (uint32_t)(siphash(key, (struct bytes){(const uint8_t *)&s->random, sizeof s->random}) % n);
+    return chance_below(&s->chance, n);
 }
 
 void want(struct step *t, uint32_t *order)
@@ -90,7 +87,7 @@ struct sim_station *sim_station_new(struct sim_world *w, const struct sim_statio
     struct step t = {s, w, {0}};
     s->world = w;
     s->index = o->index;
-    s->random = o->seed << 20;
+    s->chance = (struct chance){o->seed << 20, o->index};
     s->connector_count = (uint8_t)o->connectors;
     s->is_dc = o->index % DC_EACH == DC_EACH - 1;
     s->supply_w = s->is_dc ? DC_SUPPLY_W : AC_SUPPLY_W;

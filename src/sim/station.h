@@ -4,10 +4,10 @@
  * (ocpp16.md 2.5), the first wanted first. */
 #ifndef SIM_STATION_H
 #define SIM_STATION_H
+#include "sim/event.h"
 #include "sim/settings.h"
 #include "sim/txqueue.h"
 
-#define SIM_NEVER     INT64_MAX
 #define IDENTITY_SIZE 49
 
 enum sim_quirk {
@@ -25,24 +25,6 @@ enum sim_event_kind {
 #include "sim/events.def"
     SIM_EVENT_COUNT
 };
-struct sim_event {
-    enum sim_event_kind kind;
-    unsigned connector;
-    struct str text; /* valid during the call */
-    int64_t n, m;
-};
-
-struct sim_now {
-    int64_t ms;          /* monotonic */
-    struct instant wall; /* of the machine */
-};
-
-struct sim_totals {
-    uint64_t calls, answers, errors, commands, sessions;
-    int64_t online, active;
-    int64_t energy_mj;
-};
-
 struct sim_station;
 /* What all stations of a process share. The functions may be called while a station handles an input, and must not give
  * it another one meanwhile. */
@@ -118,7 +100,7 @@ struct sim_call {
 
 struct sim_station {
     struct sim_world *world;
-    uint64_t random;
+    struct chance chance;
     uint32_t index, order, calls, session, failures;
     uint8_t registration, link, connector_count;
     bool is_calling, is_resetting, is_dc, was_registered, is_boot_due;

@@ -1,18 +1,24 @@
-/* sim/words.c - the sentences of events.def, their places filled. */
+/* sim/words.c - the sentences of events.def and pile_events.def, their places filled. */
 #include "sim/words.h"
+#include "sim/pile.h"
+#include "sim/station.h"
 
-#define IDENTITY_WIDTH 8
+#define NAME_WIDTH 10
 
-static const char *const sentences[SIM_EVENT_COUNT] = {
+const char *const station_sentences[SIM_EVENT_COUNT] = {
 #define EVENT(name, sentence) [SIM_##name] = (sentence),
 #include "sim/events.def"
+};
+const char *const pile_sentences[PILE_EVENT_COUNT] = {
+#define EVENT(name, sentence) [PILE_##name] = (sentence),
+#include "sim/pile_events.def"
 };
 
 static void put_place(struct buf *out, char place, const struct sim_event *e)
 {
     switch (place) {
     case 'c':
-        buf_put_int(out, e->connector);
+        buf_put_int(out, e->number);
         break;
     case 't':
         buf_put_str(out, e->text);
@@ -33,10 +39,12 @@ static void put_place(struct buf *out, char place, const struct sim_event *e)
     }
 }
 
-void words_put_event(struct buf *out, struct str clock, const struct sim_station *s, const struct sim_event *e)
+void words_put_event(struct buf *out, struct str clock, struct str name, const char *sentence,
+                     const struct sim_event *e)
 {
-    buf_printf(out, "%.*s  %-*s  ", STR_ARG(clock), IDENTITY_WIDTH, s->identity);
-    for (const char *at = sentences[e->kind]; *at != 0; at++) {
+    int pad = name.len < NAME_WIDTH ? NAME_WIDTH - (int)name.len : 0;
+    buf_printf(out, "%.*s  %.*s%*s  ", STR_ARG(clock), STR_ARG(name), pad, "");
+    for (const char *at = sentence; *at != 0; at++) {
         if (*at == '%')
             put_place(out, *++at, e);
         else
@@ -45,14 +53,14 @@ void words_put_event(struct buf *out, struct str clock, const struct sim_station
     buf_put_byte(out, '\n');
 }
 
-void words_put_summary(struct buf *out, const struct sim_totals *t, size_t stations, int64_t calls_per_s)
+void words_put_summary(struct buf *out, const struct sim_totals *t, size_t count, const char *noun, int64_t calls_per_s)
 {
     int64_t energy_wh = t->energy_mj / MILLIJOULE_A_WH;
     buf_printf(
         out,
-        "----  %lld of %zu stations online, %lld charging, %llu sessions, %lld.%lld kWh, %lld calls/s, %llu refused or "
+        "----  %lld of %zu %s online, %lld charging, %llu sessions, %lld.%lld kWh, %lld calls/s, %llu refused or "
         "unanswered, %llu commands\n",
-        (long long)t->online, stations, (long long)t->active, (unsigned long long)t->sessions,
+        (long long)t->online, count, noun, (long long)t->active, (unsigned long long)t->sessions,
         (long long)(energy_wh / 1000), (long long)(energy_wh % 1000 / 100), (long long)calls_per_s,
         (unsigned long long)t->errors, (unsigned long long)t->commands);
 }

@@ -113,6 +113,7 @@ static enum err begin(struct conn *c, const struct conn_target *t)
         if (e != OK)
             return e;
     }
+    (void)uv_tcp_nodelay(&c->tcp, 1); /* as on the server's side: a round is one write already */
     (void)str_copy(host, sizeof host, t->host);
     return resolve(c, host, t->port);
 }

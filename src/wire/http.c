@@ -1,75 +1,19 @@
-/* wire/http.c - a head is read in one pass from left to right and every rule is applied at the byte that breaks it, so
- * that a part of a head is refused exactly when the whole would be. What concerns the head as a whole is looked at
- * after its end.
+/* wire/http.c - a head is read in one pass from left to right (wire/http_text.h); what concerns it as a whole is looked
+ * at after its end. The rules of the upgrade, of the path and of basic authentication are here too: all of them are
+ * rules about text of one head.
  *
  * Where RFC 9112 leaves the choice to be lenient we are not: what two programs may read differently is how requests are
- * smuggled. Longer than usual because the rules of the upgrade, of the path and of basic authentication are here too:
- * all of them are rules about text of one head. */
+ * smuggled. */
 #include "wire/http.h"
 
 #include <string.h>
 
+#include "wire/http_text.h"
 #include "wire/ws.h"
 
-#define CRLF_SIZE         2
 #define PORT_DIGITS_MAX   5
 #define LENGTH_DIGITS_MAX 18 /* fits int64_t whatever the digits are */
 #define SCHEME_BASIC      "Basic "
-
-enum {
-    TOKEN = 1 << 0,  /* RFC 9110, 5.6.2 */
-    TARGET = 1 << 1, /* RFC 3986: pchar, '/', '?', and '|', which stations do not escape */
-    VALUE = 1 << 2,  /* RFC 9110, 5.5: blanks, visible, obs-text */
-    HOST = 1 << 3,   /* reg-name, of RFC 3986 */
-    DIGIT = 1 << 4,
-    HEX = 1 << 5,
-    BLANK = 1 << 6,
-    IP6 = 1 << 7, /* what stands between [ and ] */
-};
-
-#define WORD (TOKEN | TARGET | VALUE | HOST)
-static const uint8_t classes[256] = {
-    ['\t'] = VALUE | BLANK,
-    [' '] = VALUE | BLANK,
-    ['!'] = WORD,
-    ['"'] = VALUE,
-    ['#'] = TOKEN | VALUE,
-    ['$'] = WORD,
-    ['%'] = WORD,
-    ['&'] = WORD,
-    ['\''] = WORD,
-    ['('] = TARGET | VALUE | HOST,
-    [')'] = TARGET | VALUE | HOST,
-    ['*'] = WORD,
-    ['+'] = WORD,
-    [','] = TARGET | VALUE | HOST,
-    ['-'] = WORD,
-    ['.'] = WORD | IP6,
-    ['/'] = TARGET | VALUE,
-    ['0' ... '9'] = WORD | DIGIT | HEX | IP6,
-    [':'] = TARGET | VALUE | IP6,
-    [';'] = TARGET | VALUE | HOST,
-    ['<'] = VALUE,
-    ['='] = TARGET | VALUE | HOST,
-    ['>'] = VALUE,
-    ['?'] = TARGET | VALUE,
-    ['@'] = TARGET | VALUE,
-    ['A' ... 'F'] = WORD | HEX | IP6,
-    ['G' ... 'Z'] = WORD,
-    ['['] = VALUE,
-    ['\\'] = VALUE,
-    [']'] = VALUE,
-    ['^'] = TOKEN | VALUE,
-    ['_'] = WORD,
-    ['`'] = TOKEN | VALUE,
-    ['a' ... 'f'] = WORD | HEX | IP6,
-    ['g' ... 'z'] = WORD,
-    ['{'] = VALUE,
-    ['|'] = TOKEN | TARGET | VALUE,
-    ['}'] = VALUE,
-    ['~'] = WORD,
-    [0x80 ... 0xFF] = VALUE,
-};
 
 static const struct {
     int status;
@@ -77,6 +21,8 @@ static const struct {
 } status_texts[] = {
     {101, "Switching Protocols"},
     {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {403, "Forbidden"},
@@ -84,7 +30,10 @@ static const struct {
     {405, "Method Not Allowed"},
     {408, "Request Timeout"},
     {409, "Conflict"},
+    {413, "Content Too Large"},
     {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {422, "Unprocessable Content"},
     {426, "Upgrade Required"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
@@ -94,188 +43,87 @@ static const struct {
     {505, "HTTP Version Not Supported"},
 };
 
-/* The head being read. status: what to answer when e was returned; end: how far the input or the limit reaches. */
-struct cursor {
-    const char *at;
-    size_t pos, end;
-    size_t limit; /* of what is being read now: at it the head is too long */
-    int status, limit_status;
-    struct fault *why;
-};
-
-static bool is_class(char c, unsigned class)
-{
-    return (classes[(uint8_t)c] & class) != 0;
-}
-
-static bool is_all(struct str s, unsigned class)
-{
-    size_t i = 0;
-    while (i < s.len && is_class(s.at[i], class))
-        i++;
-    return i == s.len && i > 0;
-}
-
-static struct str cut(struct str s, size_t from, size_t to)
-{
-    return (struct str){s.at + from, to - from};
-}
-
-static struct str trim(struct str s)
-{
-    size_t from = 0, to = s.len;
-    while (from < to && is_class(s.at[from], BLANK))
-        from++;
-    while (to > from && is_class(s.at[to - 1], BLANK))
-        to--;
-    return cut(s, from, to);
-}
-
-static enum err refuse(struct cursor *c, enum err e, int status, struct str field, const char *reason)
-{
-    c->status = status;
-    fault_set(c->why, field, "%s", reason);
-    return e;
-}
-
-static void cursor_limit(struct cursor *c, size_t text_len, size_t limit, int status)
-{
-    c->end = text_len < limit ? text_len : limit;
-    c->limit = limit;
-    c->limit_status = status;
-}
-
-/* OK: there is a byte at pos. */
-static enum err cursor_more(struct cursor *c)
-{
-    if (c->pos < c->end)
-        return OK;
-    return c->end < c->limit ? ERR_AGAIN : refuse(c, ERR_LIMIT, c->limit_status, STR("head"), "too long");
-}
-
-/* All bytes of the class from here on, followed by a byte of another. */
-static enum err word_take(struct cursor *c, unsigned class, struct str *out)
-{
-    size_t from = c->pos;
-    while (c->pos < c->end && is_class(c->at[c->pos], class))
-        c->pos++;
-    enum err e = cursor_more(c);
-    if (e == OK)
-        *out = (struct str){c->at + from, c->pos - from};
-    return e;
-}
-
-static enum err literal_take(struct cursor *c, struct str literal, struct str field, const char *reason)
-{
-    for (size_t i = 0; i < literal.len; i++) {
-        enum err e = cursor_more(c);
-        if (e != OK)
-            return e;
-        if (c->at[c->pos] != literal.at[i])
-            return refuse(c, ERR_FORMAT, 400, field, reason);
-        c->pos++;
-    }
-    return OK;
-}
-
 /* "HTTP/1.1". Another version in the right form is told apart from nonsense: it is answered with 505. */
-static enum err version_take(struct cursor *c)
+static enum err version_take(struct http_cursor *c)
 {
     static const char reason[] = "not HTTP/ and two digits";
     char digits[2] = {0};
-    enum err e = literal_take(c, STR("HTTP/"), STR("version"), reason);
+    enum err e = http_literal_take(c, STR("HTTP/"), STR("version"), reason);
     for (size_t i = 0; e == OK && i < COUNT_OF(digits); i++) {
         if (i == 1)
-            e = literal_take(c, STR("."), STR("version"), reason);
+            e = http_literal_take(c, STR("."), STR("version"), reason);
         if (e == OK)
-            e = cursor_more(c);
+            e = http_cursor_more(c);
         if (e != OK)
             return e;
         digits[i] = c->at[c->pos];
-        if (!is_class(digits[i], DIGIT))
-            return refuse(c, ERR_FORMAT, 400, STR("version"), reason);
+        if (!http_is(digits[i], IS_DIGIT))
+            return http_refuse(c, ERR_FORMAT, 400, STR("version"), reason);
         c->pos++;
     }
     if (e == OK)
-        e = cursor_more(c); /* a further digit makes it nonsense, not another version */
+        e = http_cursor_more(c); /* a further digit makes it nonsense, not another version */
     if (e != OK)
         return e;
-    if (is_class(c->at[c->pos], DIGIT))
-        return refuse(c, ERR_FORMAT, 400, STR("version"), reason);
-    return digits[0] == '1' && digits[1] == '1' ? OK : refuse(c, ERR_UNSUPPORTED, 505, STR("version"), "not 1.1");
+    if (http_is(c->at[c->pos], IS_DIGIT))
+        return http_refuse(c, ERR_FORMAT, 400, STR("version"), reason);
+    return digits[0] == '1' && digits[1] == '1' ? OK : http_refuse(c, ERR_UNSUPPORTED, 505, STR("version"), "not 1.1");
 }
 
 /* RFC 9112, 3: single blanks, nothing before or behind. */
-static enum err request_line_take(struct cursor *c, struct http_head *h)
+static enum err request_line_take(struct http_cursor *c, struct http_head *h)
 {
-    enum err e = word_take(c, TOKEN, &h->method);
+    enum err e = http_word_take(c, IS_TOKEN, &h->method);
     if (e == OK && h->method.len == 0)
-        return refuse(c, ERR_FORMAT, 400, STR("method"), "not a token");
+        return http_refuse(c, ERR_FORMAT, 400, STR("method"), "not a token");
     if (e == OK)
-        e = literal_take(c, STR(" "), STR("method"), "not a token and one blank");
+        e = http_literal_take(c, STR(" "), STR("method"), "not a token and one blank");
     if (e == OK)
-        e = cursor_more(c);
+        e = http_cursor_more(c);
     if (e == OK && c->at[c->pos] != '/')
-        return refuse(c, ERR_FORMAT, 400, STR("target"), "not a path");
+        return http_refuse(c, ERR_FORMAT, 400, STR("target"), "not a path");
     if (e == OK)
-        e = word_take(c, TARGET, &h->target);
+        e = http_word_take(c, IS_TARGET, &h->target);
     if (e == OK)
-        e = literal_take(c, STR(" "), STR("target"), "a character that a path may not have");
+        e = http_literal_take(c, STR(" "), STR("target"), "a character that a path may not have");
     if (e == OK)
         e = version_take(c);
-    return e == OK ? literal_take(c, STR("\r\n"), STR("request line"), "does not end in CR LF") : e;
+    return e == OK ? http_literal_take(c, STR("\r\n"), STR("request line"), "does not end in CR LF") : e;
 }
 
 /* RFC 9112, 4; the reason phrase may be empty, its blank may not be missing. */
-static enum err status_line_take(struct cursor *c, struct http_head *h)
+static enum err status_line_take(struct http_cursor *c, struct http_head *h)
 {
     struct str digits = {0}, phrase;
     enum err e = version_take(c);
     if (e == OK)
-        e = literal_take(c, STR(" "), STR("status"), "no blank before it");
+        e = http_literal_take(c, STR(" "), STR("status"), "no blank before it");
     if (e == OK)
-        e = word_take(c, DIGIT, &digits);
+        e = http_word_take(c, IS_DIGIT, &digits);
     if (e != OK)
         return e;
     if (digits.len != 3 || digits.at[0] < '1' || digits.at[0] > '5')
-        return refuse(c, ERR_FORMAT, 400, STR("status"), "not three digits from 100 to 599");
+        return http_refuse(c, ERR_FORMAT, 400, STR("status"), "not three digits from 100 to 599");
     h->status = (digits.at[0] - '0') * 100 + (digits.at[1] - '0') * 10 + (digits.at[2] - '0');
-    e = literal_take(c, STR(" "), STR("status"), "no blank behind it");
+    e = http_literal_take(c, STR(" "), STR("status"), "no blank behind it");
     if (e == OK)
-        e = word_take(c, VALUE, &phrase);
-    return e == OK ? literal_take(c, STR("\r\n"), STR("status line"), "does not end in CR LF") : e;
+        e = http_word_take(c, IS_VALUE, &phrase);
+    return e == OK ? http_literal_take(c, STR("\r\n"), STR("status line"), "does not end in CR LF") : e;
 }
 
-static enum err header_take(struct cursor *c, struct http_header *out)
-{
-    enum err e = word_take(c, TOKEN, &out->name);
-    if (e != OK)
-        return e;
-    if (out->name.len == 0)
-        return refuse(c, ERR_FORMAT, 400, STR("header"), "the line starts with no name (folded, or a bare line end)");
-    e = literal_take(c, STR(":"), out->name, "the name does not end in a colon");
-    if (e == OK)
-        e = word_take(c, VALUE, &out->value);
-    if (e == OK)
-        e = literal_take(c, STR("\r\n"), out->name, "a control character, or a line that does not end in CR LF");
-    if (e == OK)
-        out->value = trim(out->value);
-    return e;
-}
-
-static enum err headers_take(struct cursor *c, struct http_head *h)
+static enum err headers_take(struct http_cursor *c, struct http_head *h)
 {
     enum err e;
-    while ((e = cursor_more(c)) == OK && c->at[c->pos] != '\r') {
+    while ((e = http_cursor_more(c)) == OK && c->at[c->pos] != '\r') {
         if (h->header_count == HTTP_HEADERS_MAX)
-            return refuse(c, ERR_LIMIT, 431, STR("head"), "too many headers");
-        e = header_take(c, &h->headers[h->header_count]);
+            return http_refuse(c, ERR_LIMIT, 431, STR("head"), "too many headers");
+        e = http_header_take(c, &h->headers[h->header_count]);
         if (e != OK)
             return e;
         h->header_count++;
     }
     if (e == OK)
-        e = literal_take(c, STR("\r\n"), STR("head"), "the empty line is not CR LF");
+        e = http_literal_take(c, STR("\r\n"), STR("head"), "the empty line is not CR LF");
     h->size = c->pos;
     return e;
 }
@@ -287,39 +135,39 @@ static bool host_is_valid(struct str host)
     if (host.len > 0 && host.at[0] == '[') {
         const char *close = memchr(host.at, ']', host.len);
         end = close == NULL ? 0 : (size_t)(close - host.at);
-        if (!is_all(cut(host, 1, end > 1 ? end : 1), IP6))
+        if (!http_is_all(http_cut(host, 1, end > 1 ? end : 1), IS_IP6))
             return false;
         end++;
     } else {
-        while (end < host.len && is_class(host.at[end], HOST))
+        while (end < host.len && http_is(host.at[end], IS_HOST))
             end++;
     }
     if (end == 0 || end == host.len)
         return end > 0;
     digits = host.len - end - 1;
     return host.at[end] == ':' &&
-           (digits == 0 || (digits <= PORT_DIGITS_MAX && is_all(cut(host, end + 1, host.len), DIGIT)));
+           (digits == 0 || (digits <= PORT_DIGITS_MAX && http_is_all(http_cut(host, end + 1, host.len), IS_DIGIT)));
 }
 
 /* RFC 9112, 6: at most one length, given in one way. *has_body: more than 0 bytes, or chunks. */
-static enum err body_check(struct cursor *c, const struct http_head *h, bool *has_body)
+static enum err body_check(struct http_cursor *c, const struct http_head *h, bool *has_body)
 {
     size_t lengths, encodings;
     struct str length = http_find(h, STR("Content-Length"), &lengths);
     struct str encoding = http_find(h, STR("Transfer-Encoding"), &encodings);
     *has_body = encodings > 0;
     if (lengths > 1 || encodings > 1 || (lengths > 0 && encodings > 0))
-        return refuse(c, ERR_FORMAT, 400, STR("Content-Length"), "the length of the body is given twice");
+        return http_refuse(c, ERR_FORMAT, 400, STR("Content-Length"), "the length of the body is given twice");
     if (encodings > 0 && !str_eq_nocase(encoding, STR("chunked")))
-        return refuse(c, ERR_FORMAT, 400, STR("Transfer-Encoding"), "not chunked");
-    if (lengths > 0 && (!is_all(length, DIGIT) || length.len > LENGTH_DIGITS_MAX))
-        return refuse(c, ERR_FORMAT, 400, STR("Content-Length"), "not a number");
+        return http_refuse(c, ERR_FORMAT, 400, STR("Transfer-Encoding"), "not chunked");
+    if (lengths > 0 && (!http_is_all(length, IS_DIGIT) || length.len > LENGTH_DIGITS_MAX))
+        return http_refuse(c, ERR_FORMAT, 400, STR("Content-Length"), "not a number");
     for (size_t i = 0; i < length.len; i++)
         *has_body = *has_body || length.at[i] != '0';
     return OK;
 }
 
-static enum err request_check(struct cursor *c, const struct http_head *h)
+static enum err request_check(struct http_cursor *c, const struct http_head *h)
 {
     size_t hosts, upgrades;
     struct str host = http_find(h, STR("Host"), &hosts);
@@ -329,21 +177,21 @@ static enum err request_check(struct cursor *c, const struct http_head *h)
     if (e != OK)
         return e;
     if (hosts != 1)
-        return refuse(c, ERR_FORMAT, 400, STR("Host"), hosts == 0 ? "missing" : "more than one");
+        return http_refuse(c, ERR_FORMAT, 400, STR("Host"), hosts == 0 ? "missing" : "more than one");
     if (!host_is_valid(host))
-        return refuse(c, ERR_FORMAT, 400, STR("Host"), "not a host and a port");
+        return http_refuse(c, ERR_FORMAT, 400, STR("Host"), "not a host and a port");
     if (upgrades > 0 && has_body)
-        return refuse(c, ERR_FORMAT, 400, STR("Content-Length"), "an upgrade has no body");
+        return http_refuse(c, ERR_FORMAT, 400, STR("Content-Length"), "an upgrade has no body");
     return OK;
 }
 
 enum err http_read_request(struct str text, struct http_head *out, int *status, struct fault *why)
 {
-    struct cursor c = {.at = text.at, .why = why};
+    struct http_cursor c = {.at = text.at, .what = STR("head"), .why = why};
     struct http_head h = {0};
-    cursor_limit(&c, text.len, HTTP_LINE_MAX + CRLF_SIZE, 414);
+    http_cursor_limit(&c, text.len, HTTP_LINE_MAX + CRLF_SIZE, 414);
     enum err e = request_line_take(&c, &h);
-    cursor_limit(&c, text.len, HTTP_HEAD_MAX, 431);
+    http_cursor_limit(&c, text.len, HTTP_HEAD_MAX, 431);
     if (e == OK)
         e = headers_take(&c, &h);
     if (e == OK)
@@ -357,10 +205,10 @@ enum err http_read_request(struct str text, struct http_head *out, int *status, 
 
 enum err http_read_answer(struct str text, struct http_head *out, struct fault *why)
 {
-    struct cursor c = {.at = text.at, .why = why};
+    struct http_cursor c = {.at = text.at, .what = STR("head"), .why = why};
     struct http_head h = {0};
     bool has_body;
-    cursor_limit(&c, text.len, HTTP_HEAD_MAX, 431);
+    http_cursor_limit(&c, text.len, HTTP_HEAD_MAX, 431);
     enum err e = status_line_take(&c, &h);
     if (e == OK)
         e = headers_take(&c, &h);
@@ -399,7 +247,7 @@ bool http_next_token(const struct http_head *h, struct str name, size_t *cursor,
         while (from < value.len) {
             const char *comma = memchr(value.at + from, ',', value.len - from);
             size_t to = comma == NULL ? value.len : (size_t)(comma - value.at);
-            struct str found = trim(cut(value, from, to));
+            struct str found = http_trim(http_cut(value, from, to));
             from = to < value.len ? to + 1 : to;
             if (found.len == 0)
                 continue; /* RFC 9110, 5.6.1: an empty element counts for nothing */
@@ -423,24 +271,24 @@ static bool has_token(const struct http_head *h, struct str name, struct str wan
 
 enum err http_check_upgrade(const struct http_head *h, bool lenient, struct str *key, int *status, struct fault *why)
 {
-    struct cursor c = {.why = why};
+    struct http_cursor c = {.why = why};
     size_t versions, keys;
     struct str version = http_find(h, STR("Sec-WebSocket-Version"), &versions);
     struct str sent_key = http_find(h, STR("Sec-WebSocket-Key"), &keys);
     enum err e = OK;
     if (!str_eq(h->method, STR("GET")))
-        e = refuse(&c, ERR_UNSUPPORTED, 405, STR("method"), "not GET");
+        e = http_refuse(&c, ERR_UNSUPPORTED, 405, STR("method"), "not GET");
     else if (!has_token(h, STR("Upgrade"), STR("websocket")))
-        e = refuse(&c, ERR_UNSUPPORTED, 426, STR("Upgrade"), "not to websocket");
+        e = http_refuse(&c, ERR_UNSUPPORTED, 426, STR("Upgrade"), "not to websocket");
     else if (versions > 1 || keys != 1)
-        e = refuse(&c, ERR_FORMAT, 400, keys == 1 ? STR("Sec-WebSocket-Version") : STR("Sec-WebSocket-Key"),
-                   "not one line");
+        e = http_refuse(&c, ERR_FORMAT, 400, keys == 1 ? STR("Sec-WebSocket-Version") : STR("Sec-WebSocket-Key"),
+                        "not one line");
     else if (!str_eq(version, STR("13")))
-        e = refuse(&c, ERR_UNSUPPORTED, 426, STR("Sec-WebSocket-Version"), "not 13");
+        e = http_refuse(&c, ERR_UNSUPPORTED, 426, STR("Sec-WebSocket-Version"), "not 13");
     else if (!ws_key_is_valid(sent_key))
-        e = refuse(&c, ERR_FORMAT, 400, STR("Sec-WebSocket-Key"), "not base64 of 16 bytes");
+        e = http_refuse(&c, ERR_FORMAT, 400, STR("Sec-WebSocket-Key"), "not base64 of 16 bytes");
     else if (!lenient && !has_token(h, STR("Connection"), STR("Upgrade")))
-        e = refuse(&c, ERR_FORMAT, 400, STR("Connection"), "not Upgrade");
+        e = http_refuse(&c, ERR_FORMAT, 400, STR("Connection"), "not Upgrade");
     if (e == OK)
         *key = sent_key;
     else
@@ -455,8 +303,8 @@ static bool segment_take(struct str *path, struct str *segment)
         return false;
     const char *slash = memchr(path->at + 1, '/', path->len - 1);
     size_t end = slash == NULL ? path->len : (size_t)(slash - path->at);
-    *segment = cut(*path, 1, end);
-    *path = cut(*path, end, path->len);
+    *segment = http_cut(*path, 1, end);
+    *path = http_cut(*path, end, path->len);
     return true;
 }
 
@@ -487,7 +335,7 @@ static enum err percent_decode(struct str from, char out[IDENTITY_MAX], size_t *
     for (size_t i = 0; i < from.len; i++) {
         char c = from.at[i];
         if (c == '%') {
-            if (from.len - i < 3 || !is_class(from.at[i + 1], HEX) || !is_class(from.at[i + 2], HEX))
+            if (from.len - i < 3 || !http_is(from.at[i + 1], IS_HEX) || !http_is(from.at[i + 2], IS_HEX))
                 return ERR_FORMAT;
             c = (char)(hex_value(from.at[i + 1]) << 4 | hex_value(from.at[i + 2]));
             i += 2;
@@ -585,10 +433,10 @@ enum err http_basic_password(const struct http_head *h, struct str identity, str
     struct str value = http_find(h, STR("Authorization"), &count), scheme = STR(SCHEME_BASIC);
     if (count == 0)
         return ERR_MISSING;
-    if (count > 1 || value.len < scheme.len || !str_eq_nocase(cut(value, 0, scheme.len), scheme))
+    if (count > 1 || value.len < scheme.len || !str_eq_nocase(http_cut(value, 0, scheme.len), scheme))
         return ERR_FORMAT;
     buf_clear(scratch);
-    enum err e = base64_decode(trim(cut(value, scheme.len, value.len)), scratch);
+    enum err e = base64_decode(http_trim(http_cut(value, scheme.len, value.len)), scratch);
     if (e != OK)
         return e;
     struct str decoded = buf_str(scratch);

@@ -93,7 +93,8 @@ static bool utf8_feed(uint32_t *state, const uint8_t *p, size_t n)
     return true;
 }
 
-/* Applies the mask from its byte *mask_at on. Returns a word that is without HIGH_BITS if all plain bytes were ASCII. */
+/* Applies the mask from its byte *mask_at on. Returns a word that is without HIGH_BITS if all plain bytes were ASCII.
+ */
 static uint64_t unmask(uint8_t *p, size_t n, const uint8_t mask[MASK_SIZE], uint8_t *mask_at)
 {
     uint8_t turned[sizeof(uint64_t)];

@@ -22,7 +22,7 @@ static const char *const call_texts[CALL_COUNT] = {
     [CALL_BOOT] =
         "[2,\"IIIIIIIIII\",\"BootNotification\",{\"chargePointVendor\":\"Bench\",\"chargePointModel\":\"B1\"}]",
     [CALL_START] =
-        "[2,\"IIIIIIIIII\",\"StartTransaction\",{\"connectorId\":1,\"idTag\":\"BENCHTAG\",\"meterStart\":EEEEEEEEE,"
+        "[2,\"IIIIIIIIII\",\"StartTransaction\",{\"connectorId\":1,\"idTag\":\"TGGGGGGG\",\"meterStart\":EEEEEEEEE,"
         "\"timestamp\":\"YYYYYYYYYYYYYYYYYYYYYYYY\"}]",
     [CALL_METER] =
         "[2,\"IIIIIIIIII\",\"MeterValues\",{\"connectorId\":1,\"transactionId\":TTTTTTTTTT,\"meterValue\":[{"
@@ -39,7 +39,7 @@ static const char *const call_texts[CALL_COUNT] = {
         "{\"value\":\"229.8\",\"context\":\"Sample.Periodic\",\"format\":\"Raw\",\"measurand\":\"Voltage\",\"phase\":"
         "\"L1\","
         "\"location\":\"Outlet\",\"unit\":\"V\"}]}]}]",
-    [CALL_STOP] = "[2,\"IIIIIIIIII\",\"StopTransaction\",{\"transactionId\":TTTTTTTTTT,\"idTag\":\"BENCHTAG\","
+    [CALL_STOP] = "[2,\"IIIIIIIIII\",\"StopTransaction\",{\"transactionId\":TTTTTTTTTT,\"idTag\":\"TGGGGGGG\","
                   "\"meterStop\":EEEEEEEEE,"
                   "\"timestamp\":\"YYYYYYYYYYYYYYYYYYYYYYYY\",\"reason\":\"Local\"}]",
     [CALL_HEARTBEAT] = "[2,\"IIIIIIIIII\",\"Heartbeat\",{}]",
@@ -48,7 +48,7 @@ static const char *const call_texts[CALL_COUNT] = {
 struct frame {
     uint8_t bytes[FRAME_MAX];
     size_t len;
-    uint8_t *id, *transaction, *time, *energy; /* NULL: it has none */
+    uint8_t *id, *transaction, *time, *energy, *tag; /* NULL: it has none */
 };
 
 static inline uint8_t *find_place(uint8_t *text, const char *mark)
@@ -82,6 +82,7 @@ static inline void frame_make(struct frame *f, const char *text, size_t size)
     f->transaction = find_place(body, "TTTTTTTTTT");
     f->time = find_place(body, "YYYYYYYYYYYYYYYYYYYYYYYY");
     f->energy = find_place(body, "EEEEEEEEE");
+    f->tag = find_place(body, "TGGGGGGG");
 }
 
 /* Right-aligned, blanks before it: legal before a JSON number. */
@@ -89,6 +90,12 @@ static inline void put_number(uint8_t *at, size_t width, uint64_t n)
 {
     for (size_t i = width; i-- > 0; n /= 10)
         at[i] = n == 0 && i + 1 < width ? ' ' : (uint8_t)('0' + n % 10);
+}
+
+static inline void put_digits(uint8_t *at, size_t width, uint64_t n)
+{
+    for (size_t i = width; i-- > 0; n /= 10)
+        at[i] = (uint8_t)('0' + n % 10);
 }
 
 /* "2026-11-23T19:51:16.123Z" */

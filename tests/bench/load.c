@@ -1,8 +1,9 @@
 /* load.c - stations that ask as fast as they are answered: one epoll thread, frames rendered beforehand, nothing looked
  * at but what the next call needs. So the generator costs little beside the server, and what it costs is told.
  *
- *     load --port N --stations N [--first N] [--seconds N] [--warmup N] [--pid N] [--tls] WORK
+ *     load --port N --stations N [--first N] [--seconds N] [--warmup N] [--pid N] [--tls] [--tags N] WORK
  *
+ *     --tags N         each transaction is begun by another one of so many tags, T0000000 and on; without it by one
  *     --transactions   each station: start, 10 MeterValues of 4 samples, stop, and again; a call waits for the answer
  * before it
  *     --heartbeats     each station: heartbeats
@@ -33,6 +34,7 @@
 #define IN_MAX         65536
 #define REST_MAX       4096
 #define STEP_MS        100
+#define TAG_STRIDE     7919 /* prime: all tags have their turn, and neighbours come far apart */
 
 enum work { WORK_TRANSACTIONS, WORK_HEARTBEATS, WORK_IDLE, WORK_HANDSHAKES, WORK_HTTP, WORK_NONE };
 enum state { STATE_CLOSED, STATE_CONNECTING, STATE_TLS, STATE_UPGRADING, STATE_BOOTING, STATE_READY };
@@ -42,6 +44,7 @@ struct station {
     enum state state;
     SSL *tls;
     uint64_t transaction, energy_wh;
+    size_t tag;    /* of its transaction */
     unsigned step; /* 0 start, 1 .. METERS_EACH meters, then stop */
     int64_t asked_us;
     size_t rest_len;
@@ -49,7 +52,7 @@ struct station {
 };
 static struct {
     int port, pid;
-    size_t count, first;
+    size_t count, first, tags;
     int64_t seconds, warmup;
     enum work work;
     bool is_tls;
@@ -63,7 +66,7 @@ static SSL_CTX *tls_context;
 static char request[1024];
 static size_t request_len;
 static int epoll;
-static size_t connecting, next_station, ready;
+static size_t connecting, next_station, ready, next_tag;
 static uint64_t message_number = 1000000000, errors, calls;
 static int64_t now_us;
 static bool is_running, is_measuring;
@@ -106,6 +109,8 @@ static void ask(struct station *s, enum call call)
         put_number(f->transaction, 10, s->transaction);
     if (f->energy != NULL)
         put_number(f->energy, 9, REGISTER_FIRST + s->energy_wh);
+    if (f->tag != NULL && options.tags > 0)
+        put_digits(f->tag + 1, 7, s->tag);
     if (f->time != NULL)
         put_time(f->time, clock_us(CLOCK_REALTIME));
     s->asked_us = now_us;
@@ -123,6 +128,8 @@ static void ask_next(struct station *s)
         ask(s, CALL_HEARTBEAT);
         return;
     }
+    if (s->step == 0 && options.tags > 0)
+        s->tag = next_tag++ * TAG_STRIDE % options.tags;
     s->energy_wh += 7;
     if (s->energy_wh > REGISTER_FIRST)
         s->energy_wh = 0;
@@ -402,18 +409,6 @@ static void run_for(int64_t us)
 
 /* ---- what was measured ---- */
 
-static void print_threads(const struct cpu *before, const struct cpu *after, uint64_t count)
-{
-    for (size_t i = 0; i < after->count; i++) {
-        int64_t ns = after->threads[i].ns;
-        for (size_t k = 0; k < before->count; k++)
-            if (before->threads[k].tid == after->threads[i].tid)
-                ns -= before->threads[k].ns;
-        if (ns > 0)
-            (void)printf(" thread_%s_us=%.3f", after->threads[i].name, (double)ns / 1000 / (double)count);
-    }
-}
-
 static void measure(void)
 {
     struct cpu before = {.count = 0}, after = {.count = 0};
@@ -429,14 +424,13 @@ static void measure(void)
     own = clock_us(CLOCK_PROCESS_CPUTIME_ID) - own;
     if (options.pid != 0)
         cpu_read(options.pid, &after);
-    uint64_t count = calls > 0 ? calls : 1;
-    (void)printf("calls=%llu per_s=%.0f p50_us=%lld p99_us=%lld max_us=%lld own_us=%.3f server_us=%.3f errors=%llu",
-                 (unsigned long long)calls, (double)calls * 1e6 / (double)took, (long long)latency_at(&latencies, 0.5),
-                 (long long)latency_at(&latencies, 0.99), (long long)latencies.max_us, (double)own / (double)count,
-                 (double)(cpu_total_ns(&after) - cpu_total_ns(&before)) / 1000 / (double)count,
-                 (unsigned long long)errors);
-    print_threads(&before, &after, count);
-    (void)printf("\n");
+    figures_print(&(struct figures){.calls = calls,
+                                    .errors = errors,
+                                    .took_us = took,
+                                    .own_us = own,
+                                    .latencies = &latencies,
+                                    .before = &before,
+                                    .after = &after});
 }
 
 /* Calls under way are answered, so that a server that is looked at afterwards has heard everything it will hear. */
@@ -476,6 +470,8 @@ static void read_options(int argc, char **argv)
             options.count = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--first") == 0)
             options.first = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--tags") == 0)
+            options.tags = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0)
             options.seconds = atoi(value);
         else if (strcmp(argv[i], "--warmup") == 0)
@@ -490,9 +486,10 @@ static void read_options(int argc, char **argv)
         i += took;
     }
     if (options.port == 0 || options.count == 0 || options.work == WORK_NONE) {
-        (void)fprintf(stderr,
-                      "usage: load --port N --stations N [--first N] [--seconds N] [--warmup N] [--pid N] [--tls] "
-                      "--transactions | --heartbeats | --idle | --handshakes | --http PATH [--key K]\n");
+        (void)fprintf(
+            stderr,
+            "usage: load --port N --stations N [--first N] [--seconds N] [--warmup N] [--pid N] [--tls] [--tags N] "
+            "--transactions | --heartbeats | --idle | --handshakes | --http PATH [--key K]\n");
         exit(2);
     }
 }

@@ -108,4 +108,33 @@ static inline int64_t latency_at(const struct latencies *l, double part)
     }
     return l->max_us;
 }
+
+/* What every load prints: one line of key=value, the CPU time of the server by its threads at the end. */
+struct figures {
+    uint64_t calls, errors;
+    int64_t took_us, own_us;
+    const struct latencies *latencies;
+    const struct cpu *before, *after; /* of the server */
+};
+
+static inline void figures_print(const struct figures *f)
+{
+    const double count = f->calls > 0 ? (double)f->calls : 1;
+
+    (void)printf("calls=%llu per_s=%.0f p50_us=%lld p99_us=%lld max_us=%lld own_us=%.3f server_us=%.3f errors=%llu",
+                 (unsigned long long)f->calls, (double)f->calls * 1e6 / (double)f->took_us,
+                 (long long)latency_at(f->latencies, 0.5), (long long)latency_at(f->latencies, 0.99),
+                 (long long)f->latencies->max_us, (double)f->own_us / count,
+                 (double)(cpu_total_ns(f->after) - cpu_total_ns(f->before)) / 1000 / count,
+                 (unsigned long long)f->errors);
+    for (size_t i = 0; i < f->after->count; i++) {
+        int64_t ns = f->after->threads[i].ns;
+        for (size_t k = 0; k < f->before->count; k++)
+            if (f->before->threads[k].tid == f->after->threads[i].tid)
+                ns -= f->before->threads[k].ns;
+        if (ns > 0)
+            (void)printf(" thread_%s_us=%.3f", f->after->threads[i].name, (double)ns / 1000 / count);
+    }
+    (void)printf("\n");
+}
 #endif

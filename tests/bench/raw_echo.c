@@ -3,8 +3,9 @@
  *
  *     raw-echo                   answers at once
  *     raw-echo --append FILE     each message is appended to FILE first; a second thread writes what a round gathered
- * and syncs it (two buffers, as the event log has), and only then the answers of that round leave raw-echo --body N
- * what a plain GET is answered with: N bytes
+ *                                and syncs it (two buffers, as the event log has), and only then the answers leave
+ *     raw-echo --body N          what a plain GET is answered with: N bytes
+ *     raw-echo --ap3000 yes      no WebSocket: frames of AP3000, told apart by their length
  *
  * Prints "port=N" when it listens; ends with its standard input. */
 #include <errno.h>
@@ -28,6 +29,7 @@
 #define EVENTS_MAX 512
 #define BUFFER_MAX ((size_t)64 << 20)
 #define BACKLOG    4096
+#define PILE_HEAD  5 /* of a frame of AP3000, up to the end of its length */
 
 struct peer {
     int fd;
@@ -58,6 +60,7 @@ static struct held *held;
 static size_t held_first, held_count, held_room;
 static uint8_t *texts;
 static size_t text_len, text_room;
+static bool is_ap3000;
 static char *page;
 static size_t page_len;
 
@@ -243,6 +246,21 @@ static size_t take_frame(struct peer *p, uint8_t *at, size_t len)
     return head + 4 + size;
 }
 
+/* "DNY" and the length of what follows it; what stands before it is skipped. */
+static size_t take_pile_frame(struct peer *p, uint8_t *at, size_t len)
+{
+    if (len > 0 && at[0] != 'D')
+        return 1;
+    size_t size = len < PILE_HEAD ? PILE_HEAD : PILE_HEAD + ((size_t)at[4] << 8 | at[3]);
+    if (len < size)
+        return 0;
+    if (file != NULL)
+        append(p, at, size, at, size);
+    else
+        send_all(p, at, size);
+    return size;
+}
+
 static size_t upgrade(struct peer *p, uint8_t *at, size_t len)
 {
     static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", name[] = "Sec-WebSocket-Key: ";
@@ -277,7 +295,9 @@ static void take(struct peer *p, uint8_t *at, size_t len)
 {
     size_t used;
 
-    while (len > 0 && (used = p->is_open ? take_frame(p, at, len) : upgrade(p, at, len)) > 0) {
+    while (len > 0 && (used = is_ap3000    ? take_pile_frame(p, at, len)
+                              : p->is_open ? take_frame(p, at, len)
+                                           : upgrade(p, at, len)) > 0) {
         at += used;
         len -= used;
     }
@@ -315,6 +335,7 @@ static void on_accept(int listener, int epoll)
         if (p == NULL)
             die("memory");
         p->fd = fd;
+        p->is_open = is_ap3000;
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = p};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) != 0)
@@ -357,6 +378,8 @@ int main(int argc, char **argv)
             open_file(argv[i + 1], epoll);
         else if (strcmp(argv[i], "--body") == 0)
             body = strtoul(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--ap3000") == 0)
+            is_ap3000 = true;
     }
     make_page(body);
     int listener = listen_any();

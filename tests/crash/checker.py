@@ -21,8 +21,9 @@ TYPES = ("", "charge_point.connected", "charge_point.disconnected", "connector.s
          "heartbeat.received", "firmware.status_changed", "diagnostics.status_changed", "security.event", "data_transfer.received",
          "certificate.sign_requested", "log.status_changed", "reservation.status_changed", "device.alarm", "device.quarantined",
          "device.protocol_error", "gateway.mass_disconnect", "connection.opened", "boot.held", "frame.seen", "command.queued",
-         "command.sent", "quarantine.resolved", "gateway.started")
-INTERNAL = {"connection.opened", "boot.held", "frame.seen", "command.queued", "command.sent", "quarantine.resolved", "gateway.started"}
+         "command.sent", "quarantine.resolved", "gateway.started", "order.changed", "firmware.job")
+INTERNAL = {"connection.opened", "boot.held", "frame.seen", "command.queued", "command.sent", "quarantine.resolved", "gateway.started",
+            "order.changed", "firmware.job"}
 OF_MESSAGE = {"StartTransaction": "transaction.started", "MeterValues": "transaction.meter_values",
               "StopTransaction": "transaction.stopped", "StatusNotification": "connector.status_changed",
               "Authorize": "authorization.requested", "BootNotification": "charge_point.connected"}
@@ -109,57 +110,6 @@ def unsqueeze(data, size):
     return out.raw if n == size else b""
 
 
-# A payload that says what its frame says is kept packed (src/eventlog/event.c, src/schema/schema_pack.c): the members of each message
-# in the order of payload.def, with the kind of each.
-PACKED = 1
-SAMPLED = [(name, "text") for name in ("value", "measurand", "unit", "phase", "context", "location", "format")]
-SAMPLE = [("timestamp", "text"), ("sampledValue", SAMPLED)]
-READING = [("connectorId", "number"), ("transactionId", "text"), ("meterValues", [SAMPLE]), ("flags", ["text"])]
-
-
-class Unpacker:
-    def __init__(self, data, frame):
-        self.data, self.frame, self.at, self.last = data, frame, 9, 0  # behind its version, and where the body lies
-
-    def number(self):
-        value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def signed(self):
-        value = self.number()
-        return value >> 1 ^ -(value & 1)
-
-    def text(self):
-        size = self.number()
-        if size & 1:
-            self.at += size >> 1
-            return self.data[self.at - (size >> 1):self.at].decode()
-        begin = self.last + self.signed()
-        self.last = begin + (size >> 1)
-        return self.frame[begin:self.last].decode()
-
-    def value(self, kind):
-        if kind == "text":
-            return self.text()
-        if kind == "number":
-            return self.signed()
-        if isinstance(kind[0], tuple):
-            return self.object(kind)
-        return [self.value(kind[0]) for _ in range(self.number())]
-
-    def object(self, fields):
-        size = (len(fields) + 7) // 8
-        there = int.from_bytes(self.data[self.at:self.at + size], "little")
-        self.at += size
-        return {name: self.value(kind) for i, (name, kind) in enumerate(fields) if there >> i & 1}
-
-
 class Event:
     __slots__ = ("position", "type", "station", "received", "device_time", "sequence", "payload", "frame", "answer")
 
@@ -168,20 +118,70 @@ def text(data, at, size):
     return (None, at) if size == ABSENT else (data[at:at + size].decode(), at + size)
 
 
+# A packed payload (src/eventlog/event.c, src/schema/schema_pack.c): the members of payload.def in order, by kind.
+SAMPLED = [(name, "text") for name in ("value", "measurand", "unit", "phase", "context", "location", "format")]
+SAMPLE = [("timestamp", "text"), ("sampledValue", SAMPLED)]
+READINGS = [("connectorId", "number"), ("transactionId", "text"), ("meterValues", [SAMPLE]), ("flags", ["text"])]
+
+
+class Packed:
+    def __init__(self, packed, frame):
+        self.packed, self.frame, self.at, self.last = packed, frame, 0, 0
+
+    def varint(self):
+        n = shift = 0
+        while True:
+            byte = self.packed[self.at]
+            self.at, n, shift = self.at + 1, n | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return n
+
+    def number(self):
+        n = self.varint()
+        return n >> 1 ^ -(n & 1)
+
+    def text(self):
+        n = self.varint()
+        if n & 1:
+            self.at += n >> 1
+            return self.packed[self.at - (n >> 1):self.at].decode()
+        begin = self.last + self.number()
+        self.last = begin + (n >> 1)
+        return json.loads(b'"' + self.frame[begin:self.last] + b'"')
+
+    def value(self, kind):
+        if isinstance(kind, str):
+            return getattr(self, kind)()
+        if isinstance(kind[0], tuple):
+            bits = self.packed[self.at]
+            self.at += 1
+            return {name: self.value(inner) for i, (name, inner) in enumerate(kind) if bits >> i & 1}
+        return [self.value(kind[0]) for _ in range(self.varint())]
+
+
+def payload_text(data, at, size, frame):
+    """As JSON, and where it ends."""
+    if size == ABSENT or size == 0 or data[at] != 1:
+        return text(data, at, size)
+    p = Packed(data[at + 9:at + size], frame)
+    payload = p.value(READINGS)
+    if p.at != len(p.packed):
+        raise ValueError("a packed payload of which something is left")
+    return json.dumps(payload), at + size
+
+
 def read_record(data, at, position):
     size, kind, station, received, device, sequence, _, payload, frame, answer = HEAD.unpack_from(data, at)
     e = Event()
     e.position, e.type, e.received, e.device_time, e.sequence = position, TYPES[kind], received, device, sequence
     end = at + HEAD.size
     e.station, end = text(data, end, ABSENT if station == 0xFFFF else station)
-    packed = data[end:end + payload] if payload not in (0, ABSENT) and data[end] == PACKED else None
-    e.payload, end = text(data, end, payload) if packed is None else (None, end + payload)
+    frame_at = end + (0 if payload == ABSENT else payload)
+    e.payload, end = payload_text(data, end, payload, data[frame_at:frame_at + (0 if frame == ABSENT else frame)])
     e.frame, end = text(data, end, frame)
     e.answer, end = text(data, end, answer)
     if end != at + size:
         raise ValueError(f"record {position}: {size} bytes, of which {end - at} are accounted for")
-    if packed is not None:
-        e.payload = json.dumps(Unpacker(packed, e.frame.encode()).object(READING))
     return e, end
 
 

@@ -56,7 +56,7 @@ class Server:
     def __init__(self, folder, rng, *sets):
         self.data = os.path.join(folder, "data")
         self.log_path = os.path.join(folder, "server.log")
-        self.ocpp, self.api = (f"127.0.0.1:{free_port(rng)}" for _ in range(2))
+        self.ocpp, self.api, self.ap3000 = (f"127.0.0.1:{free_port(rng)}" for _ in range(3))
         self.sets, self.process, self.is_ready = list(sets), None, False
         self.key, self.has_api = "", False
 
@@ -64,24 +64,38 @@ class Server:
         r, w = os.pipe()
         os.set_blocking(r, False)
         command = [BIN, "serve", "--data", self.data, "--ready-fd", str(w)]
-        for s in [f"listen.ocpp={self.ocpp}", f"listen.api={self.api}", "logging.level=warn", *self.sets]:
+        for s in [f"listen.ocpp={self.ocpp}", f"listen.api={self.api}", f"listen.ap3000={self.ap3000}", "logging.level=warn", *self.sets]:
             command += ["--set", s]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, pass_fds=[w], stdout=subprocess.DEVNULL, stderr=log)
         os.close(w)
         self.is_ready, self.ready_fd, self.started = False, r, time.monotonic()
 
-    async def ready(self):
-        """Seconds from start to all listeners open; None: it ended before."""
-        line, end = b"", time.monotonic() + START_WAIT_S
-        while b"\n" not in line and time.monotonic() < end:
-            try:
-                part = os.read(self.ready_fd, 4096)
+    async def _ready_line(self):
+        """What it says when it is ready; cut off where it ended, or took too long."""
+        loop, line, end = asyncio.get_running_loop(), b"", time.monotonic() + START_WAIT_S
+        readable = asyncio.Event()
+        loop.add_reader(self.ready_fd, readable.set)
+        try:
+            while b"\n" not in line:
+                await asyncio.wait_for(readable.wait(), end - time.monotonic())
+                readable.clear()
+                try:
+                    part = os.read(self.ready_fd, 4096)
+                except BlockingIOError:
+                    continue  # it was told twice of one event
                 if not part:
                     break
                 line += part
-            except BlockingIOError:
-                await asyncio.sleep(0.002)
+        except asyncio.TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(self.ready_fd)
+        return line
+
+    async def ready(self):
+        """Seconds from start to all listeners open; None: it ended before."""
+        line = await self._ready_line()
         self.is_ready = b"\n" in line
         if not self.is_ready:
             return None

@@ -101,15 +101,18 @@ def p(values, q):
 
 
 class Leg:
-    bad_lines = BAD_LINES
+    bad_lines, commands, checker = BAD_LINES, Commands, "checker.py"
 
     def __init__(self, folder, rng, rounds, *sets, stations=STATIONS):
         self.folder, self.rng, self.rounds = folder, rng, rounds
         self.server = kit.Server(folder, rng, "authorization.unknown_tag=accept", "authorization.max_concurrent=0",
                                  "log.segment_max_bytes=524288", "commands.expires_in_s=5", *sets)
         self.journal = kit.Journal(os.path.join(folder, "journal"))
-        self.world = kit.World(self.server, self.journal, rng, stations, THINK_S)
+        self.world = self.populate(stations)
         self.ready_s, self.boot_s, self.early = [], [], 0
+
+    def populate(self, stations):
+        return kit.World(self.server, self.journal, self.rng, stations, THINK_S)
 
     async def start(self):
         self.server.spawn()
@@ -136,6 +139,7 @@ class Leg:
             if self.rng.random() < GRACEFUL:
                 await self.stop_under_load()
                 return True
+            await self.moment()
         check("the server lives until it is killed", self.server.process.poll() is None, (self.server.process.poll(), self.server.log()))
         self.journal.add("kill")
         self.server.kill()
@@ -144,6 +148,9 @@ class Leg:
             self.world.first_boot = None
         await asyncio.sleep(0.02)
         return True
+
+    async def moment(self):
+        """What the kill waits for, beyond a random time."""
 
     async def settle(self):
         """Everybody comes back and is answered; half of them end their transactions; what was answered is said once more."""
@@ -184,7 +191,7 @@ class Leg:
         return True
 
     async def run(self):
-        commands = Commands(self.world)
+        commands = self.commands(self.world)
         asking = asyncio.ensure_future(commands.run())
         alive = await self.kills()
         if alive:
@@ -216,7 +223,7 @@ class Leg:
 
     def verdict(self):
         tail = [self.tail()] if self.server.has_api else []
-        done = subprocess.run([sys.executable, os.path.join(HERE, "checker.py"), self.server.data, os.path.join(self.folder, "journal"), *tail],
+        done = subprocess.run([sys.executable, os.path.join(HERE, self.checker), self.server.data, os.path.join(self.folder, "journal"), *tail],
                               capture_output=True, text=True, check=False)
         lines = done.stdout.splitlines()
         print("\n".join(lines[:-1]), flush=True)

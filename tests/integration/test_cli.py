@@ -89,7 +89,7 @@ def test_version():
     check("version ends well", r.returncode == 0 and r.stderr == "", r)
     check("the first line is name and version", re.fullmatch(r"chargeline \d+\.\d+\.\d+", lines[0]), lines)
     check("then how it was built", re.match(r"build +.*(gcc|clang) \d+", lines[1]), lines)
-    check("then each library", {line.split()[0] for line in lines[2:]} >= {"libuv", "openssl", "sqlite", "libmicrohttpd", "libyaml", "zstd"}, lines)
+    check("then each library", {line.split()[0] for line in lines[2:]} >= {"libuv", "openssl", "sqlite", "libyaml", "zstd"}, lines)
     check("each with a number", all(re.search(r" \d+\.\d+", line) for line in lines[2:]), lines)
     check("--version says the same", run("--version").stdout == r.stdout)
 
@@ -504,7 +504,7 @@ def test_tail_damage(place, data):
     check("damage is told with its place", "log-" in r.stderr and "batch" in r.stderr and "passed over" in r.stderr, r.stderr)
     check("damage is exit 1", r.returncode == 1, r.returncode)
     check("what is before and behind it is shown", types[0] == "charge_point.connected" and types[-1] == "charge_point.disconnected", types)
-    check("nothing false is shown", "999" not in r.stdout, r.stdout)
+    check("nothing false is shown", '"meterStartWh":999' not in r.stdout, r.stdout)
     r = run("tail", "--data", str(sick), "--no-follow", "--last", "1")
     check("damage that is not read is not told", r.returncode == 0 and r.stderr == "", r)
 

@@ -82,7 +82,22 @@ def wrong_words(server):
     check("the help goes to standard output", code == 0 and "--quirk" in out)
 
 
+def story():
+    """Of the simulated world; it needs no server."""
+    def tell(seed):
+        done = subprocess.run([BIN, "sim", "--story", "--seed", seed], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, err = tell("7")
+    check("a story is told to its end", code == 0 and err == "" and out.splitlines()[-1] == "seed 7: nothing broke", (code, out[-300:], err))
+    for words in ("the server starts", "charger 0 connects", "transaction.started", "on the disk up to event", "no more faults"):
+        check(f"it tells: {words}", words in out, out[:1000])
+    check("the same seed tells the same story", tell("7")[1] == out)
+    check("and another another", tell("8")[1] != out)
+
+
 def main():
+    story()
     with Server("authorization.unknown_tag=accept") as server:
         wrong_words(server)
         demo(server)

@@ -23,7 +23,7 @@ done
 simulate() {
     local define=()
     [ -z "$1" ] || define=("-DDEFECT_$1")
-    ${CC:-cc} "${flags[@]}" "${define[@]}" tests/simulation/simulate.c src/device/*.c src/proto/ocpp16/*.c "$work"/*.o -lm \
+    ${CC:-cc} "${flags[@]}" "${define[@]}" tests/simulation/simulate.c src/simulation/*.c src/device/*.c src/proto/ocpp16/*.c "$work"/*.o -lm \
         -o "$work/simulate" && "$work/simulate" --seeds "$seeds"
 }
 

@@ -3,6 +3,9 @@
  * it. */
 #include "simulation/world.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static bool take_number(const char *text, uint64_t *out)
 {
     int64_t n;
@@ -12,18 +15,24 @@ static bool take_number(const char *text, uint64_t *out)
     return true;
 }
 
+static void tell(void *data, const char *line)
+{
+    (void)data;
+    (void)puts(line);
+}
+
 int main(int argc, char **argv)
 {
     static struct outcome outcome;
     uint64_t seeds = 1, from = 1;
-    bool tells_story = false, is_good = true;
+    bool is_good = true;
     for (int i = 1; i < argc && is_good; i++) {
         if (strcmp(argv[i], "--seeds") == 0)
             is_good = take_number(argv[++i], &seeds);
         else if (strcmp(argv[i], "--from") == 0)
             is_good = take_number(argv[++i], &from);
         else if (strcmp(argv[i], "--story") == 0)
-            tells_story = true;
+            outcome.on_line = tell;
         else
             is_good = false;
     }
@@ -32,7 +41,7 @@ int main(int argc, char **argv)
         return 2;
     }
     for (uint64_t seed = from; seed < from + seeds; seed++)
-        if (!world_run(seed, tells_story, &outcome)) {
+        if (!world_run(seed, &outcome)) {
             (void)printf("seed %llu: %s\n", (unsigned long long)seed, outcome.failure);
             return 1;
         }

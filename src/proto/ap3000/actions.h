@@ -43,8 +43,7 @@ MUST_USE enum err ap3000_update_read(struct str payload, struct arena *a, struct
 
 #define AP3000_BLOCKS_SIZE 64
 
-/* One command under way. Of one that a process before this one had sent, action, transaction_id and payload are enough
- * for ap3000_talk_on_silence. */
+/* One command under way. */
 struct ap3000_talk {
     const struct ap3000_action *action;
     uint8_t command; /* of the frame that waits for its answer */
@@ -83,6 +82,8 @@ struct ap3000_command_of {
 MUST_USE enum err ap3000_talk_begin(const struct ap3000_input *in, const struct ap3000_command_of *c, struct arena *a,
                                     struct buf *text, struct ap3000_talk *out, struct ap3000_decision *d,
                                     struct fault *why);
+/* One that a process before this one had sent, as far as its order tells: for ap3000_talk_on_silence. */
+void ap3000_talk_resume(const struct ap3000_pile *p, const struct ap3000_command_of *c, struct ap3000_talk *out);
 /* An answer that has its physical id, command and message id. GOES_ON: *t holds the next frame. */
 enum ap3000_talk_state ap3000_talk_on_answer(const struct ap3000_input *in, struct ap3000_talk *t,
                                              const struct ap3000_frame *f, struct arena *a, struct buf *text,

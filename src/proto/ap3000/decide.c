@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define SETTLEMENT_CLOCK_AT 31 /* in its payload (6.3) */
+
 /* How a frame of a pile is taken. A test sees that every command that piles start has a row, or is INTERNAL. */
 enum {
     ALWAYS = 1,     /* also of a pile that is not accepted: the handler sees to what it may not say */
@@ -125,15 +127,25 @@ uint64_t ap3000_swipe_key(struct str frame_hex)
     return repeat_key(&f);
 }
 
+/* Goes on from a key with the digits [from, to). */
+static uint64_t key_with(uint64_t key, struct str hex, size_t from, size_t to)
+{
+    const uint64_t of_that[2] = {key, AP3000_CONTENT_KEY[1]};
+    return siphash(of_that, (struct bytes){(const uint8_t *)hex.at + from, to - from});
+}
+
 uint64_t ap3000_content_key(struct str frame_hex)
 {
     static const size_t id_at = 2 * (size_t)(AP3000_PREFIX_SIZE + 4), id_len = 4, checksum_len = 4;
-    struct bytes b = {(const uint8_t *)frame_hex.at, frame_hex.len};
-    uint64_t key = 0;
-    if (b.len >= id_at + id_len + checksum_len) {
-        const uint64_t of_head[2] = {siphash(AP3000_CONTENT_KEY, (struct bytes){b.at, id_at}), AP3000_CONTENT_KEY[1]};
-        key = siphash(of_head, (struct bytes){b.at + id_at + id_len, b.len - id_at - id_len - checksum_len});
-    }
+    static const size_t clock_at = 2 * (size_t)(AP3000_PAYLOAD_AT + SETTLEMENT_CLOCK_AT), clock_len = 8;
+    if (frame_hex.len < id_at + id_len + checksum_len)
+        return 1;
+    size_t end = frame_hex.len - checksum_len;
+    bool has_clock = end >= clock_at + clock_len;
+    uint64_t key = key_with(AP3000_CONTENT_KEY[0], frame_hex, 0, id_at);
+    key = key_with(key, frame_hex, id_at + id_len, has_clock ? clock_at : end);
+    if (has_clock)
+        key = key_with(key, frame_hex, clock_at + clock_len, end);
     return key == 0 ? 1 : key;
 }
 

@@ -79,9 +79,10 @@ struct ap3000_wish {
 /* Room that the arena of a decision must have, and the buffer of its text. */
 #define AP3000_ARENA_MIN ((size_t)256 << 10)
 #define AP3000_TEXT_MIN  ((size_t)256 << 10)
+#define AP3000_ANSWER_SIZE_MAX (AP3000_PREFIX_SIZE + AP3000_LENGTH_MIN + PILE_ANSWER_MAX)
 struct ap3000_decision {
     bool has_answer;
-    uint8_t answer[AP3000_SENT_SIZE_MAX]; /* whole frame */
+    uint8_t answer[AP3000_ANSWER_SIZE_MAX]; /* whole frame */
     size_t answer_len;
     bool waits_for_disk; /* the answer leaves when the events are durable; else at once */
     bool is_repeat;
@@ -97,8 +98,8 @@ struct ap3000_decision {
 bool ap3000_answer_bare(const struct ap3000_frame *f, struct instant now, uint8_t out[AP3000_SENT_SIZE_MAX],
                         size_t *len);
 
-/* By what a settlement that waits in quarantine is known again: its frame as hexadecimal, without message id and
- * checksum. Never 0. For station_remember_meter(). */
+/* By what a settlement that waits in quarantine is known again: its frame as hexadecimal, without message id,
+ * checksum and the clock of the pile, which may have moved on. Never 0. For station_remember_meter(). */
 uint64_t ap3000_content_key(struct str frame_hex);
 /* By what a swipe is known again after a restart, its message id too: within a minute it is the same one. Never 0. */
 uint64_t ap3000_swipe_key(struct str frame_hex);

@@ -23,15 +23,6 @@ static void hex_write(uint8_t byte, char out[2])
     out[1] = digits[byte & 15];
 }
 
-static void put_hex(struct buf *out, struct bytes b)
-{
-    for (size_t i = 0; i < b.len; i++) {
-        char text[2];
-        hex_write(b.at[i], text);
-        buf_put(out, text, sizeof text);
-    }
-}
-
 static void json_hex(struct json_writer *w, struct bytes b)
 {
     char text[2 * AP3000_PAYLOAD_SIZE_MAX];
@@ -341,7 +332,7 @@ static void show_text(struct bytes b, struct buf *out)
 static void show_order(const struct ap3000_view *v, struct bytes b, struct buf *out)
 {
     struct ap3000_order o;
-    put_hex(out, b);
+    buf_put_hex(out, b);
     ap3000_order_read(b.at, &o);
     if (o.origin == AP3000_ORDER_OPAQUE || o.number != ap3000_id_number(v->frame->physical_id) ||
         sibling(v, "start_mode", AP3000_START_CARD) == AP3000_START_SERVER) {
@@ -352,7 +343,7 @@ static void show_order(const struct ap3000_view *v, struct bytes b, struct buf *
     buf_put_lit(out, ": made by the pile, ");
     if (o.origin == AP3000_ORDER_CARD) {
         buf_put_lit(out, "card ");
-        put_hex(out, (struct bytes){o.card, sizeof o.card});
+        buf_put_hex(out, (struct bytes){o.card, sizeof o.card});
     } else {
         buf_printf(out, "code %06u", o.code);
     }
@@ -393,7 +384,7 @@ void ap3000_field_show(const struct ap3000_view *v, size_t i, struct buf *out)
     else if (f->unit == AP3000_IS_ORDER)
         show_order(v, b, out);
     else if (f->kind == AP3000_OCTETS)
-        put_hex(out, b);
+        buf_put_hex(out, b);
     else if (f->kind == AP3000_NUMBERS || f->kind == AP3000_PARTS)
         buf_printf(out, "%zu of them", b.len / f->size);
     else

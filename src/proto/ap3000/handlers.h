@@ -20,7 +20,6 @@ struct ap3000_step {
     struct buf *text;
     struct ap3000_decision *out;
     size_t event_room;
-    size_t payload_at[AP3000_EVENTS_MAX]; /* where in text each event's payload begins */
     bool has_answer;
     size_t answer_len;
     uint8_t answer[PILE_ANSWER_MAX]; /* payload */

@@ -66,6 +66,7 @@ void ap3000_port_status(struct ap3000_step *s, uint8_t port, uint8_t code)
 static void take_ports(struct ap3000_step *s, struct bytes statuses)
 {
     struct ap3000_pile *p = s->pile;
+    pile_make_ports(p, statuses.len);
     for (size_t i = 0; i < statuses.len; i++) {
         if (i >= p->ports_seen) { /* the first time: whatever it is, it is news */
             p->ports_seen = (uint16_t)(i + 1);

@@ -127,7 +127,8 @@ static void take_line(struct ap3000_step *s)
     struct ap3000_pile *p = s->pile;
     if (s->in->host.at != NULL)
         (void)str_copy(p->host, sizeof p->host, s->in->host);
-    if (s->in->iccid.at == NULL || str_eq_nocase(str_of(p->iccid), s->in->iccid))
+    struct str before = str_of(p->iccid);
+    if (s->in->iccid.at == NULL || str_eq(before, s->in->iccid) || str_eq_nocase(before, s->in->iccid))
         return;
     bool had_another = p->iccid[0] != 0;
     (void)str_copy(p->iccid, sizeof p->iccid, s->in->iccid);

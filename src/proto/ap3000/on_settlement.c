@@ -143,6 +143,18 @@ static struct pile_order *find(struct ap3000_step *s, const struct ap3000_named 
     return is_waiting ? o : NULL;
 }
 
+/* The heartbeats say what a port does, but the next one may be minutes away, and a charge that is settled is over. Not
+ * where another has begun since: a settlement may come late. */
+static void leave_port(struct ap3000_step *s, const struct ap3000_settlement *r)
+{
+    const struct pile_order *next = pile_order_on(s->pile, r->port);
+    uint8_t code = r->port < s->pile->ports_seen ? s->pile->ports[r->port] : AP3000_PORT_IDLE;
+    bool is_over = code == AP3000_PORT_CHARGING || code == AP3000_PORT_TRICKLE;
+    bool is_unplugged = r->stop_reason == AP3000_STOP_UNPLUGGED || r->stop_reason == AP3000_STOP_UNPLUGGED_JAMMED;
+    if (is_over && (next == NULL || next->state == ORDER_ENDED))
+        ap3000_port_status(s, r->port, is_unplugged ? AP3000_PORT_IDLE : AP3000_PORT_FULL);
+}
+
 /* An order that is not settled, or that only an operator has closed. */
 static void settle(struct ap3000_step *s, struct pile_order *o, const struct ap3000_settlement *r,
                    const struct ap3000_named *n)
@@ -162,6 +174,7 @@ static void settle(struct ap3000_step *s, struct pile_order *o, const struct ap3
     if (before == ORDER_SETTLED)
         ap3000_step_flag(s, STR("overrides_operator"));
     tell_stopped(s, o, r);
+    leave_port(s, r);
 }
 
 /* One that nobody knew, from what the pile says. False: it cannot be made. */
@@ -225,6 +238,9 @@ static void decide(struct ap3000_step *s, const struct ap3000_settlement *r)
     const struct ap3000_named n = named(r, key);
     struct pile_order *o = find(s, &n);
     bool is_settled = o != NULL && o->state == ORDER_SETTLED && o->content != 0;
+#ifdef DEFECT_SETTLEMENT_TWICE /* planted: a repeated settlement ends it again */
+    is_settled = false;
+#endif
     if (is_settled && o->content == content_of(r))
         s->out->is_repeat = true;
     else if (is_settled)

@@ -1,7 +1,6 @@
 /* order.c - order numbers of piles, verification codes. */
 #include "proto/ap3000/order.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* The last byte says the scheme and the port: two decimal digits, or the same in hexadecimal from port 10 on (A22). */
@@ -28,16 +27,13 @@ static enum err read_bcd(const uint8_t *at, size_t size, uint32_t *out)
 /* YYYY MM DD hh mm ss of China, where all piles of this make stand. */
 static enum err read_time(const uint8_t *at, struct instant *out)
 {
-    uint32_t part[7];
-    char text[64];
-    for (size_t i = 0; i < COUNT_OF(part); i++)
-        if (read_bcd(at + i, 1, &part[i]) != OK)
-            return ERR_FORMAT;
-    if (part[0] != 19 && part[0] != 20)
-        return ERR_FORMAT;
-    (void)snprintf(text, sizeof text, "%02u%02u-%02u-%02uT%02u:%02u:%02u+08:00", part[0], part[1], part[2], part[3],
-                   part[4], part[5], part[6]);
-    return instant_parse(str_of(text), out, NULL);
+    static const uint8_t places[] = {0, 2, 5, 8, 11, 14, 17}; /* of the two digits of each byte */
+    char text[] = "YYYY-MM-DDThh:mm:ss+08:00";
+    for (size_t i = 0; i < COUNT_OF(places); i++) {
+        text[places[i]] = (char)('0' + (at[i] >> 4));
+        text[places[i] + 1] = (char)('0' + (at[i] & 15)); /* what is no digit, no time has in it */
+    }
+    return at[0] == 0x19 || at[0] == 0x20 ? instant_parse(str_of(text), out, NULL) : ERR_FORMAT;
 }
 
 static bool read_port(uint8_t byte, uint32_t base, uint8_t *port)

@@ -93,9 +93,10 @@ struct pile_order *ap3000_order_find(struct ap3000_step *s, const struct ap3000_
  * number or, as digits or as a number, in the frame (A23). */
 struct str ap3000_order_tag(struct ap3000_step *s, const struct ap3000_named *n)
 {
-    struct ap3000_order no;
-    ap3000_order_read(n->no, &no);
+    struct ap3000_order no = {.origin = AP3000_ORDER_OPAQUE};
     const uint8_t *b = n->card_or_code;
+    if (n->start_mode == AP3000_START_CODE || b == NULL) /* else the frame itself says whose card it was */
+        ap3000_order_read(n->no, &no);
     if (n->start_mode == AP3000_START_CODE && no.origin == AP3000_ORDER_CODE)
         return arena_printf(s->arena, "%06u", (unsigned)no.code);
     if (b == NULL && n->start_mode == AP3000_START_CARD && no.origin == AP3000_ORDER_CARD)
@@ -106,10 +107,10 @@ struct str ap3000_order_tag(struct ap3000_step *s, const struct ap3000_named *n)
     for (size_t i = 1; i < 4; i++)
         is_bcd = is_bcd && b[i] >> 4 <= 9 && (b[i] & 15) <= 9;
     if (n->start_mode == AP3000_START_CODE && is_bcd)
-        return arena_printf(s->arena, "%02X%02X%02X", (unsigned)b[1], (unsigned)b[2], (unsigned)b[3]);
+        return arena_hex(s->arena, (struct bytes){b + 1, 3});
     if (n->start_mode == AP3000_START_CODE && le32(b) < CODE_LIMIT)
         return arena_printf(s->arena, "%06u", (unsigned)le32(b));
-    return arena_printf(s->arena, "%02X%02X%02X%02X", (unsigned)b[0], (unsigned)b[1], (unsigned)b[2], (unsigned)b[3]);
+    return arena_hex(s->arena, (struct bytes){b, 4});
 }
 
 static void set_start(struct ap3000_step *s, const struct ap3000_named *n, const struct ap3000_order *no,

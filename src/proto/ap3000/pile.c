@@ -27,6 +27,8 @@ void pile_free(struct ap3000_pile *p)
     if (p == NULL)
         return;
     free(p->orders);
+    free(p->ports);
+    free(p->recent);
     free(p);
 }
 
@@ -69,23 +71,53 @@ bool pile_id_is(struct str charge_point_id)
     return str_eq(str_of(mine), charge_point_id);
 }
 
+/* --- ports --- */
+
+void pile_make_ports(struct ap3000_pile *p, size_t count)
+{
+    check(count <= PILE_PORTS_MAX);
+    if (count <= p->ports_seen)
+        return;
+    p->ports = mem_grow(p->ports, count, sizeof *p->ports);
+    memset(p->ports + p->ports_seen, AP3000_PORT_IDLE, count - p->ports_seen);
+}
+
 /* --- recent answers --- */
+
+static bool is_over(const struct pile_recent *r, struct instant now)
+{
+    return instant_since(now, r->at).us > SPAN_S(PILE_REPEAT_S).us;
+}
 
 const struct pile_recent *pile_recent_find(const struct ap3000_pile *p, uint64_t key, struct instant now)
 {
-    for (size_t i = 0; i < PILE_RECENT_MAX; i++) {
-        const struct pile_recent *r = &p->recent[i];
-        if (r->key == key && key != 0 && instant_since(now, r->at).us <= SPAN_S(PILE_REPEAT_S).us)
-            return r;
-    }
+    for (size_t i = 0; i < p->recent_count; i++)
+        if (p->recent[i].key == key && key != 0 && !is_over(&p->recent[i], now))
+            return &p->recent[i];
     return NULL;
+}
+
+/* Where one more goes: over one whose time is over, so that a pile that says little holds little; else the oldest. */
+static struct pile_recent *place_of_next(struct ap3000_pile *p, struct instant now)
+{
+    struct pile_recent *oldest = NULL;
+    for (size_t i = 0; i < p->recent_count; i++) {
+        struct pile_recent *r = &p->recent[i];
+        if (is_over(r, now))
+            return r;
+        if (oldest == NULL || instant_before(r->at, oldest->at))
+            oldest = r;
+    }
+    if (p->recent_count == PILE_RECENT_MAX)
+        return oldest;
+    p->recent = mem_grow(p->recent, p->recent_count + 1u, sizeof *p->recent);
+    return &p->recent[p->recent_count++];
 }
 
 void pile_remember(struct ap3000_pile *p, uint64_t key, struct instant now, struct bytes answer)
 {
     check(answer.len <= PILE_ANSWER_MAX);
-    struct pile_recent *r = &p->recent[p->recent_next];
-    p->recent_next = (uint8_t)((p->recent_next + 1) % PILE_RECENT_MAX);
+    struct pile_recent *r = place_of_next(p, now);
     *r = (struct pile_recent){.key = key, .at = now, .len = (uint8_t)answer.len};
     if (answer.len > 0)
         memcpy(r->answer, answer.at, answer.len);
@@ -118,6 +150,8 @@ enum err order_no_read(const uint64_t id_key[2], uint32_t physical_id, const uin
                        uint64_t *number)
 {
     uint8_t mine[AP3000_ORDER_SIZE];
+    if (no[0] != ORDER_MARK) /* that of a pile, mostly */
+        return ERR_UNKNOWN;
     uint32_t n = permute31_back(id_key, le32(no + ORDER_ID_AT));
     if (n == 0)
         return ERR_UNKNOWN;

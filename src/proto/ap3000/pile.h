@@ -15,7 +15,7 @@
 #define PILE_RECENT_MAX  8   /* answers kept for repeats within PILE_REPEAT_S (3.3) */
 #define PILE_REPEAT_S    60
 #define PILE_HEARTBEAT_S 180
-#define PILE_ANSWER_MAX  16 /* payload bytes of an answer of ours */
+#define PILE_ANSWER_MAX  15 /* payload bytes of an answer of ours */
 #define PILE_PORT_NONE   0xFF
 #define PILE_ID_SIZE     16 /* "AP16777215-FF" and a 0 */
 #define PILE_STOPS_MAX   3  /* tries to stop an order (10.2) */
@@ -81,12 +81,12 @@ struct ap3000_pile {
     char host[PILE_ID_SIZE];           /* charge point id of the host that it is a slave of; "" none, or not known */
     char iccid[24], iccid_binding[24]; /* last seen; the only one allowed, "" any */
     uint16_t next_message_id;          /* of our commands: 1 .. 65535 */
-    uint8_t ports[PILE_PORTS_MAX];     /* status codes, as they came */
+    uint8_t *ports;                    /* status codes, as they came; owned */
     uint16_t ports_seen;               /* so many of them have come */
     struct pile_order *orders;         /* open ones and the last others, oldest first; owned */
     size_t order_count;
-    struct pile_recent recent[PILE_RECENT_MAX];
-    uint8_t recent_next;
+    struct pile_recent *recent; /* at most PILE_RECENT_MAX, room for as many as it needed at once; owned */
+    uint8_t recent_count;
     uint64_t told_facts; /* hash of what the last "charge_point.connected" said; 0: none in this process */
     struct instant told_at;
     bool is_smoky; /* the host's last 0x17 said so */
@@ -105,6 +105,9 @@ static inline uint8_t pile_port_of(int64_t connector_id)
 {
     return connector_id >= 1 && connector_id <= PILE_PORT_NONE ? (uint8_t)(connector_id - 1) : PILE_PORT_NONE;
 }
+
+/* Room for the states of so many ports, at most PILE_PORTS_MAX: idle those that have not been seen. */
+void pile_make_ports(struct ap3000_pile *p, size_t count);
 
 /* The answer that was given to the same frame within PILE_REPEAT_S, or NULL. */
 const struct pile_recent *pile_recent_find(const struct ap3000_pile *p, uint64_t key, struct instant now);

@@ -22,17 +22,6 @@ void ap3000_step_begin(struct ap3000_step *s, const struct ap3000_input *in, str
     check(out->events != NULL); /* AP3000_ARENA_MIN */
 }
 
-static struct str put_hex(struct buf *text, struct bytes b)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    size_t at = text->len;
-    for (size_t i = 0; i < b.len; i++) {
-        buf_put_byte(text, (uint8_t)digits[b.at[i] >> 4]);
-        buf_put_byte(text, (uint8_t)digits[b.at[i] & 15]);
-    }
-    return (struct str){(const char *)text->at + at, text->len - at};
-}
-
 static void write_answer(struct ap3000_step *s)
 {
     struct ap3000_decision *d = s->out;
@@ -50,9 +39,12 @@ void ap3000_step_finish(struct ap3000_step *s)
     if (s->has_answer)
         write_answer(s);
     if (d->event_count > 0 && d->has_answer) /* first, since the text moves while it grows */
-        (void)put_hex(s->text, (struct bytes){d->answer, d->answer_len});
-    for (size_t i = d->event_count; i-- > 0; end = s->payload_at[i])
-        d->events[i].payload = (struct str){(const char *)s->text->at + s->payload_at[i], end - s->payload_at[i]};
+        buf_put_hex(s->text, (struct bytes){d->answer, d->answer_len});
+    for (size_t i = d->event_count; i-- > 0;) {
+        size_t begin = d->events[i].payload.len;
+        d->events[i].payload = (struct str){(const char *)s->text->at + begin, end - begin};
+        end = begin;
+    }
     if (d->event_count == 0)
         return;
     struct event *last = &d->events[d->event_count - 1];
@@ -74,7 +66,7 @@ void ap3000_step_event(struct ap3000_step *s, enum event_type type, struct insta
         s->event_room = AP3000_EVENTS_MAX;
     }
     check(d->event_count < s->event_room);
-    s->payload_at[d->event_count] = s->text->len;
+    const struct str begin = {NULL, s->text->len}; /* of its payload: until ap3000_step_finish, since the text moves */
     schema_write(event_kinds[type].payload, payload, s->text);
     d->events[d->event_count++] = (struct event){
         .type = type,
@@ -82,6 +74,7 @@ void ap3000_step_event(struct ap3000_step *s, enum event_type type, struct insta
         .received = s->in->now,
         .device_time = device_time,
         .sequence = event_kinds[type].is_published ? ++s->station->sequence : 0,
+        .payload = begin,
     };
 }
 

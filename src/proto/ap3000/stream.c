@@ -5,6 +5,9 @@
  * hundred additions a byte, until AP3000_DROPPED_MAX closes it. */
 #include "proto/ap3000/stream.h"
 
+#include "base/memory.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 static const uint8_t link_word[] = {'l', 'i', 'n', 'k'};
@@ -19,6 +22,14 @@ void ap3000_stream_init(struct ap3000_stream *s)
     s->dropped_run = 0;
     s->begin = s->end = 0;
     s->has_frame = false;
+    s->kept = NULL;
+}
+
+void ap3000_stream_release(struct ap3000_stream *s)
+{
+    free(s->kept);
+    s->kept = NULL;
+    s->begin = s->end = 0;
 }
 
 static bool is_hex(uint8_t c)
@@ -73,9 +84,8 @@ static enum found find_iccid(struct bytes b, struct ap3000_unit *out)
 }
 
 /* A unit begins with its own letter, so the first byte says which to look for. */
-static enum found find_unit(const struct ap3000_stream *s, struct ap3000_unit *out)
+static enum found find_unit(const struct ap3000_stream *s, struct bytes b, struct ap3000_unit *out)
 {
-    struct bytes b = {s->kept + s->begin, (size_t)(s->end - s->begin)};
     if (b.len == 0)
         return FOUND_PART;
     if (b.at[0] == AP3000_HEADER[0])
@@ -87,25 +97,31 @@ static enum found find_unit(const struct ap3000_stream *s, struct ap3000_unit *o
     return FOUND_NOTHING;
 }
 
-static void drop_byte(struct ap3000_stream *s)
+static void take_front(struct bytes *b, size_t len)
 {
-    s->begin++;
+    *b = (struct bytes){b->at + len, b->len - len};
+}
+
+static void count_dropped(struct ap3000_stream *s)
+{
     s->offset++;
     s->dropped_count++;
     if (s->dropped_run <= AP3000_DROPPED_MAX)
         s->dropped_run++;
 }
 
-/* Takes a unit off what is kept; its bytes stay where they are until more are put in. */
-static bool take_unit(struct ap3000_stream *s, struct ap3000_unit *out)
+/* Takes a unit off the front of *b, and the bytes before it that are none. */
+static bool take_unit(struct ap3000_stream *s, struct bytes *b, struct ap3000_unit *out)
 {
     enum found found;
-    while ((found = find_unit(s, out)) == FOUND_NOTHING)
-        drop_byte(s);
+    while ((found = find_unit(s, *b, out)) == FOUND_NOTHING) {
+        take_front(b, 1);
+        count_dropped(s);
+    }
     if (found == FOUND_PART)
         return false;
     out->offset = s->offset;
-    s->begin = (uint16_t)(s->begin + out->size);
+    take_front(b, out->size);
     s->offset += out->size;
     if (out->kind == AP3000_FRAME) {
         s->has_frame = true;
@@ -114,36 +130,65 @@ static bool take_unit(struct ap3000_stream *s, struct ap3000_unit *out)
     return true;
 }
 
+/* The same of what is kept; its bytes stay where they are until more are put in. */
+static bool take_kept(struct ap3000_stream *s, struct ap3000_unit *out)
+{
+    if (ap3000_stream_is_empty(s))
+        return false;
+    struct bytes b = {s->kept + s->begin, (size_t)(s->end - s->begin)};
+    bool is_unit = take_unit(s, &b, out);
+    s->begin = (uint16_t)(s->end - b.len);
+    return is_unit;
+}
+
+/* A part is never as large as the largest frame, so there is room for a byte at least. */
+static void keep(struct ap3000_stream *s, struct bytes *in)
+{
+    if (s->kept == NULL)
+        s->kept = mem_new(1, AP3000_FRAME_SIZE_MAX);
+    if (s->begin > 0) {
+        s->end = (uint16_t)(s->end - s->begin);
+        memmove(s->kept, s->kept + s->begin, s->end);
+        s->begin = 0;
+    }
+    size_t room = (size_t)AP3000_FRAME_SIZE_MAX - s->end;
+    size_t len = in->len < room ? in->len : room;
+    memcpy(s->kept + s->end, in->at, len);
+    s->end = (uint16_t)(s->end + len);
+    take_front(in, len);
+}
+
+/* Nearly always frames are all there, and are read where they are. */
 bool ap3000_stream_next(struct ap3000_stream *s, struct bytes *in, struct ap3000_unit *out)
 {
     for (;;) {
-        if (take_unit(s, out))
+        if (take_kept(s, out))
             return true;
+        if (ap3000_stream_is_empty(s))
+            break;
         if (in->len == 0)
             return false;
-        if (s->begin > 0) {
-            s->end = (uint16_t)(s->end - s->begin);
-            memmove(s->kept, s->kept + s->begin, s->end);
-            s->begin = 0;
-        }
-        /* A part is never as large as the largest frame, so there is room for a byte at least. */
-        size_t room = sizeof s->kept - s->end;
-        size_t len = in->len < room ? in->len : room;
-        memcpy(s->kept + s->end, in->at, len);
-        s->end = (uint16_t)(s->end + len);
-        *in = (struct bytes){in->at + len, in->len - len};
+        keep(s, in);
     }
+    ap3000_stream_release(s);
+    if (take_unit(s, in, out))
+        return true;
+    if (in->len > 0)
+        keep(s, in);
+    return false;
 }
 
 bool ap3000_stream_flush(struct ap3000_stream *s, struct ap3000_unit *out)
 {
-    for (;;) {
-        if (take_unit(s, out))
-            return true;
-        if (ap3000_stream_is_empty(s))
+    while (!take_kept(s, out)) {
+        if (ap3000_stream_is_empty(s)) {
+            ap3000_stream_release(s);
             return false;
-        drop_byte(s);
+        }
+        s->begin++;
+        count_dropped(s);
     }
+    return true;
 }
 
 bool ap3000_iccid_is_valid(struct str s)

@@ -4,11 +4,13 @@
  *
  *     struct bytes in = ...;                       // what one read gave
  *     while (ap3000_stream_next(&s, &in, &unit))
- *         ...                                      // unit borrows from s until the next call
+ *         ...                                      // unit borrows from s, or what in says, until the next call
  *     if (!ap3000_stream_is_empty(&s)) ...         // start the gap timer; when it fires:
  *     while (ap3000_stream_flush(&s, &unit))
+ *     ap3000_stream_release(&s);
  *
- * Bounded: a connection keeps no more than one largest frame. Nothing here allocates or reads a clock. */
+ * Bounded: a connection keeps no more than one largest frame, and memory for that only while one is not all there.
+ * Nothing here reads a clock. */
 #ifndef PROTO_AP3000_STREAM_H
 #define PROTO_AP3000_STREAM_H
 #include "proto/ap3000/frame.h"
@@ -33,10 +35,11 @@ struct ap3000_stream {
     uint32_t dropped_run;   /* since the last valid frame */
     uint16_t begin, end;    /* what is kept lies there */
     bool has_frame;         /* one was valid: a card number is not looked for any more */
-    uint8_t kept[AP3000_FRAME_SIZE_MAX];
+    uint8_t *kept;          /* room for the largest frame, or NULL */
 };
 
 void ap3000_stream_init(struct ap3000_stream *s);
+void ap3000_stream_release(struct ap3000_stream *s); /* what is kept is forgotten */
 /* The next unit; bytes are taken off the front of *in as they are needed. False: all of *in is taken and no unit is
  * complete. */
 bool ap3000_stream_next(struct ap3000_stream *s, struct bytes *in, struct ap3000_unit *out);

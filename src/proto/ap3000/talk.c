@@ -128,6 +128,22 @@ static bool is_stop(const struct ap3000_talk *t)
     return answerer_of(t) == ap3000_on_stop_answer;
 }
 
+/* An order knows the command of its start. That of its stop it does not, but one command at a time is under way at a
+ * pile: an order that is being stopped is the one that was meant. */
+void ap3000_talk_resume(const struct ap3000_pile *p, const struct ap3000_command_of *c, struct ap3000_talk *out)
+{
+    *out = (struct ap3000_talk){
+        .action = c->action, .command = c->action->command, .port = PILE_PORT_NONE, .payload = c->payload};
+    for (size_t i = 0; i < p->order_count; i++) {
+        const struct pile_order *o = &p->orders[i];
+        bool is_meant = is_stop(out) ? o->state == ORDER_STOPPING : str_eq(str_of(o->command_id), c->command_id);
+        if (!is_meant)
+            continue;
+        out->transaction_id = o->id;
+        out->port = o->port;
+    }
+}
+
 /* The order of a talk that tells nothing of it. */
 static void leave_unsure(const struct ap3000_talk *t, struct ap3000_step *s, const char *reason)
 {

@@ -195,8 +195,8 @@ void ocpp_call_read(const struct ocpp_input *in, const struct ocpp_frame *frame,
         out->action = ocpp_action_find(frame->action);
     if (frame->payload.at != NULL && out->action != NULL) {
         out->content_key = ocpp_meter_key(frame->payload);
-        out->message_key = message_key(frame, out->content_key, in->station,
-                                       handlers[ocpp_action_index(out->action)].is_transaction);
+        out->message_key =
+            message_key(frame, out->content_key, in->station, handlers[ocpp_action_index(out->action)].is_transaction);
     }
     if (e == ERR_MISSING)
         refuse(out, e, STR("ProtocolError"));

@@ -65,8 +65,8 @@ struct ocpp_input {
     const uint64_t *id_key; /* numbers become ids by permute31 */
     uint8_t random[16];     /* for a quarantine id */
     struct str remote_address;
-    struct str text;      /* the frame as it came */
-    bool answers_trigger; /* we asked for this message: a pending station may send it */
+    struct str text;       /* the frame as it came */
+    bool answers_trigger;  /* we asked for this message: a pending station may send it */
     struct shapes *shapes; /* for reading what looks like what was read before; NULL: none */
 };
 

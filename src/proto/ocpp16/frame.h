@@ -22,8 +22,8 @@ struct ocpp_frame {
 MUST_USE enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why);
 
 /* The same for who then reads the payload of a CALL by its table, which checks it whole: here it is only found, by its
- * brackets, and where the message ends as nearly all do, by that. An OK of both is as good as one of ocpp_frame_read; when either
- * refuses, only ocpp_frame_read can say what is wrong, or that the payload ends before further items. */
+ * brackets, and where the message ends as nearly all do, by that. An OK of both is as good as one of ocpp_frame_read;
+ * when either refuses, only ocpp_frame_read can say what is wrong, or that the payload ends before further items. */
 MUST_USE enum err ocpp_frame_find(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why);
 /* The payload of a CALL, of a frame that was read before. false: it is no CALL, or has none. */
 bool ocpp_frame_payload(struct str text, struct str *payload);

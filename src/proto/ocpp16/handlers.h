@@ -55,8 +55,8 @@ struct str transaction_text(struct step *s, uint32_t id);
 struct transaction *recall_transaction(struct step *s);
 uint32_t next_transaction_id(struct step *s, uint64_t *number);
 
-/* Shared by MeterValues and StopTransaction's transactionData. t NULL: outside a transaction. is_last: the message makes no other event
- * after these. */
+/* Shared by MeterValues and StopTransaction's transactionData. t NULL: outside a transaction. is_last: the message
+ * makes no other event after these. */
 void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id,
                        struct transaction *t, bool is_last);
 /* Ends a transaction with a stop that can be applied; emits the event. */

@@ -54,6 +54,19 @@ static struct book_entry *entry_add(struct book_station *at)
     return e;
 }
 
+static void entry_placed(struct book_entry *e)
+{
+    e->placed_started = e->s.started;
+    memcpy(e->placed_tag, e->s.id_tag, sizeof e->placed_tag);
+}
+
+/* The session of a row. */
+static void entry_read(struct book_entry *e, struct db_rows *r)
+{
+    session_read(r, &e->s);
+    entry_placed(e);
+}
+
 static void entry_remove(struct book_entry *e)
 {
     struct book_entry **from = &e->station->first;
@@ -80,7 +93,7 @@ enum err book_open(struct book *b, struct db *d, struct str station, struct book
         DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE charge_point_id=?1 AND is_active=1",
                 db_text(station));
     while (db_next(r))
-        session_read(r, &entry_add(at)->s);
+        entry_read(entry_add(at), r);
     enum err e = db_rows_end(r);
     if (e == OK)
         *out = at;
@@ -101,7 +114,7 @@ enum err book_find(struct book *b, struct db *d, struct book_station *at, struct
                 db_text(at->name), db_text(transaction_id));
     if (db_next(r)) {
         *out = entry_add(at);
-        session_read(r, &(*out)->s);
+        entry_read(*out, r);
         book_change(b, *out, false);
     }
     return db_rows_end(r);
@@ -183,17 +196,28 @@ enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e
     return OK;
 }
 
+static enum err entry_write(struct book_entry *e, struct db *d)
+{
+    enum err result = OK;
+    if (e->is_new) {
+        result = session_insert(d, e->station->name, &e->s);
+    } else if (e->is_rewritten) {
+        result = session_update(d, &e->s);
+        if (result == OK && (e->s.started.us != e->placed_started.us || strcmp(e->s.id_tag, e->placed_tag) != 0))
+            result = session_update_place(d, &e->s);
+    } else {
+        result = session_update_readings(d, &e->s);
+    }
+    entry_placed(e);
+    return result;
+}
+
 enum err book_write(struct book *b, struct db *d, struct span window)
 {
     enum err result = points_write(b, d, window);
     for (struct book_entry *e = b->changed, *next; e != NULL && result == OK; e = next) {
         next = e->next_changed;
-        if (e->is_new)
-            result = session_insert(d, e->station->name, &e->s);
-        else if (e->is_rewritten)
-            result = session_update(d, &e->s);
-        else
-            result = session_update_readings(d, &e->s);
+        result = entry_write(e, d);
         e->is_new = e->is_changed = e->is_rewritten = false;
         b->changed = next;
         if (!session_state_is_active(e->s.state))

@@ -13,6 +13,8 @@ struct book_entry {
     struct book_entry *next_changed;
     bool is_new, is_changed;         /* changed: or only to be let go at the end, since it is not active */
     bool is_rewritten;               /* more of it than what readings change */
+    struct instant placed_started;   /* as the row has them */
+    char placed_tag[SESSION_TEXT_MAX];
 };
 struct book_station {
     struct book_entry *first;

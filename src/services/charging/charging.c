@@ -301,6 +301,7 @@ static enum err on_stopped(struct handling *h)
     if (p.occupancy_min.is_set)
         h->in.idle_s = (struct integer){p.occupancy_min.value * 60, true};
     h->in.is_settlement = has_word(p.flags, STR("settlement"));
+    h->in.is_override = has_word(p.flags, STR("overrides_operator"));
     h->cause.detail = p.reason;
     return apply(h->c, h->d, entry, &h->in, &h->cause);
 }

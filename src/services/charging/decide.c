@@ -249,7 +249,7 @@ static bool begin_by_stop(struct session *s, const struct session_input *in)
 /* A stop after the end: the real one, where the end was a guess; else a repeat, and the first one stands. */
 static bool stop_again(struct session *s, const struct session_input *in)
 {
-    return (s->flags & FLAG_END_UNKNOWN) != 0 && stop(s, in);
+    return ((s->flags & FLAG_END_UNKNOWN) != 0 || in->is_override) && stop(s, in);
 }
 
 static bool supersede(struct session *s, const struct session_input *in)

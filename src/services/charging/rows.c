@@ -103,17 +103,22 @@ enum err session_update(struct db *d, const struct session *s)
         return e;
     return DB_RUN(
         d,
-        "UPDATE charging_sessions SET connector_id=?2, state=?3, state_before=?4, is_active=?5, id_tag=?6, "
-        "order_no=?7, "
-        "reservation_id=?8, is_offline=?9, started_at=?10, ended_at=?11, device_started_at=?12, device_ended_at=?13, "
-        "meter_start_wh=?14, meter_stop_wh=?15, stop_reason=?16, stop_id_tag=?17, history_count=?18, sequence=?19, "
-        "tier_power_w=?20, idle_s=?21, stop_code=?22 WHERE session_number=?1",
+        "UPDATE charging_sessions SET connector_id=?2, state=?3, state_before=?4, is_active=?5, order_no=?6, "
+        "reservation_id=?7, is_offline=?8, ended_at=?9, device_started_at=?10, device_ended_at=?11, "
+        "meter_start_wh=?12, meter_stop_wh=?13, stop_reason=?14, stop_id_tag=?15, history_count=?16, sequence=?17, "
+        "tier_power_w=?18, idle_s=?19, stop_code=?20 WHERE session_number=?1",
         db_int(s->number), db_int(s->connector_id), db_int(s->state), db_int(s->before),
-        db_int(session_state_is_active(s->state)), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
-        value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
-        db_time(s->device_started), db_time(s->device_ended), value_of(s->meter_start_wh), value_of(s->meter_stop_wh),
-        db_text(str_of(s->stop_reason)), db_text(str_of(s->stop_id_tag)), db_int(s->history_count),
-        db_int(s->sequence), value_of(s->tier_power_w), value_of(s->idle_s), db_text(str_of(s->stop_code)));
+        db_int(session_state_is_active(s->state)), db_text(str_of(s->order_no)), value_of(s->reservation_id),
+        db_int(s->is_offline), db_time(s->ended), db_time(s->device_started), db_time(s->device_ended),
+        value_of(s->meter_start_wh), value_of(s->meter_stop_wh), db_text(str_of(s->stop_reason)),
+        db_text(str_of(s->stop_id_tag)), db_int(s->history_count), db_int(s->sequence),
+        value_of(s->tier_power_w), value_of(s->idle_s), db_text(str_of(s->stop_code)));
+}
+
+enum err session_update_place(struct db *d, const struct session *s)
+{
+    return DB_RUN(d, "UPDATE charging_sessions SET id_tag=?2, started_at=?3 WHERE session_number=?1", db_int(s->number),
+                  db_text(str_of(s->id_tag)), db_time(s->started));
 }
 
 /* Older points of the same span give way. *is_older: a newer one is there. */

@@ -17,7 +17,9 @@
 void session_read(struct db_rows *r, struct session *out);
 
 MUST_USE enum err session_insert(struct db *d, struct str station, const struct session *s);
-MUST_USE enum err session_update(struct db *d, const struct session *s);          /* all that may change */
+MUST_USE enum err session_update(struct db *d, const struct session *s); /* all that may change, but for its place */
+/* What lists are ordered and filtered by: three indexes, so only where it did change. */
+MUST_USE enum err session_update_place(struct db *d, const struct session *s);
 MUST_USE enum err session_update_readings(struct db *d, const struct session *s); /* what readings change: no index */
 
 /* window: at most one point in each such span, the newest; 0: all. A point that is there takes on what is new. */

@@ -94,6 +94,7 @@ struct session_input {
     struct str id_tag, order_no, reason, stop_code;
     struct integer max_power_w, tier_power_w, idle_s; /* STOPPED */
     bool is_offline;
+    bool is_override;              /* STOPPED: an operator had ended it, and the device now says how it really was */
     bool is_settlement;            /* STOPPED: its energy is what the device settled, not a register */
 };
 

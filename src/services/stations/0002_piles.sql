@@ -36,9 +36,9 @@ CREATE TABLE orders (
     is_told           INTEGER NOT NULL DEFAULT 0,  -- transaction.started is out
     is_cancelled      INTEGER NOT NULL DEFAULT 0,
     reason            TEXT,
-    placed_at         INTEGER NOT NULL,
-    started_at        INTEGER,
-    changed_at        INTEGER NOT NULL,
+    placed_at         INTEGER NOT NULL,            -- when it was heard of first: their order
+    started_at        INTEGER,                     -- before that where it began at the pile
+    changed_at        INTEGER NOT NULL,            -- its state
     PRIMARY KEY (charge_point_id, order_key)
 ) WITHOUT ROWID;
 CREATE INDEX orders_open ON orders (charge_point_id) WHERE state NOT IN ('failed', 'settled');

@@ -34,6 +34,19 @@ uint64_t stations_last_number(struct db *d)
     return db_rows_end(r) == OK ? n : 0;
 }
 
+/* An order counts before its transaction begins, and is not counted again with it. */
+enum err stations_count_tags(struct db *d, struct tag_book *tags)
+{
+    struct db_rows *r = db_rows(d,
+                                "SELECT id_tag FROM transactions WHERE state = 'open' AND order_no IS NULL UNION ALL"
+                                " SELECT id_tag FROM orders WHERE state NOT IN ('failed', 'settled')"
+                                " AND id_tag IS NOT NULL",
+                                NULL, 0);
+    while (db_next(r))
+        tag_book_add(tags, db_col_text(r, 0), 1);
+    return db_rows_end(r);
+}
+
 static void copy_secret(uint8_t *to, size_t size, struct bytes from, bool *has)
 {
     *has = from.len == size;
@@ -123,8 +136,9 @@ static enum err load_confirmed(struct db *d, struct station *s)
         struct transaction *t = &s->transactions[i];
         if (t->state != TRANSACTION_OPEN)
             continue;
-        struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM transaction_reading_blocks WHERE number = ?1 AND is_named = 1 LIMIT 1",
-                                    db_int((int64_t)t->number));
+        struct db_rows *r =
+            DB_ROWS(d, "SELECT 1 FROM transaction_reading_blocks WHERE number = ?1 AND is_named = 1 LIMIT 1",
+                    db_int((int64_t)t->number));
         t->is_confirmed = db_next(r);
         e = db_rows_end(r);
     }

@@ -32,7 +32,7 @@ static enum err load_facts(struct db *d, struct str station, struct ap3000_pile 
         (void)str_copy(p->iccid, sizeof p->iccid, db_col_text(r, 1));
         (void)str_copy(p->iccid_binding, sizeof p->iccid_binding, db_col_text(r, 2));
         (void)str_copy(p->host, sizeof p->host, db_col_text(r, 3));
-        p->is_registered = !db_col_is_null(r, 5);
+        p->is_registered = !db_col_is_null(r, 6); /* old ones do not say what type they are */
         p->firmware = small(r, 4, 0);
         p->device_type = small(r, 5, AP3000_TYPE_ABSENT);
         p->port_count = (uint8_t)small(r, 6, 0);
@@ -50,23 +50,23 @@ static enum err load_facts(struct db *d, struct str station, struct ap3000_pile 
     return db_rows_end(r);
 }
 
-/* The codes of its ports, as the statuses of its connectors were made of them. */
+/* The codes of its ports, as the statuses of its connectors were made of them: up to the first of which none was told.
+ */
 static enum err load_ports(struct db *d, struct str station, struct ap3000_pile *p)
 {
     struct db_rows *r = DB_ROWS(d,
                                 "SELECT connector_id, status, vendor_error_code FROM connectors"
-                                " WHERE charge_point_id = ?1 AND connector_id > 0 AND status IS NOT NULL",
+                                " WHERE charge_point_id = ?1 AND connector_id > 0 AND status IS NOT NULL"
+                                " ORDER BY connector_id",
                                 db_text(station));
-    while (db_next(r)) {
-        int64_t port = db_col_int(r, 0) - 1;
+    while (db_next(r) && p->ports_seen < PILE_PORT_NONE &&
+           db_col_int(r, 0) == pile_connector_of((uint8_t)p->ports_seen)) {
         uint8_t code = str_eq(db_col_text(r, 1), STR("Charging")) ? 1 : 0;
         struct str vendor = db_col_text(r, 2);
         if (vendor.len == 4 && hex_parse((struct str){vendor.at + 2, 2}, &code, 1) != OK)
-            continue;
-        if (port >= 0 && port < PILE_PORTS_MAX) {
-            p->ports[port] = code;
-            p->ports_seen = port >= p->ports_seen ? (uint16_t)(port + 1) : p->ports_seen;
-        }
+            break;
+        pile_make_ports(p, (size_t)p->ports_seen + 1);
+        p->ports[p->ports_seen++] = code;
     }
     return db_rows_end(r);
 }
@@ -84,6 +84,8 @@ static struct pile_order order_of(struct db_rows *r)
         .decided_at = db_col_time(r, 14),
         .seen_at = INSTANT_NONE,
     };
+    if (instant_is_set(o.started_at) && instant_before(o.started_at, o.placed_at))
+        o.placed_at = o.started_at; /* it began at the pile, before we heard of it */
     int64_t id = 0;
     int state = order_state_find(db_col_text(r, 4));
     uint8_t content[8];
@@ -100,14 +102,15 @@ static struct pile_order order_of(struct db_rows *r)
     return o;
 }
 
-/* All that are open and the last of the others, oldest first: the order in which memory forgets them. */
+/* All that are open and the last of the others, in the order in which they came: the newest of a port is its last. */
 static enum err load_orders(struct db *d, struct str station, struct ap3000_pile *p)
 {
     struct db_rows *r = DB_ROWS(d,
                                 "SELECT " ORDER_COLUMNS " FROM orders WHERE charge_point_id = ?1 AND order_key IN ("
                                 "SELECT order_key FROM orders WHERE charge_point_id = ?1 AND state NOT IN"
                                 " ('failed', 'settled') UNION SELECT order_key FROM (SELECT order_key FROM orders"
-                                " WHERE charge_point_id = ?1 ORDER BY changed_at DESC LIMIT ?2)) ORDER BY changed_at",
+                                " WHERE charge_point_id = ?1 AND state IN ('failed', 'settled')"
+                                " ORDER BY changed_at DESC LIMIT ?2)) ORDER BY placed_at, number",
                                 db_text(station), db_int(PILE_SETTLED_MAX));
     while (db_next(r)) {
         struct pile_order o = order_of(r);

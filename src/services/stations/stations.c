@@ -139,7 +139,9 @@ static enum err write_pile(struct change *c, const struct ev_connected *p)
     int64_t firmware;
     if (p->physical_id.at == NULL || ap3000_id_parse(p->physical_id, &physical_id) != OK)
         return OK;
-    bool has_firmware = p->firmware_version.at != NULL && decimal_parse(p->firmware_version, 2, &firmware, NULL) == OK;
+    bool is_registered = p->connectors.is_set; /* a host alone says the version of itself */
+    bool has_firmware = is_registered && p->firmware_version.at != NULL &&
+                        decimal_parse(p->firmware_version, 2, &firmware, NULL) == OK;
     return DB_RUN(
         c->db,
         "INSERT INTO piles (charge_point_id, physical_id, iccid, host, firmware, device_type, port_count, virtual_id,"
@@ -260,6 +262,9 @@ static enum err on_started(struct change *c)
             db_text(p->id_tag), db_text(p->id_tag_status), db_time(started), db_int(p->meter_start_wh.value),
             db_time(c->e->device_time), db_time(c->e->received), db_text(join_flags(c->s, p->flags)),
             db_int((int64_t)c->e->position), db_text(p->order_no));
+    if (e == OK && p->order_no.at != NULL && instant_is_set(c->e->device_time))
+        e = DB_RUN(c->db, "UPDATE orders SET started_at = ?2 WHERE number = ?1", db_int((int64_t)number),
+                   db_time(c->e->device_time));
     if (e == OK)
         e = DB_RUN(c->db,
                    "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -316,11 +321,12 @@ static enum err on_stopped(struct change *c)
                   "UPDATE transactions SET state = 'closed', stopped_at = ?2, meter_stop_wh = ?3, energy_wh = ?4, "
                   "stop_reason = ?5,"
                   " stop_id_tag = ?6, device_stopped_at = ?7, flags = trim(flags || ' ' || ?8), stop_key = ?9"
-                  " WHERE number = ?1 AND stop_reason IS NULL",
+                  " WHERE number = ?1 AND (stop_reason IS NULL OR ?10)",
                   db_int((int64_t)number_of(c->s, p->transaction_id)), db_time(stopped), db_int(p->meter_stop_wh.value),
                   db_int(p->energy_wh.value), db_text(p->reason), db_text(p->id_tag), db_time(p->stop_timestamp.at),
                   db_text(join_flags(c->s, p->flags)),
-                  db_int((int64_t)ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at)));
+                  db_int((int64_t)ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at)),
+                  db_int(has_flag(p->flags, STR("overrides_operator"))));
 }
 
 static enum err on_command_queued(struct change *c)
@@ -408,6 +414,14 @@ static enum err on_order(struct change *c)
         return ERR_FORMAT;
     note_number(c->s, number);
     bool is_running = state == ORDER_CHARGING;
+    enum err e = OK;
+    /* Where numbers repeat, the settlement gives it the key by which it is known from then on: a longer one. */
+    if (!str_eq(p->order_key, p->order_no))
+        e = DB_RUN(c->db,
+                   "UPDATE orders SET order_key = ?3 WHERE charge_point_id = ?1 AND number = ?2 AND order_key <> ?3",
+                   db_text(c->e->station), db_int((int64_t)number), db_text(p->order_key));
+    if (e != OK)
+        return e;
     return DB_RUN(
         c->db,
         "INSERT INTO orders (charge_point_id, order_key, order_no, number, transaction_id, state, start_mode,"
@@ -417,7 +431,7 @@ static enum err on_order(struct change *c)
         " connector_id = coalesce(?8, connector_id), id_tag = coalesce(?9, id_tag),"
         " command_id = coalesce(?10, command_id), content = coalesce(content, ?11), is_told = max(is_told, ?12),"
         " is_cancelled = max(is_cancelled, ?13), reason = ?14, started_at = coalesce(started_at, ?16),"
-        " changed_at = ?15",
+        " changed_at = CASE WHEN state = ?6 THEN changed_at ELSE ?15 END",
         db_text(c->e->station), db_text(p->order_key), db_text(p->order_no), db_int((int64_t)number),
         db_text(p->transaction_id), db_text(p->state), int_or_null(p->start_mode), int_or_null(p->connector_id),
         db_text(p->id_tag), db_text(p->command_id), db_text(p->content), db_int(p->is_told.value),
@@ -510,14 +524,14 @@ static struct bytes new_contents(const struct seen *v, uint8_t out[8 * STATION_M
 static enum err write_seen(struct db *d, const struct seen *v)
 {
     uint8_t keys[8 * STATION_METERS_MAX];
-    return DB_RUN(d,
-                  "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
-                  "event_count = event_count + ?4, clock_skew_ms = coalesce(?5, clock_skew_ms), recent_contents = "
-                  "CASE WHEN length(?6) = 0 THEN recent_contents"
-                  " ELSE substr(CAST(coalesce(recent_contents, x'') || ?6 AS BLOB), -?7) END WHERE charge_point_id = ?1",
-                  db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
-                  v->has_skew ? db_int(v->skew_ms) : db_null(), db_blob(new_contents(v, keys)),
-                  db_int(8 * STATION_METERS_MAX));
+    return DB_RUN(
+        d,
+        "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
+        "event_count = event_count + ?4, clock_skew_ms = coalesce(?5, clock_skew_ms), recent_contents = "
+        "CASE WHEN length(?6) = 0 THEN recent_contents"
+        " ELSE substr(CAST(coalesce(recent_contents, x'') || ?6 AS BLOB), -?7) END WHERE charge_point_id = ?1",
+        db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
+        v->has_skew ? db_int(v->skew_ms) : db_null(), db_blob(new_contents(v, keys)), db_int(8 * STATION_METERS_MAX));
 }
 
 static enum err on_batch_end(void *state, struct db *d, struct fault *why)

@@ -1,6 +1,7 @@
 /* A request without sockets: first line "METHOD target", then the body; the router, the tables of queries and bodies,
  * percent-decoding, traces. Whatever comes: an answer that is JSON, or structs whose text is UTF-8 and whose numbers
  * are within their limits. */
+/* covers: src/api/request.c src/api/trace.c */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* The reader pulled in several ways agrees with json_check about any bytes; and what is accepted, read value by value
  * and written again by the writer, reads back equal. A disagreement ends the process. */
+/* covers: src/base/json.c src/base/json_string.c src/base/json_write.c */
 #include "base/json.h"
 #include <string.h>
 

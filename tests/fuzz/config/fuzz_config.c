@@ -1,5 +1,6 @@
 /* fuzz_config.c - any bytes as a configuration file: an error with a place and a reason, or a configuration whose
  * explanation loads again with the same values. */
+/* covers: src/config/config.c src/config/setting.c src/config/yaml.c */
 #include "config/config.h"
 #include <stdlib.h>
 #include <string.h>

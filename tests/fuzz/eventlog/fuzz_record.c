@@ -1,4 +1,6 @@
-/* Any bytes as records: what is taken for one is written again to the same bytes. A payload that looks packed is unpacked or refused. */
+/* Any bytes as records: what is taken for one is written again to the same bytes. A payload that looks packed is
+ * unpacked or refused. */
+/* covers: src/eventlog/record.c src/schema/schema_pack.c */
 #include "eventlog/record.h"
 
 #include <stdlib.h>

@@ -1,10 +1,12 @@
 /* Any bytes as the file of a segment, and a part of them as log.durable: opening and reading it ends, and never badly; nor does a
  * writer who starts on it. The first byte says how many of the last bytes are log.durable, 0: there is none. A checksum that is zero in
  * the input is made right first, or nothing behind it would ever be reached. */
+/* covers: src/eventlog/segment.c src/eventlog/reader.c src/eventlog/recover.c src/eventlog/durable.c src/eventlog/squeeze.c */
 #include "eventlog/log.h"
 #include "eventlog/put.h"
 #include "eventlog/reader.h"
 #include "eventlog/segment.h"
+#include "place.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char dir[] = "/tmp/fuzz-segment-XXXXXX";
+static char dir[PLACE_MAX];
 static bool has_dir;
 
 static void remove_file(const char *name)
@@ -136,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char name[SEGMENT_NAME_MAX];
 
     if (!has_dir) {
-        check(mkdtemp(dir) != NULL);
+        place_make(dir, "fuzz-segment");
         (void)atexit(remove_dir);
         has_dir = true;
     }

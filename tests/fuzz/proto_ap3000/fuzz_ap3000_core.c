@@ -346,7 +346,7 @@ static void do_other(struct world *w, size_t pile)
             p->orders[(what >> 3) % p->order_count].is_cancelled = true;
         break;
     default: /* a restart of ours: what is only in memory is gone */
-        memset(p->recent, 0, sizeof p->recent);
+        p->recent_count = 0;
         p->told_facts = 0;
         k->is_new_line[pile] = true;
         break;

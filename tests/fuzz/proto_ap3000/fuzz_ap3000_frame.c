@@ -1,6 +1,7 @@
 /* A direction, a command and any payload, both as they are and inside a frame: what is read is written back byte for
  * byte, what is written reads the same; JSON of it is valid, its words are plain text; the pile's order numbers take
  * any 16 bytes. */
+/* covers: src/proto/ap3000/frame.c src/proto/ap3000/frames.c src/proto/ap3000/describe.c src/proto/ap3000/order.c */
 #include "unit/proto_ap3000/pilekit.h"
 
 #include "proto/ap3000/order.h"

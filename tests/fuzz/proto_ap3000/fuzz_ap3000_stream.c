@@ -1,5 +1,6 @@
 /* Any bytes, cut in any way: the first bytes say the sizes of the pieces. However they are cut, the same units come at
  * the same places with the same contents, the same count is dropped, and every byte is of a unit or dropped. */
+/* covers: src/proto/ap3000/stream.c */
 #include "proto/ap3000/stream.h"
 
 #include <string.h>
@@ -61,6 +62,7 @@ static struct summary split(struct bytes all, const uint8_t *sizes, size_t size_
     check(ap3000_stream_is_empty(&s));
     sum.dropped = s.dropped_count;
     sum.is_garbage = ap3000_stream_is_garbage(&s);
+    check(s.kept == NULL); /* nothing is kept of nothing */
     return sum;
 }
 

@@ -2,6 +2,7 @@
  * (lenient or strict, what is known of the station). Of each: one answer for a call and none for what is no call; the
  * answer is one of the frames, with the id of the call; every event is read back by its own table and numbered without
  * a gap; the station's memory holds what its header promises. */
+/* covers: src/proto/ocpp16/decide.c src/proto/ocpp16/frame.c src/proto/ocpp16/on_*.c */
 #include "unit/proto_ocpp16/corekit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

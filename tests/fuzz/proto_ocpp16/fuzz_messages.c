@@ -1,6 +1,7 @@
 /* Any bytes as any message in every way of reading. The first byte chooses the message, the rest is its payload. What
- * was taken is written, and must be taken again and written the same; so a bent message is straight after one pass. Packed and unpacked
- * it is written the same too. */
+ * was taken is written, and must be taken again and written the same; so a bent message is straight after one pass.
+ * Packed and unpacked it is written the same too. Read again by its shape it is the same message. */
+/* covers: src/schema/schema_read.c src/schema/schema_write.c src/schema/schema_shape.c */
 #include "proto/ocpp16/messages.h"
 
 #include <string.h>
@@ -10,7 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void pack(const struct message *m, const void *message, struct str beside, struct arena *a, const struct buf *want)
+static void pack(const struct message *m, const void *message, struct str beside, struct arena *a,
+                 const struct buf *want)
 {
     struct buf packed, got;
     void *again = arena_take(a, m->size + 1);
@@ -43,6 +45,30 @@ static enum err read_write(const struct message *m, struct str text, enum readin
     return e;
 }
 
+/* The second reading finds the shape that the first one left. */
+static void read_by_shape(const struct message *m, struct str text, enum reading how, enum err want,
+                          const struct buf *written)
+{
+    struct shapes *shapes = shapes_new();
+    struct arena a;
+    struct buf got;
+    struct fault why;
+    arena_init(&a, ARENA_MAX);
+    buf_init(&got, TEXT_MAX);
+    for (int times = 0; times < 2; times++) {
+        void *message = arena_take(&a, m->size);
+        enum err e = schema_read_shaped(shapes, m, text, how, &a, message, &why);
+        check(e == want || e == ERR_MEMORY);
+        buf_clear(&got);
+        if (e == OK)
+            schema_write(m, message, &got);
+        check(e != OK || str_eq(buf_str(&got), buf_str(written)));
+    }
+    shapes_free(shapes);
+    buf_release(&got);
+    arena_release(&a);
+}
+
 static enum err try_reading(const struct message *m, struct str text, enum reading how)
 {
     struct arena a;
@@ -52,6 +78,7 @@ static enum err try_reading(const struct message *m, struct str text, enum readi
     buf_init(&once, TEXT_MAX);
     buf_init(&twice, TEXT_MAX);
     enum err e = read_write(m, text, how, &a, &once, &why);
+    read_by_shape(m, text, how, e, &once);
     if (e == OK) {
         check(json_check(buf_str(&once), NULL) == OK);
         check(read_write(m, buf_str(&once), how, &a, &twice, &why) == OK);

@@ -1,6 +1,7 @@
 /* A head that is accepted or refused whole is accepted or refused alike as soon as enough of it is there; its parts lie
  * within the text; an identity never has a control byte, whatever the target. Input: the text, read as a request, an
  * answer and a target. */
+/* covers: src/wire/http.c src/wire/http_text.c */
 #include "wire/http.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* However a stream of frames is cut, the same messages come out and the same refusal; and what is written is read
  * again. Input: one byte of choices, CUTS bytes that say how long the pieces are, then the stream. */
+/* covers: src/wire/ws.c */
 #include "wire/ws.h"
 
 #include <stdlib.h>

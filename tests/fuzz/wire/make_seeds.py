@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of fuzz_ws and fuzz_http to tests/fuzz/corpus: run it from the root after changing a line here."""
+"""Writes the seeds of fuzz_ws, fuzz_http and fuzz_http_stream to tests/fuzz/corpus: run it from the root after changing a line here."""
 import os
 import struct
 
@@ -112,6 +112,28 @@ HTTP = {
     "target-256": b"/ocpp/" + b"y" * 255 + b"%7A",
 }
 
+A = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST /b HTTP/1.1\r\nHost: h\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+STREAM = {
+    "two": A + A,
+    "sized": POST + b"Content-Length: 5\r\n\r\nhello" + A,
+    "sized-0": POST + b"Content-Length: 0\r\n\r\n" + A,
+    "sized-cut": POST + b"Content-Length: 50\r\n\r\nhello",
+    "sized-request": POST + b"Content-Length: 28\r\n\r\n" + A + A,
+    "chunked": CHUNKED + b"5\r\nhello\r\n" + LAST + A,
+    "chunked-many": CHUNKED + b"1\r\na\r\n" * 20 + LAST,
+    "chunked-extensions": CHUNKED + b'2;a;b=c;d="e \\"; f"\r\nhi\r\n0;g\r\n\r\n' + A,
+    "chunked-trailers": CHUNKED + b"0\r\nX: y\r\nContent-Length: 7\r\n\r\n" + A,
+    "chunked-long": CHUNKED + b"3\r\nhello\r\n" + LAST,
+    "chunked-short": CHUNKED + b"7\r\nhello\r\n" + LAST,
+    "chunked-past-64-bits": CHUNKED + b"10000000000000005\r\nhello\r\n" + LAST,
+    "chunked-lf": CHUNKED + b"5\nhello\n" + LAST,
+    "both": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + LAST,
+    "empty-line": A + b"\r\n" + A,
+}
+
 
 def write(folder, name, data):
     os.makedirs(os.path.join(ROOT, folder), exist_ok=True)
@@ -126,3 +148,5 @@ for number, (name, frames) in enumerate(WS.items()):
         write("fuzz_ws", f"{name}-{'server' if is_server else 'client'}", bytes([choice]) + CUTS[number % 3] + stream)
 for name, text in HTTP.items():
     write("fuzz_http", name, text)
+for number, (name, data) in enumerate(STREAM.items()):
+    write("fuzz_http_stream", name, CUTS[number % 3][:4] + data)

@@ -15,6 +15,7 @@
 #include "api/api.h"
 #include "api/call.h"
 #include "check.h"
+#include "place.h"
 #include "services/charging/charging.h"
 #include "services/files/files.h"
 #include "services/stations/stations.h"
@@ -136,7 +137,7 @@ void gateway_stats(struct gateway *g, struct gateway_stats *out)
 /* --- the API --- */
 
 struct kit {
-    char dir[64], log_dir[96], db_path[96];
+    char dir[PLACE_MAX], log_dir[PLACE_PATH_MAX], db_path[PLACE_PATH_MAX];
     struct config config;
     struct eventlog *log;
     struct bus *bus;
@@ -185,11 +186,10 @@ static inline void kit_open(struct kit *k, const char *const *sets, size_t count
 {
     struct fault why = {"", ""};
     const char *all[16];
-    char data[96];
+    char data[PLACE_PATH_MAX];
     char *none[] = {NULL};
     memset(k, 0, sizeof *k);
-    (void)snprintf(k->dir, sizeof k->dir, "/tmp/api-XXXXXX");
-    check(mkdtemp(k->dir) != NULL);
+    place_make(k->dir, "api");
     (void)snprintf(k->log_dir, sizeof k->log_dir, "%s/log", k->dir);
     (void)snprintf(k->db_path, sizeof k->db_path, "%s/store.db", k->dir);
     (void)snprintf(data, sizeof data, "data.dir=%s", k->dir);
@@ -209,7 +209,7 @@ static inline void kit_open(struct kit *k, const char *const *sets, size_t count
     bo.db_path = k->db_path;
     check(bus_open(&bo, &k->bus, &why) == OK);
     check(bus_start(k->bus) == OK);
-    char files_dir[96];
+    char files_dir[PLACE_PATH_MAX];
     (void)snprintf(files_dir, sizeof files_dir, "%s/files", k->dir);
     const struct files_options fo = {.dir = str_of(files_dir), .count_max = k->config.files_count_max};
     check(files_open(&fo, &k->files, &why) == OK);

@@ -80,6 +80,13 @@ static void test_arena_text(void)
     CHECK("empty stays empty", arena_copy(&a, STR("")).at != NULL);
     struct str printed = arena_printf(&a, "%s/%d", "a", 7);
     CHECK("printed", str_eq(printed, STR("a/7")) && printed.at[3] == 0);
+    for (int len = 126; len <= 129; len++) {
+        printed = arena_printf(&a, "%0*d", len, 7);
+        CHECK("printed, however long", printed.len == (size_t)len && strlen(printed.at) == printed.len);
+        CHECK("to its end", printed.at[len - 1] == '7');
+    }
+    struct str hex = arena_hex(&a, (struct bytes){(const uint8_t *)"\x7A\x8D\x05", 3});
+    CHECK("hexadecimal is upper case", str_eq(hex, STR("7A8D05")) && hex.at[6] == 0);
     arena_release(&a);
 }
 
@@ -154,6 +161,12 @@ static void test_buf_text(void)
         CHECK(ints[i].want, str_eq(buf_str(&b), str_of(ints[i].want)));
         buf_release(&b);
     }
+    buf_init(&b, 6);
+    buf_put_hex(&b, (struct bytes){(const uint8_t *)"\x00\xAF\x19", 3});
+    CHECK("hexadecimal is upper case", str_eq(buf_str(&b), STR("00AF19")));
+    buf_put_hex(&b, (struct bytes){(const uint8_t *)"", 1});
+    CHECK("and does not go past the limit", b.failed && b.len == 6);
+    buf_release(&b);
     /* The 0 after a printed text must not need room that the limit does not give. */
     for (size_t max = 0; max < 80; max++) {
         buf_init(&b, max);

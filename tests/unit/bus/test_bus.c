@@ -1,6 +1,7 @@
 /* Consumers on a real log and a real database: order, failures, parking, dead letters, crashes in the middle. The clock
  * is the test's; all but one test run on this thread by bus_catch_up. */
 #include "check.h"
+#include "place.h"
 #include "base/log.h"
 #include "bus/bus.h"
 #include "eventlog/segment.h"
@@ -17,7 +18,7 @@
 #define EVENTS_MAX 64
 #define EXIT_CRASH 42
 
-static char base[] = "/tmp/test_bus_XXXXXX", log_dir[64], db_path[64];
+static char base[PLACE_MAX], log_dir[PLACE_PATH_MAX], db_path[PLACE_PATH_MAX];
 static int fixture_count;
 static _Atomic int64_t now_us = 1700000000000000;
 
@@ -812,8 +813,7 @@ static void test_thread(void)
 int main(void)
 {
     log_setup(-1, LOG_LEVEL_ERROR, false, NULL);
-    if (mkdtemp(base) == NULL)
-        return 1;
+    place_make(base, "test_bus");
     test_plain();
     test_parking();
     test_dead_letters();
@@ -830,8 +830,8 @@ int main(void)
     test_durability();
     test_outbox();
     test_thread();
-    char command[64];
-    (void)snprintf(command, sizeof command, "rm -rf %s", base);
+    char command[PLACE_PATH_MAX];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", base);
     CHECK("cleaned up", system(command) == 0);
     return CHECK_REPORT();
 }

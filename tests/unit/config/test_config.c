@@ -1,5 +1,6 @@
 /* test_config.c - each source, their weight, and each wrong thing with the sentence that a person reads. */
 #include "check.h"
+#include "place.h"
 #include "config/config.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 #define TEXT_MAX      1048576
 #define SETS_MAX      4
 #define VARIABLES_MAX 8
-#define PATH_MAX_HERE 256
 
 struct input {
     const char *yaml;
@@ -486,11 +486,10 @@ static void test_limits(void)
 
 static void test_files(void)
 {
-    char folder[] = "/tmp/XXXXXX";
-    char path[PATH_MAX_HERE];
+    char folder[PLACE_MAX], path[PLACE_PATH_MAX];
     struct config c;
     struct fault why = {"", ""};
-    CHECK("a folder", mkdtemp(folder) != NULL);
+    place_make(folder, "test_config");
     (void)snprintf(path, sizeof path, "%s/c.yaml", folder);
 
     CHECK("no file at all", config_load((struct str){NULL, 0}, NULL, 0, NULL, &c, &why) == OK);

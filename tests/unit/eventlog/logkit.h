@@ -4,6 +4,7 @@
 #include "eventlog/log.h"
 #include "eventlog/reader.h"
 #include "check.h"
+#include "place.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -41,8 +42,7 @@ static inline void kit_remove_dir(const char *dir)
 
 static inline void kit_begin(void)
 {
-    (void)snprintf(kit_dir, sizeof kit_dir, "/tmp/eventlog-XXXXXX");
-    check(mkdtemp(kit_dir) != NULL);
+    place_make(kit_dir, "eventlog");
 }
 
 static inline void kit_end(void)

@@ -97,13 +97,15 @@ static void test_packed(void)
     CHECK("what its frame says is not said again", memmem(packed.at, packed.len, "ping", 4) == NULL);
     CHECK("its struct", event_read_payload(&e, &a, &out, NULL) == OK && out.generation.value == 7 &&
                             str_eq(out.reason, STR("ping_timeout")));
-    CHECK("the body of its frame", event_packed_body(&e, &found) == OK && str_eq(found, STR("{\"reason\":\"ping_timeout\"}")));
+    CHECK("the body of its frame",
+          event_packed_body(&e, &found) == OK && str_eq(found, STR("{\"reason\":\"ping_timeout\"}")));
     CHECK("its JSON", event_unpack(&whole, &a, &json, NULL) == OK &&
                           str_eq(whole.payload, STR("{\"reason\":\"ping_timeout\",\"generation\":7}")));
     event_write(&e, STR("gw"), &published);
-    CHECK("it is published as JSON",
-          memmem(published.at, published.len, "\"payload\":{\"reason\":\"ping_timeout\",\"generation\":7},", 51) != NULL);
-    CHECK("JSON stays as it is", event_unpack(&whole, &a, &packed, NULL) == OK && event_packed_body(&whole, &found) == ERR_UNKNOWN);
+    CHECK("it is published as JSON", memmem(published.at, published.len,
+                                            "\"payload\":{\"reason\":\"ping_timeout\",\"generation\":7},", 51) != NULL);
+    CHECK("JSON stays as it is",
+          event_unpack(&whole, &a, &packed, NULL) == OK && event_packed_body(&whole, &found) == ERR_UNKNOWN);
     e.frame.len = 30;
     CHECK("beside another frame it is refused", event_packed_body(&e, &found) == ERR_CORRUPT &&
                                                     event_read_payload(&e, &a, &out, NULL) == ERR_CORRUPT &&

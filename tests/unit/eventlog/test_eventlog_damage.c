@@ -500,8 +500,7 @@ static void test_files(void)
 
 int main(void)
 {
-    (void)snprintf(copy_dir, sizeof copy_dir, "/tmp/eventlog-copy-XXXXXX");
-    check(mkdtemp(copy_dir) != NULL);
+    place_make(copy_dir, "eventlog-copy");
     make_small();
     test_torn();
     test_flipped();

@@ -84,7 +84,7 @@ struct kit {
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race_top:segment_list_read\n";
+    return "race_top:closedir\n";
 }
 #endif
 
@@ -466,6 +466,7 @@ static inline void kit_on_client_close(struct conn *c, enum conn_end why, uint16
     (void)why, (void)code;
     l->conn = NULL;
     l->is_open = false;
+    ap3000_stream_release(&l->stream);
 }
 
 /* iccid NULL: it says none. */

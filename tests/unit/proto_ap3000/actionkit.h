@@ -103,6 +103,7 @@ static inline void kit_arrange(struct kit *k, enum kit_before before)
         check(pile_add_order(k->pile, &o) != NULL);
     }
     if (before == FAULTY) {
+        pile_make_ports(k->pile, KIT_PORTS);
         k->pile->ports_seen = KIT_PORTS;
         k->pile->ports[1] = AP3000_PORT_BAD_CONTACT;
     }

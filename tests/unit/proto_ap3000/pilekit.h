@@ -75,6 +75,7 @@ static inline void kit_split(struct bytes all, const size_t *sizes, size_t size_
     }
     while (ap3000_stream_flush(&s, &unit))
         kit_put_unit(&unit, d, &w);
+    ap3000_stream_release(&s);
     jw_close_array(&w);
     jw_field_int(&w, "discarded_bytes", (int64_t)s.dropped_count);
     jw_close_object(&w);

@@ -227,7 +227,7 @@ static inline void story_forget(struct kit *k)
 static inline void story_restart(struct kit *k)
 {
     struct ap3000_pile *p = k->piles[0];
-    memset(p->recent, 0, sizeof p->recent);
+    p->recent_count = 0;
     p->told_facts = 0;
     p->told_at = INSTANT_NONE;
     k->is_new_line[0] = true;

@@ -541,6 +541,39 @@ static void check_other_process(void)
     kit_free(k);
 }
 
+/* Which order a command of another process was about. */
+static void check_resumed(void)
+{
+    static const struct {
+        const char *row;
+        enum ap3000_action_index action;
+        const char *command_id;
+        enum order_state state;
+        bool is_meant;
+    } resumed[] = {
+        {"that of its start", AP3000_ACTION_remote_start, "c-1", ORDER_STARTING, true},
+        {"not that of another start", AP3000_ACTION_remote_start, "c-2", ORDER_STARTING, false},
+        {"the one that is being stopped", AP3000_ACTION_remote_stop, "c-2", ORDER_STOPPING, true},
+        {"by its number too", AP3000_ACTION_stop, "c-2", ORDER_STOPPING, true},
+        {"at a cabinet too", AP3000_ACTION_stop_keeping_door, "c-2", ORDER_STOPPING, true},
+        {"not one that runs", AP3000_ACTION_remote_stop, "c-2", ORDER_CHARGING, false},
+        {"a start means no other that is being stopped", AP3000_ACTION_start, "c-2", ORDER_STOPPING, false},
+        {"what is about none", AP3000_ACTION_ask_status, "c-2", ORDER_STOPPING, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(resumed); i++) {
+        struct kit *k = kit_new();
+        kit_arrange(k, CHARGES);
+        kit_order(k)->state = resumed[i].state;
+        (void)str_copy(kit_order(k)->command_id, sizeof kit_order(k)->command_id, STR("c-1"));
+        const struct ap3000_action *action = &ap3000_actions[resumed[i].action];
+        const struct ap3000_command_of c = {action, str_of(resumed[i].command_id), STR("{}")};
+        ap3000_talk_resume(k->pile, &c, &k->talk);
+        CHECK(resumed[i].row, k->talk.transaction_id == (resumed[i].is_meant ? KIT_TRANSACTION : 0));
+        CHECK(resumed[i].row, k->talk.action == action && k->talk.command == action->command);
+        kit_free(k);
+    }
+}
+
 /* --- what is no answer, and what is not repeated --- */
 
 static void check_evidence(void)
@@ -734,6 +767,7 @@ int main(void)
     check_any_port();
     check_stop();
     check_other_process();
+    check_resumed();
     check_evidence();
     check_cabinet();
     for (size_t i = 0; i < COUNT_OF(walks); i++)

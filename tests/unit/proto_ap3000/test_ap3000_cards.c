@@ -8,6 +8,11 @@
 #define AT(c)                   ",'connectorId':" c
 #define BEAT(ports)             "21 9808 02 " ports " 00 00"
 #define PLACED                  {"place 01 7A8D05DD", NULL, "order.changed *"}
+#define FIFTH                   "02 #5 7A8D05DD 00 01"
+#define GRANTED                 {FIFTH, "7A8D05DD0000D204000001 held", ASKED("7A8D05DD", "Accepted", AT("2")) "\nwish start 1 7A8D05DD"}, PLACED, {"sent $1", NULL, "*"}
+#define BACK                    "charge_point.connected {*:180}" /* and nothing behind it */
+#define SAID_AGAIN              {"restart", NULL, ""}, {FIFTH, "7A8D05DD0000D204000001 held again", BACK}
+#define NEW_SWIPE               ASKED("7A8D05DD", "Accepted", AT("2")) "\nwish start 1 7A8D05DD"
 
 static const struct story rows[] = {
     /* --- queries --- */
@@ -37,6 +42,21 @@ static const struct story rows[] = {
     {"too many at once, here or elsewhere (5.5)", ONE_EACH, {PLACED, {SWIPE("7A8D05DD", "00"), "7A8D05DD0400D204000000 held", ASKED("7A8D05DD", "ConcurrentTx", AT("1"))}, {"B " SWIPE("7A8D05DD", "00"), "7A8D05DD0400D204000000 held", "*'ConcurrentTx'*"}}},
     {"as it was settled it is one no more", ONE_EACH, {PLACED, {"at 3600", NULL, ""}, {"03 100E E803 0300 01 01 00000000 05 $1", "00 held", "*"}, {SWIPE("7A8D05DD", "00"), "7A8D05DD0000D204000000 held", "*\nwish start *"}}},
     {"what a card began at the pile counts", ONE_EACH, {{"06 00 01 2C01 0200 00 0D07 0000 0000 0000 202603011550307A8D05DD1354400030", NULL, "*"}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0400D204000001 held", "*"}, {"03 100E E803 0300 00 00 7A8D05DD 05 202603011550307A8D05DD1354400030", "00 held", "*"}, {SWIPE("7A8D05DD", "01"), "7A8D05DD0000D204000001 held", "*\nwish start *"}}},
+
+    /* --- said again to a process that has begun since (3.3): its key is known by the tables --- */
+    {"its order runs: the same answer, and no second wish", 0, {GRANTED, {"done $1", NULL, "*"}, {"at 60", NULL, ""}, SAID_AGAIN}},
+    {"nobody knows whether it runs", 0, {GRANTED, {"unsure $1", NULL, "*"}, {"at 60", NULL, ""}, {"restart", NULL, ""}, {FIFTH, "7A8D05DD0000D204000001 held again", BACK "\nwish status"}}},
+    {"its order was refused", 0, {GRANTED, {"refused $1", NULL, "*"}, {"at 60", NULL, ""}, SAID_AGAIN}},
+    {"its order is over", 0, {GRANTED, {"done $1", NULL, "*"}, {"finished $1", NULL, "*"}, {"at 60", NULL, ""}, SAID_AGAIN}},
+    {"its order is settled", 0, {GRANTED, {"done $1", NULL, "*"}, {"at 30", NULL, ""}, {"03 1E00 E803 0000 01 01 00000000 05 $1", "00 held", "*"}, {"at 60", NULL, ""}, SAID_AGAIN}},
+    {"twice", 0, {GRANTED, {"refused $1", NULL, "*"}, SAID_AGAIN, SAID_AGAIN}},
+    {"after a minute it is another swipe", 0, {GRANTED, {"refused $1", NULL, "*"}, {"at 61", NULL, ""}, {"restart", NULL, ""}, {FIFTH, "7A8D05DD0000D204000001 held", BACK "\n" NEW_SWIPE}}},
+    {"after a minute, and it runs", 0, {GRANTED, {"done $1", NULL, "*"}, {"at 61", NULL, ""}, {"restart", NULL, ""}, {FIFTH, "7A8D05DD0400D204000001 held", BACK "\n" ASKED("7A8D05DD", "ConcurrentTx", AT("2"))}}},
+    {"another swipe when its order was refused, within the minute", 0, {GRANTED, {"refused $1", NULL, "*"}, {"at 20", NULL, ""}, {"restart", NULL, ""}, {"02 #6 7A8D05DD 00 01", "7A8D05DD0000D204000001 held", BACK "\n" NEW_SWIPE}}},
+    {"so without a restart", 0, {GRANTED, {"refused $1", NULL, "*"}, {"at 20", NULL, ""}, {"02 #6 7A8D05DD 00 01", "7A8D05DD0000D204000001 held", NEW_SWIPE}, {FIFTH, "7A8D05DD0000D204000001 held again", ""}}},
+    {"granted, and ended before it was ordered: wished once more", 0, {{FIFTH, "7A8D05DD0000D204000001 held", NEW_SWIPE}, {"restart", NULL, ""}, {FIFTH, "7A8D05DD0000D204000001 held", BACK "\n" NEW_SWIPE}}},
+    {"another's order at that port is not its own", 0, {PLACED, {"sent $1", NULL, "*"}, {"done $1", NULL, "*"}, {"02 #5 0A0B0C0D 00 01", "0A0B0C0D08000000000001 held", "*"}, {"restart", NULL, ""}, {"02 #5 0A0B0C0D 00 01", "0A0B0C0D08000000000001 held", BACK "\n" ASKED("0A0B0C0D", "PortFault", AT("2"))}}},
+    {"nor is its own at another port", 0, {{"02 #5 7A8D05DD 00 00", "*", "*\nwish start 0 *"}, PLACED, {"restart", NULL, ""}, {"02 #5 7A8D05DD 00 00", "7A8D05DD0000D204000000 held", BACK "\n" ASKED("7A8D05DD", "Accepted", AT("1")) "\nwish start 0 7A8D05DD"}}},
 
     /* --- forms: 6.2, 5.6 --- */
     {"with money and time on it (6.2)", 0, {{"02 7A8D05DD 01 01 0000 185C6869", "7A8D05DD0000D204000001 held", "*\nwish start 1 7A8D05DD"}}},

@@ -189,6 +189,11 @@ static void check_recent(void)
     for (uint64_t i = 0; i < PILE_RECENT_MAX; i++)
         pile_remember(p, 100 + i, now, (struct bytes){NULL, 0});
     CHECK("the last few", pile_recent_find(p, 7, now) == NULL && pile_recent_find(p, 100, now) != NULL);
+    CHECK("no more than that", p->recent_count == PILE_RECENT_MAX);
+    p->recent_count = 0;
+    for (int64_t i = 0; i < PILE_RECENT_MAX; i++)
+        pile_remember(p, 7, instant_add(now, SPAN_S(i * (PILE_REPEAT_S + 1))), (struct bytes){NULL, 0});
+    CHECK("what is over leaves its place to the next", p->recent_count == 1);
     CHECK("message ids begin at 1", pile_next_message_id(p) == 1 && pile_next_message_id(p) == 2);
     p->next_message_id = UINT16_MAX;
     CHECK("and go round past 0 (2.5)", pile_next_message_id(p) == UINT16_MAX && pile_next_message_id(p) == 1);

@@ -11,6 +11,11 @@
 #define SETTLED(n, from) "order.changed {*'transactionId':'$" n "','state':'settled','previousState':'" from "',*,'content':'*','started':true}"
 #define STOPPED(n, reason, code, t, rest) "transaction.stopped {'transactionId':'$" n "','reason':'" reason "','meterStopWh':30,'stopTimestamp':'" t "','connectorId':2,'idTag':'7A8D05DD','energyWh':30,'meterStartWh':0,'flags':['settlement'" rest "],'orderNo':'%" n "','stopCode':'" code "','durationSeconds':3600,'maxPowerW':100,'tierPowerW':100}"
 #define QUARANTINED(reason, rest) "device.quarantined {'quarantineId':'*','action':'Settlement','reason':'" reason "','messageId':'*'" rest ",'suggestion':'*'}"
+#define BEAT(ports) "21 9808 02 " ports " 00 00"
+#define BUSY       CHARGING, {BEAT("00 01"), "00", "connector.status_changed {'connectorId':2,'status':'Charging',*}"}, {"at 3600", NULL, ""}
+#define BY(code, no) "03 100E E803 0300 01 01 00000000 " code " " no
+#define ENDS       "*'tierPowerW':100}" /* and nothing behind it */
+#define LEFT(status, code) ENDS "\nconnector.status_changed {'connectorId':2,'status':'" status "',*'errorCode':'NoError'" code "}"
 #define DONE       {"at 3600", NULL, ""}, {SETTLE("$1"), "00 held", SETTLED("1", "charging") "\n" STOPPED("1", "EVDisconnected", "0x05", "2026-03-01T10:00:00.000Z", "")}
 
 static const struct story rows[] = {
@@ -45,12 +50,29 @@ static const struct story rows[] = {
     {"as long as it can count (A41)", 0, {CHARGING, {"at 90000", NULL, ""}, {"03 FFFF E803 0300 01 01 00000000 05 $1", "00 held", "*'flags':['settlement','implausible_duration']*'durationSeconds':65535*"}}},
     {"less than its last reading", 0, {CHARGING, {"06 01 01 2C01 0400 01 0D07 0000 0000 0000 $1", NULL, "*"}, {"at 3600", NULL, ""}, {SETTLE("$1"), "00 held", "*'flags':['settlement','meter_backwards']*"}}},
 
+    /* --- what is settled has left its port --- */
+    {"unplugged: nobody is there", 0, {BUSY, {BY("05", "$1"), "00 held", LEFT("Available", "")}, {BEAT("00 00"), "00", ""}}},
+    {"unplugged, and jammed", 0, {BUSY, {BY("0D", "$1"), "00 held", LEFT("Available", "")}}},
+    {"full: still plugged in", 0, {BUSY, {BY("01", "$1"), "00 held", LEFT("Finishing", ",'vendorErrorCode':'0x03'")}, {BEAT("00 03"), "00", ""}}},
+    {"after a trickle", 0, {CHARGING, {BEAT("00 05"), "00", "*'SuspendedEV'*"}, {"at 3600", NULL, ""}, {BY("01", "$1"), "00 held", LEFT("Finishing", ",'vendorErrorCode':'0x03'")}}},
+    {"said again, nothing is left twice", 0, {BUSY, {BY("05", "$1"), "00 held", "*"}, {BEAT("00 01"), "00", "*'Charging'*"}, {BY("05", "$1"), "00 held again", ""}}},
+    {"the next swipe is granted before a heartbeat", 0, {BUSY, {BY("05", "$1"), "00 held", "*"}, {"02 0A0B0C0D 00 01", "0A0B0C0D00000000000001 held", "*\nwish start 1 0A0B0C0D"}}},
+    {"another runs there: it stays busy", 0, {CHARGING, {"finished $1", NULL, "*"}, {"place 01 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"done $2", NULL, "*"}, {BEAT("00 01"), "00", "*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", ENDS}}},
+    {"another is about to run there", 0, {CHARGING, {BEAT("00 01"), "00", "*"}, {"finished $1", NULL, "*"}, {"place 01 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", ENDS}}},
+    {"another has ended there too", 0, {CHARGING, {"finished $1", NULL, "*"}, {"place 01 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"done $2", NULL, "*"}, {"finished $2", NULL, "*"}, {BEAT("00 01"), "00", "*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", LEFT("Available", "")}}},
+    {"another runs at another port", 0, {BUSY, {"place 00 0A0B0C0D", NULL, "*"}, {"sent $2", NULL, "*"}, {"done $2", NULL, "*"}, {BY("05", "$1"), "00 held", LEFT("Available", "")}}},
+    {"it was not busy", 0, {CHARGING, {BEAT("00 02"), "00", "*'Preparing'*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", ENDS}}},
+    {"it is broken: that stays so", 0, {CHARGING, {BEAT("00 09"), "00", "*'Faulted'*"}, {"at 3600", NULL, ""}, {BY("05", "$1"), "00 held", ENDS}}},
+    {"a port that was never told", 0, {{"place 05 7A8D05DD", NULL, "*"}, {"sent $1", NULL, "*"}, {"at 3600", NULL, ""}, {"03 100E E803 0300 05 01 00000000 05 $1", "00 held", ENDS}}},
+
     /* --- nobody knows it: 10.4, rule 7 --- */
     {"by a card, without us (11.2)", 0, {{AT_PILE("00", "7A8D05DD", BY_CARD), "00 held", "order.changed {'orderNo':'202603011550307a8d05dd1354400031','orderKey':'202603011550307a8d05dd1354400031','transactionId':'$1','state':'settled','connectorId':2,'startMode':0,'idTag':'7A8D05DD','content':'*','started':true}\ntransaction.started {'connectorId':2,'transactionId':'$1','idTag':'7A8D05DD','meterStartWh':0,'orderNo':'202603011550307a8d05dd1354400031','offline':true,'flags':['started_at_pile']} 2026-03-01T07:50:30.000Z\ntransaction.stopped {'transactionId':'$1',*'stopTimestamp':'2026-03-01T08:50:30.000Z',*'flags':['settlement'],'orderNo':'202603011550307a8d05dd1354400031',*} 2026-03-01T08:50:30.000Z"}, {AT_PILE("00", "7A8D05DD", BY_CARD), "00 held again", ""}, {"forget", NULL, ""}, {AT_PILE("00", "7A8D05DD", BY_CARD), "00 held again", ""}}},
     {"by a card, after its readings (11.2)", 0, {{"06 01 01 2C01 0200 00 0D07 0000 0000 0000 " BY_CARD, NULL, "*"}, {AT_PILE("00", "7A8D05DD", BY_CARD), "00 held", SETTLED("1", "charging") "\ntransaction.stopped *'stopTimestamp':'2026-03-01T08:50:30.000Z'*"}}},
     {"by a code (11.3)", 0, {{AT_PILE("03", "00054358", "20260301155030000543581354400071"), "00 held", "order.changed *'startMode':3,'idTag':'054358',*\ntransaction.started *'offline':true*\ntransaction.stopped *'idTag':'054358'*"}}},
     {"one of ours that is lost (10.6)", 0, {{SETTLE("$5"), "00 held", "order.changed *'$5','state':'settled','connectorId':2,'startMode':1,*\ntransaction.started {*'idTag':'',*'offline':false,'flags':['recovered','start_estimated']} 2026-03-01T08:00:00.000Z\ntransaction.stopped {'transactionId':'$5',*"}, {SETTLE("$5"), "00 held again", ""}}},
     {"a number that nobody gave is kept for a person (10.4)", 0, {{SETTLE("A5000102030405060708090A0B0C0D0E"), "00 held", QUARANTINED("unknown_order", ",'connectorId':2")}, {SETTLE("A5000102030405060708090A0B0C0D0E"), "00 held again", ""}, {"restart", NULL, ""}, {SETTLE("A5000102030405060708090A0B0C0D0E"), "00 held again", "charge_point.connected *"}}},
+    {"its clock may have moved on: it waits once", 0, {{SETTLE("A5000102030405060708090A0B0C0D0E") " 8403 185C6869", "00 held", "device.quarantined *"}, {SETTLE("A5000102030405060708090A0B0C0D0E") " 8403 20636869", "00 held again", ""}, {SETTLE("A5000102030405060708090A0B0C0D0E") " 8503 20636869", "00 held", "device.quarantined *"},
+     {SETTLE("A5000102030405060708090A0B0C0D0E") " 8503 185C6869 0500", "00 held", "device.quarantined *"}, {SETTLE("A5000102030405060708090A0B0C0D0E") " 8503 20636869 0500", "00 held again", ""}}},
     {"so is one that began in a way that is not known (5.4)", 0, {{AT_PILE("02", "00000000", BY_CARD), "00 held", QUARANTINED("unknown_order", "*")}}},
     {"another pile's", 0, {CHARGING, {"B 03 100E E803 0300 01 01 00000000 05 A500000000000000000000000000AAAA", "00 held", "device.quarantined *"}}},
 
@@ -111,21 +133,31 @@ static void check_reasons(void)
     kit_free(k);
 }
 
-/* The key by which a quarantined one is known again: all of it but its message id and its sum. */
+/* The key by which a quarantined one is known again: all of it but its message id, its sum and its clock. */
 static void check_content_key(void)
 {
-    static const char frame[] =
-        "444E59280040AACE04060003201CDC0514000001000000000120260115093012000000000000000042F404";
-    struct str text = STR(frame);
-    uint64_t key = ap3000_content_key(text);
-    for (size_t i = 0; i < text.len; i++) {
-        char changed[sizeof frame];
-        memcpy(changed, frame, sizeof frame);
-        changed[i] = changed[i] == '0' ? '1' : '0';
-        bool is_free = (i >= 18 && i < 22) || i >= text.len - 4;
-        CHECK("all but message id and checksum",
-              (ap3000_content_key((struct str){changed, text.len}) == key) == is_free);
-        CHECK("any length", ap3000_content_key((struct str){frame, i}) != 0);
+    static const struct {
+        const char *row, *frame;
+        size_t clock_at; /* 0: it has none */
+    } frames[] = {
+        {"the shortest", "444E59280040AACE04060003201CDC0514000001000000000120260115093012000000000000000042F404", 0},
+        {"with a clock and more", "444E592E0040AACE04060003201CDC051400000100000000012026011509"
+         "30120000000000000000428403185C6869050042F4",
+         86},
+    };
+    for (size_t n = 0; n < COUNT_OF(frames); n++) {
+        struct str text = str_of(frames[n].frame);
+        size_t clock_at = frames[n].clock_at;
+        uint64_t key = ap3000_content_key(text);
+        for (size_t i = 0; i < text.len; i++) {
+            char changed[128];
+            memcpy(changed, text.at, text.len);
+            changed[i] = changed[i] == '0' ? '1' : '0';
+            bool is_clock = clock_at > 0 && i >= clock_at && i < clock_at + 8;
+            bool is_free = (i >= 18 && i < 22) || is_clock || i >= text.len - 4;
+            CHECK(frames[n].row, (ap3000_content_key((struct str){changed, text.len}) == key) == is_free);
+            CHECK(frames[n].row, ap3000_content_key((struct str){text.at, i}) != 0);
+        }
     }
 }
 

@@ -138,6 +138,12 @@ static void check_garbage(void)
     in = kit_view(&b);
     CHECK("a frame is found", ap3000_stream_next(&s, &in, &u) && u.kind == AP3000_FRAME);
     CHECK("after a frame the count begins anew", !ap3000_stream_is_garbage(&s) && s.dropped_count == 4097);
+    in = (struct bytes){b.at, b.len - 1};
+    CHECK("a part is kept", !ap3000_stream_next(&s, &in, &u) && in.len == 0 && !ap3000_stream_is_empty(&s));
+    in = (struct bytes){b.at + b.len - 1, 1};
+    CHECK("and the rest makes it a frame", ap3000_stream_next(&s, &in, &u) && u.kind == AP3000_FRAME);
+    CHECK("no memory is held then", !ap3000_stream_next(&s, &in, &u) && s.kept == NULL);
+    ap3000_stream_release(&s);
 }
 
 int main(void)

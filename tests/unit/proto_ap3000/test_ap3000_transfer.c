@@ -74,9 +74,9 @@ static const struct {
     {"a check packet that the command does not know", {.physical_id = PILE_ID, .is_registered = true,
      .device_type = 0x02, .firmware = 200}, 0, {.size = 640, .has_check_packet = true}, ERR_RANGE, "checkPacket", 0, 0},
     {"a port charges", {.physical_id = PILE_ID, .is_registered = true, .device_type = 0x28, .firmware = 612,
-     .ports = {0, 1}, .ports_seen = 2}, 0, {.size = 200}, ERR_STATE, "device", 0, 0},
+     .ports = (uint8_t[]){0, 1}, .ports_seen = 2}, 0, {.size = 200}, ERR_STATE, "device", 0, 0},
     {"a port is full", {.physical_id = PILE_ID, .is_registered = true, .device_type = 0x28, .firmware = 612,
-     .ports = {0, 3}, .ports_seen = 2}, 0, {.size = 200}, OK, "", 0xE0, 1},
+     .ports = (uint8_t[]){0, 3}, .ports_seen = 2}, 0, {.size = 200}, OK, "", 0xE0, 1},
     {"a number that piles fall back to", {.physical_id = 0x04000000 | 12000000, .is_registered = true,
      .device_type = 0x28, .firmware = 612}, 0, {.size = 200}, ERR_STATE, "device", 0, 0},
 };

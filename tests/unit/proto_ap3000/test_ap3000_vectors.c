@@ -164,6 +164,7 @@ static void check_one_unit(struct vector *v)
     else if (found && unit.kind == AP3000_LINK)
         buf_put_lit(&v->got, "{\"type\":\"link\"}");
     CHECK(v->name, is_as_wanted(v));
+    ap3000_stream_release(&s);
 }
 
 /* The scalars: one function for each set of keys. */

@@ -71,7 +71,8 @@ static void damage(struct kit *k, const char *row, struct str beside)
                 schema_write(&sample_message, &out, &k->got);
             CHECK(row, e == OK || e == ERR_CORRUPT || e == ERR_MEMORY);
             arena_reset(&k->a);
-            enum err brief = schema_unpack_brief(&sample_message, (struct bytes){k->packed.at, k->packed.len}, beside, &k->a, &out);
+            enum err brief =
+                schema_unpack_brief(&sample_message, (struct bytes){k->packed.at, k->packed.len}, beside, &k->a, &out);
             CHECK(row, brief == OK || (brief == e && e != OK));
             k->packed.at[n] ^= (uint8_t)(1u << bit);
         }

@@ -1,5 +1,5 @@
-/* Whatever is read with shapes is what is read without: the error, what was bent, the struct to its last pointer. Texts of a few shapes
- * are changed at random places, so that most are nearly what was read before. */
+/* Whatever is read with shapes is what is read without: the error, what was bent, the struct to its last pointer. Texts
+ * of a few shapes are changed at random places, so that most are nearly what was read before. */
 #include "check.h"
 #include "unit/schema/sample.h"
 
@@ -17,8 +17,10 @@ static const char *const texts[] = {
     "{\"text\":\"abc\",\"count\":  7, \"note\" : \"any text of any length\",\"isOn\":true,\"color\":\"green\"}",
     "{\"big\":123456789012345678,\"ratio\":8.1,\"real\":-1e5,\"unit\":\"kg\",\"extra\":[1,{\"a\":2}],\"text\":\"x\"}",
     "{\"text\":\"abc\",\"leaf\":{\"name\":\"b\",\"n\":3},\"since\":\"2026-03-01T08:00:00.123+02:00\"}",
-    "{\"text\":\"a\",\"leaves\":[{\"name\":\"a\",\"n\":1},{\"name\":\"b\",\"n\":2},{\"name\":\"c\"},{\"name\":\"d\",\"n\":4},"
-    "{\"name\":\"e\",\"n\":5},{\"name\":\"f\",\"n\":6},{\"name\":\"g\",\"n\":7},{\"name\":\"h\",\"n\":8},{\"name\":\"i\",\"n\":9}]}",
+    "{\"text\":\"a\",\"leaves\":[{\"name\":\"a\",\"n\":1},{\"name\":\"b\",\"n\":2},{\"name\":\"c\"},{\"name\":\"d\","
+    "\"n\":4},"
+    "{\"name\":\"e\",\"n\":5},{\"name\":\"f\",\"n\":6},{\"name\":\"g\",\"n\":7},{\"name\":\"h\",\"n\":8},{\"name\":"
+    "\"i\",\"n\":9}]}",
     "{\"text\":\"a\",\"names\":[\"d\",\"e\"]}",
     "{\"text\":\"a\",\"leaves\":[]}",
     "{\"text\":\"a\",\"unheard\":[1,2],\"delta\":3}",
@@ -116,22 +118,14 @@ static void check_many_shapes(void)
 static void check_bounds(void)
 {
     static const char *const bounds[] = {
-        "{\"text\":\"a\",\"count\":1}",
-        "{\"text\":\"a\",\"count\":0}",
-        "{\"text\":\"a\",\"count\":2147483647}",
-        "{\"text\":\"a\",\"count\":2147483648}",
-        "{\"text\":\"a\",\"count\":-0}",
-        "{\"text\":\"a\",\"count\":01}",
-        "{\"text\":\"a\",\"count\":1.5}",
-        "{\"text\":\"a\",\"count\":1e1}",
-        "{\"text\":\"a\",\"count\":-}",
-        "{\"text\":\"a\",\"count\":}",
-        "{\"text\":\"a\",\"count\":1",
-        "{\"text\":\"a\",\"count\":123456789012345678901234567890}",
-        "{\"text\":\"abcde\",\"count\":1}",
-        "{\"text\":\"abcdef\",\"count\":1}",
-        "{\"text\":\"\",\"count\":1}",
-        "{\"text\":\"a\",\"count\":1}}",
+        "{\"text\":\"a\",\"count\":1}",          "{\"text\":\"a\",\"count\":0}",
+        "{\"text\":\"a\",\"count\":2147483647}", "{\"text\":\"a\",\"count\":2147483648}",
+        "{\"text\":\"a\",\"count\":-0}",         "{\"text\":\"a\",\"count\":01}",
+        "{\"text\":\"a\",\"count\":1.5}",        "{\"text\":\"a\",\"count\":1e1}",
+        "{\"text\":\"a\",\"count\":-}",          "{\"text\":\"a\",\"count\":}",
+        "{\"text\":\"a\",\"count\":1",           "{\"text\":\"a\",\"count\":123456789012345678901234567890}",
+        "{\"text\":\"abcde\",\"count\":1}",      "{\"text\":\"abcdef\",\"count\":1}",
+        "{\"text\":\"\",\"count\":1}",           "{\"text\":\"a\",\"count\":1}}",
         "{\"text\":\"a\",\"count\":1} ",
     };
     struct shapes *shapes = shapes_new();

@@ -1,5 +1,6 @@
 /* The consumer on a real log and a real database, and what the API reads of it. */
 #include "check.h"
+#include "place.h"
 #include "base/log.h"
 #include "services/charging/charging.h"
 #include "services/charging/charging_query.h"
@@ -11,7 +12,7 @@
 
 #define T0 1750000000000000 /* 2025-06-15T15:06:40Z */
 
-static char base[] = "/tmp/test_charging_XXXXXX", log_dir[64], db_path[64];
+static char base[PLACE_MAX], log_dir[PLACE_PATH_MAX], db_path[PLACE_PATH_MAX];
 static int fixture_count;
 static int64_t now_us;
 
@@ -616,13 +617,15 @@ static void order_start(const char *transaction, int64_t at_s)
            transaction);
 }
 
+static const char *settle_flags = "settlement";
+
 static void settle(const char *transaction, int64_t at_s, int64_t energy_wh, const char *code)
 {
     append("AP13544000", EVENT_TRANSACTION_STOPPED, at_s,
            "{\"transactionId\":\"%s\",\"reason\":\"Local\",\"meterStopWh\":%lld,\"stopTimestamp\":\"%s\","
-           "\"connectorId\":2,\"energyWh\":%lld,\"meterStartWh\":0,\"flags\":[\"settlement\"],\"orderNo\":\"" ORDER_NO
+           "\"connectorId\":2,\"energyWh\":%lld,\"meterStartWh\":0,\"flags\":[\"%s\"],\"orderNo\":\"" ORDER_NO
            "\",\"stopCode\":\"%s\",\"maxPowerW\":260,\"tierPowerW\":240,\"occupancyMinutes\":5}",
-           transaction, (long long)energy_wh, text_of(at_s), (long long)energy_wh, code);
+           transaction, (long long)energy_wh, text_of(at_s), (long long)energy_wh, settle_flags, code);
 }
 
 static const char *announced(const char *type)
@@ -664,6 +667,13 @@ static void test_order(void)
     settle("21", 700, 900, "0x05");
     run();
     CHECK("the first settlement stands", has(session("21"), "\"total_energy\":860"));
+    settle_flags = "overrides_operator";
+    settle("21", 800, 910, "0x05");
+    settle_flags = "settlement";
+    run();
+    CHECK("but what an operator guessed gives way to the pile's account",
+          has(session("21"), "\"total_energy\":910") &&
+              has(announced("session.corrected"), "\"stop_reason\":\"unplugged\""));
     close_all();
 }
 
@@ -686,12 +696,72 @@ static void test_order_failed(void)
     close_all();
 }
 
+/* What happens to one order, in whatever order it is heard of; the session after it. Nothing is told twice. */
+static void test_order_out_of_order(void)
+{
+    static const struct {
+        const char *row, *happens[5], *status;
+        int started, ended, failed; /* so often told */
+    } rows[] = {
+        {"failed after it was started: it runs", {"new", "started", "failed"}, "charging", 1, 0, 0},
+        {"failed after it was over", {"new", "started", "ended", "failed"}, "finishing", 1, 0, 0},
+        {"failed after it was settled", {"new", "started", "settled", "failed"}, "completed", 1, 1, 0},
+        {"failed while its pile is away", {"new", "started", "lost", "failed"}, "interrupted", 1, 0, 0},
+        {"failed twice", {"new", "failed", "failed"}, "failed", 0, 0, 1},
+        {"failed, and started after all", {"new", "failed", "started"}, "charging", 1, 0, 1},
+        {"failed, started, failed again: it runs", {"new", "failed", "started", "failed"}, "charging", 1, 0, 1},
+        {"failed, and over: it never ran", {"new", "failed", "ended"}, "failed", 0, 0, 1},
+        {"failed, and settled after all", {"new", "failed", "settled"}, "completed", 0, 1, 1},
+        {"new after it was started", {"started", "new", "starting"}, "charging", 1, 0, 0},
+        {"new after it was over", {"new", "started", "ended", "new"}, "finishing", 1, 0, 0},
+        {"new after it was settled", {"settled", "new"}, "completed", 0, 1, 0},
+        {"new after it failed", {"new", "failed", "new", "starting"}, "failed", 0, 0, 1},
+        {"over before it was started: what is asked for waits", {"new", "ended"}, "pending", 0, 0, 0},
+        {"over, then started", {"new", "ended", "started"}, "charging", 1, 0, 0},
+        {"over twice", {"new", "started", "ended", "ended"}, "finishing", 1, 0, 0},
+        {"over after it was settled", {"new", "started", "settled", "ended"}, "completed", 1, 1, 0},
+        {"over while its pile is away", {"new", "started", "lost", "ended"}, "finishing", 1, 0, 0},
+        {"started after it was over", {"new", "started", "ended", "started"}, "finishing", 1, 0, 0},
+        {"started after it was settled", {"new", "settled", "started"}, "completed", 0, 1, 0},
+        {"settled twice", {"new", "started", "settled", "settled"}, "completed", 1, 1, 0},
+        {"settled while its pile is away", {"new", "started", "lost", "settled"}, "completed", 1, 1, 0},
+    };
+    static const char told[] = "SELECT count(*) FROM outbox WHERE type='session.%s'";
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char status_text[40], sql[3][80];
+        fresh();
+        for (size_t n = 0; n < COUNT_OF(rows[i].happens) && rows[i].happens[n] != NULL; n++) {
+            const char *what = rows[i].happens[n];
+            int64_t at_s = 10 * (int64_t)n;
+            if (strcmp(what, "started") == 0)
+                order_start("31", at_s);
+            else if (strcmp(what, "settled") == 0)
+                settle("31", at_s, 500, "0x01");
+            else if (strcmp(what, "lost") == 0)
+                append("AP13544000", EVENT_DISCONNECTED, at_s, "{\"reason\":\"tcp_connection_closed\"}");
+            else
+                order("31", at_s, what, "");
+        }
+        run();
+        (void)snprintf(status_text, sizeof status_text, "\"status\":\"%s\"", rows[i].status);
+        (void)snprintf(sql[0], sizeof sql[0], told, "started");
+        (void)snprintf(sql[1], sizeof sql[1], told, "ended");
+        (void)snprintf(sql[2], sizeof sql[2], told, "start_failed");
+        CHECK(rows[i].row, has(session("31"), status_text));
+        CHECK(rows[i].row, number("SELECT count(*) FROM charging_sessions") == 1);
+        CHECK(rows[i].row, number(sql[0]) == rows[i].started && number(sql[1]) == rows[i].ended);
+        CHECK(rows[i].row, number(sql[2]) == rows[i].failed);
+        CHECK(rows[i].row, number("SELECT count(*) FROM charging_sessions WHERE energy_wh <> 0") == rows[i].ended);
+        CHECK(rows[i].row, number("SELECT count(*) FROM parked") == 0);
+        close_all();
+    }
+}
+
 int main(void)
 {
     log_setup(2, LOG_LEVEL_ERROR, false, NULL);
     buf_init(&json, 1 << 20);
-    if (mkdtemp(base) == NULL)
-        return 1;
+    place_make(base, "test_charging");
     test_plain();
     test_statistics();
     test_out_of_order();
@@ -706,9 +776,10 @@ int main(void)
     test_failure();
     test_order();
     test_order_failed();
+    test_order_out_of_order();
     buf_release(&json);
-    char command[64];
-    (void)snprintf(command, sizeof command, "rm -rf %s", base);
+    char command[PLACE_PATH_MAX];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", base);
     CHECK("cleaned up", system(command) == 0);
     return CHECK_REPORT();
 }

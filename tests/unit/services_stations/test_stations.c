@@ -1,82 +1,17 @@
 /* What the tables make of a station is what memory holds of it: random calls go through the real core, their events
  * through the real consumer into SQLite, in batches of which some are undone and done again. Then the station is
  * loaded, compared, and now and then goes on as the loaded one, as after it was dropped from memory. */
-#include "check.h"
-#include "proto/ocpp16/decide.h"
-#include "services/stations/stations.h"
+#include "batchkit.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "proto/ocpp16/decide.h"
 
 #define ROUNDS        40
 #define CALLS         150
 #define COMPARE_EVERY 10
-#define BATCH_MAX     8
 #define IDS_MAX       512
 #define T0            INT64_C(1772355600000000)
 
 static const uint64_t id_key[2] = {1, 2};
-static struct db *db;
-static uint64_t dice_state;
-
-static unsigned dice(unsigned sides)
-{
-    dice_state = dice_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (unsigned)(dice_state >> 33) % sides;
-}
-
-/* --- events that wait for their batch; their text is their own --- */
-
-static struct event batch[BATCH_MAX + OCPP_EVENTS_MAX];
-static size_t batch_count;
-static struct consumer consumer;
-
-static struct str copy(struct str s)
-{
-    if (s.at == NULL)
-        return s;
-    char *text = mem_new(1, s.len + 1);
-    memcpy(text, s.at, s.len);
-    return (struct str){text, s.len};
-}
-
-static void drop(struct str s)
-{
-    free((void *)(uintptr_t)s.at);
-}
-
-static bool apply_batch(void)
-{
-    struct fault why = {0};
-    bool is_good = db_begin(db) == OK;
-    for (size_t i = 0; i < batch_count; i++)
-        is_good = is_good && consumer.on_event(consumer.state, db, &batch[i], &why) == OK;
-    CHECK("the tables take what the core says", is_good);
-    return is_good;
-}
-
-static void write_batch(void)
-{
-    struct fault why = {0};
-    if (dice(4) == 0) { /* undone: as if it had never been */
-        (void)apply_batch();
-        if (dice(2) == 0)
-            CHECK("a batch ends", consumer.on_batch_end(consumer.state, db, &why) == OK);
-        db_rollback(db);
-        consumer.on_batch_undone(consumer.state);
-    }
-    (void)apply_batch();
-    CHECK("a batch ends", consumer.on_batch_end(consumer.state, db, &why) == OK && db_commit(db) == OK);
-    for (size_t i = 0; i < batch_count; i++) {
-        drop(batch[i].station);
-        drop(batch[i].payload);
-        drop(batch[i].frame);
-        drop(batch[i].answer);
-    }
-    batch_count = 0;
-}
 
 /* --- the world: one station, its server --- */
 
@@ -159,8 +94,7 @@ static void look_up(const struct ocpp_call *call, struct ocpp_known *known)
     known->tag = (struct id_tag){.is_known = true, .expires_at = INSTANT_NONE, .max_concurrent = -1};
     if (call->wants_transaction == 0 && !call->wants_start)
         return;
-    if (batch_count > 0)
-        write_batch(); /* the gateway waits for the tables too */
+    batch_write(); /* the gateway waits for the tables too */
     if (call->wants_transaction != 0)
         known->has_transaction = stations_find_transaction(db, permute31_back(id_key, call->wants_transaction),
                                                            &w.arena, &known->transaction, &owner) == OK;
@@ -202,16 +136,9 @@ static void call_once(void)
         w.ids[w.id_count++] = permute31(id_key, (uint32_t)numbers);
     for (size_t i = 0; i < d.event_count; i++) {
         d.events[i].position = ++w.position;
-        batch[batch_count] = d.events[i];
-        batch[batch_count].station = copy(d.events[i].station);
-        batch[batch_count].payload = copy(d.events[i].payload);
-        batch[batch_count].frame = copy(d.events[i].frame);
-        batch[batch_count++].answer = copy(d.events[i].answer);
+        batch_add(&d.events[i]);
     }
-    if (batch_count >= 1 + dice(BATCH_MAX))
-        write_batch();
-    if (batch_count > BATCH_MAX)
-        write_batch();
+    batch_write_if_due();
 }
 
 /* --- memory and tables --- */
@@ -267,8 +194,7 @@ static void compare_waiting(const struct station *loaded)
 static void compare(void)
 {
     struct station loaded;
-    if (batch_count > 0)
-        write_batch();
+    batch_write();
     station_init(&loaded, str_of("CP"));
     enum err e = stations_load(db, str_of("CP"), &loaded);
     CHECK("it has a row once it was accepted", e == OK || !w.station.has_booted);
@@ -296,11 +222,7 @@ static void compare(void)
 
 static void run_round(uint64_t seed)
 {
-    static const char *const all[] = {"DELETE FROM charge_points", "DELETE FROM connectors",
-                                      "DELETE FROM transactions",  "DELETE FROM transaction_reading_blocks",
-                                      "DELETE FROM quarantine",    "DELETE FROM server_facts"};
-    for (size_t i = 0; i < COUNT_OF(all); i++)
-        check(db_run(db, all[i], NULL, 0) == OK);
+    tables_clear();
     dice_state = seed;
     w.policy = (struct ocpp_policy){.unknown_station = REGISTRATION_ACCEPTED, .heartbeat_s = 300, .boot_retry_s = 60};
     w.now = (struct instant){T0};
@@ -323,22 +245,14 @@ static void run_round(uint64_t seed)
 
 static void take(enum event_type type, const char *payload, const char *frame, int64_t at_s)
 {
-    batch[batch_count++] = (struct event){.type = type,
-                                          .station = copy(str_of("CP")),
-                                          .received = {T0 + at_s * 1000000},
-                                          .device_time = INSTANT_NONE,
-                                          .payload = copy(str_of(payload)),
-                                          .position = 1,
-                                          .frame = frame == NULL ? (struct str){NULL, 0} : copy(str_of(frame))};
-    write_batch();
-}
-
-static int64_t ask(const char *sql)
-{
-    struct db_rows *r = db_rows(db, sql, NULL, 0);
-    int64_t n = db_next(r) && !db_col_is_null(r, 0) ? db_col_int(r, 0) : -1;
-    CHECK(sql, db_rows_end(r) == OK);
-    return n;
+    batch_add(&(struct event){.type = type,
+                              .station = STR("CP"),
+                              .received = {T0 + at_s * 1000000},
+                              .device_time = INSTANT_NONE,
+                              .payload = str_of(payload),
+                              .position = 1,
+                              .frame = str_of(frame)});
+    batch_write();
 }
 
 static void test_presence(void)
@@ -347,45 +261,49 @@ static void test_presence(void)
     static const char online[] = "SELECT online FROM charge_points";
     take(EVENT_CONNECTION_OPENED,
          "{\"generation\":3,\"protocol\":\"ocpp1.6\",\"remoteAddress\":\"a\",\"securityProfile\":0}", NULL, 1);
-    CHECK("a connection is a sign of life", ask(seen) == 1 && ask(online) == 1);
+    CHECK("a connection is a sign of life", tables_ask(seen) == 1 && tables_ask(online) == 1);
     take(EVENT_FRAME, "{}", "[2,\"1\",\"Heartbeat\",{}]", 2);
-    CHECK("so is what it says", ask(seen) == 2);
+    CHECK("so is what it says", tables_ask(seen) == 2);
     take(EVENT_COMMAND_SENT, "{\"commandId\":\"c\",\"messageId\":\"m\"}", "[2,\"m\",\"ClearCache\",{}]", 3);
     take(EVENT_SECURITY_EVENT, "{\"type\":\"FailedToAuthenticateAtCentralSystem\",\"origin\":\"gateway\"}", NULL, 4);
-    CHECK("what we say, or others in its name, is not", ask(seen) == 2);
+    CHECK("what we say, or others in its name, is not", tables_ask(seen) == 2);
     take(EVENT_DISCONNECTED, "{\"reason\":\"replaced\",\"generation\":2}", NULL, 5);
-    CHECK("the end of an older connection leaves it online", ask(online) == 1 && ask(seen) == 2);
+    CHECK("the end of an older connection leaves it online", tables_ask(online) == 1 && tables_ask(seen) == 2);
     take(EVENT_CONNECTION_OPENED,
          "{\"generation\":2,\"protocol\":\"ocpp1.6\",\"remoteAddress\":\"b\",\"securityProfile\":0}", NULL, 6);
-    CHECK("an older generation does not come back", ask("SELECT generation FROM charge_points") == 3);
+    CHECK("an older generation does not come back", tables_ask("SELECT generation FROM charge_points") == 3);
     take(EVENT_DISCONNECTED, "{\"reason\":\"tcp_connection_closed\",\"generation\":3}", NULL, 7);
-    CHECK("the end of its own takes it off", ask(online) == 0);
+    CHECK("the end of its own takes it off", tables_ask(online) == 0);
+}
+
+/* The ports of a pile come back as the codes that their statuses were made of. */
+static void test_pile_ports(void)
+{
+    struct ap3000_pile *p = pile_new();
+    struct firmware_job job = {0};
+    check(db_run(db,
+                 "INSERT INTO connectors (charge_point_id, connector_id, status, vendor_error_code) VALUES"
+                 " ('AP7', 0, 'Available', NULL), ('AP7', 1, 'Charging', NULL), ('AP7', 3, 'Faulted', '0x08')",
+                 NULL, 0) == OK);
+    CHECK("a pile is read", stations_load_pile(db, STR("AP7"), p, &job) == OK && job.job_id[0] == 0);
+    CHECK("up to its last port", p->ports_seen == 3);
+    CHECK("a port charges", p->ports_seen == 3 && p->ports[0] == AP3000_PORT_CHARGING);
+    CHECK("one that was not seen is idle", p->ports_seen == 3 && p->ports[1] == AP3000_PORT_IDLE);
+    CHECK("a fault is the same one", p->ports_seen == 3 && p->ports[2] == AP3000_PORT_BAD_CONTACT);
+    pile_free(p);
 }
 
 int main(void)
 {
-    char dir[] = "/tmp/test-stations-XXXXXX", path[64];
-    struct fault why = {0};
-    check(mkdtemp(dir) != NULL);
-    (void)snprintf(path, sizeof path, "%s/db", dir);
-    check(db_open(path, DB_WRITER, &db, &why) == OK &&
-          db_migrate(db, stations_migrations, stations_migration_count, &why) == OK && db_set_durable(db, false) == OK);
-    struct stations *s = stations_new(id_key, STR("g"), NULL, NULL);
-    stations_consumer(s, &consumer);
+    tables_open(id_key);
     arena_init(&w.arena, (size_t)1 << 20);
     buf_init(&w.text, (size_t)1 << 20);
     test_presence();
+    test_pile_ports();
     for (uint64_t seed = 1; seed <= ROUNDS; seed++)
         run_round(seed * 7919);
-    stations_free(s);
     arena_release(&w.arena);
     buf_release(&w.text);
-    db_close(db);
-    for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end != NULL; end++) {
-        char file[80];
-        (void)snprintf(file, sizeof file, "%s%s", path, *end);
-        (void)unlink(file);
-    }
-    (void)rmdir(dir);
+    tables_close();
     return CHECK_REPORT();
 }

@@ -89,6 +89,10 @@ int main(void)
             check_reading(&vehicles[i], &supplies[k]);
         }
     }
+    for (size_t i = 0; i < ebike_count; i++) {
+        check_whole_charge(&ebikes[i], &supplies[0]);
+        check_reading(&ebikes[i], &supplies[0]);
+    }
     check_same_in_any_pieces();
     check_ramp();
     return CHECK_REPORT();

@@ -1,6 +1,7 @@
 /* The command line: what is taken, and one clear reason for what is not. */
 #include "check.h"
 #include "sim/options.h"
+#include "sim/pile.h"
 #include "sim/station.h"
 #include <string.h>
 
@@ -30,7 +31,22 @@ static const struct {
     {"TLS without a word on certificates", {"--url", "wss://h/ocpp"}, "--url"},
     {"TLS that trusts anybody", {"--url", "wss://h/ocpp", "--insecure"}, NULL},
     {"neither closed nor open", {"--load", "ajar"}, "--load"},
-    {"two modes", {"--demo", "--idle"}, "--demo, --idle, --load, --heartbeats"},
+    {"piles", {"--protocol", "ap3000"}, NULL},
+    {"no such protocol", {"--protocol", "ocpp20"}, "--protocol"},
+    {"a quirk of piles", {"--quirk", "glue", "--protocol=ap3000"}, NULL},
+    {"a quirk of stations is none of piles", {"--protocol=ap3000", "--quirk", "deaf"}, "--quirk"},
+    {"a quirk of piles is none of stations", {"--quirk", "glue"}, "--quirk"},
+    {"an address", {"--protocol=ap3000", "--address", "[::1]:7054"}, NULL},
+    {"an address without a port", {"--protocol=ap3000", "--address", "localhost"}, "--address"},
+    {"an address that is only a port", {"--protocol=ap3000", "--address", ":7054"}, "--address"},
+    {"too many ports", {"--protocol=ap3000", "--ports", "17"}, "--ports"},
+    {"more slaves than a bus has", {"--protocol=ap3000", "--slaves", "50"}, "--slaves"},
+    {"slaves under load", {"--protocol=ap3000", "--slaves=5", "--heartbeats"}, "--slaves"},
+    {"numbers that do not fit into 24 bits", {"--protocol=ap3000", "--first=16777210", "--stations=7"}, "--first"},
+    {"those that just do", {"--protocol=ap3000", "--first=16777209", "--stations=7"}, NULL},
+    {"two modes", {"--demo", "--idle"}, "--demo, --idle, --load, --heartbeats, --story"},
+    {"a story", {"--story", "--seed", "7"}, NULL},
+    {"a story and stations", {"--story", "--idle"}, "--demo, --idle, --load, --heartbeats, --story"},
 };
 
 static enum err parse(const char *const words[], struct sim_options *o, struct fault *why)
@@ -67,6 +83,23 @@ static void check_urls(void)
     }
 }
 
+static void check_addresses(void)
+{
+    static const struct {
+        const char *address, *host;
+        int port;
+    } addresses[] = {{"h:7054", "h", 7054}, {"[::1]:77", "::1", 77}, {"1.2.3.4:65535", "1.2.3.4", 65535}};
+    for (size_t i = 0; i < COUNT_OF(addresses); i++) {
+        char address[64], name[] = "sim", flag[] = "--address", protocol[] = "--protocol=ap3000";
+        struct sim_options o;
+        struct fault why = {{0}, {0}};
+        (void)str_copy(address, sizeof address, str_of(addresses[i].address));
+        char *argv[] = {name, protocol, flag, address};
+        CHECK(address, sim_options_parse(4, argv, &o, &why) == OK && o.port == addresses[i].port);
+        CHECK(address, str_eq(o.host, str_of(addresses[i].host)));
+    }
+}
+
 int main(void)
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -79,19 +112,28 @@ int main(void)
     struct sim_options o;
     struct fault why;
     CHECK("quirks add up", parse((const char *[]){"--quirk", "deaf", "--quirk", "flaky", NULL}, &o, &why) == OK &&
-                               o.quirk == (UINT32_C(1) << QUIRK_deaf | UINT32_C(1) << QUIRK_flaky));
+                               o.quirks == (UINT32_C(1) << QUIRK_deaf | UINT32_C(1) << QUIRK_flaky));
     CHECK("a demo is fast",
           parse((const char *[]){"--demo", NULL}, &o, &why) == OK && o.speed > 1 && o.connectors == 2);
     CHECK("load ends", parse((const char *[]){"--load", "closed", NULL}, &o, &why) == OK && o.duration > 0);
+    struct sim_options piles;
+    CHECK("quirks of piles are bits of their own list",
+          parse((const char *[]){"--protocol=ap3000", "--quirk=repeat", NULL}, &piles, &why) == OK &&
+              piles.quirks == UINT32_C(1) << PILE_QUIRK_repeat);
     struct buf help;
     buf_init(&help, 65536);
     sim_options_help(&help);
-    sim_quirks_help(&help);
+    sim_quirks_help(&o, &help);
+    sim_quirks_help(&piles, &help);
+    for (size_t i = 0; i < PILE_QUIRK_COUNT; i++)
+        CHECK("each quirk of piles too",
+              memmem(help.at, help.len, pile_quirks[i].name.at, pile_quirks[i].name.len) != NULL);
     for (size_t i = 0; i < QUIRK_COUNT; i++)
         CHECK("each quirk is in the list",
               memmem(help.at, help.len, sim_quirks[i].name.at, sim_quirks[i].name.len) != NULL);
     CHECK("the help is whole", !help.failed && memmem(help.at, help.len, "--insecure", 10) != NULL);
     buf_release(&help);
     check_urls();
+    check_addresses();
     return CHECK_REPORT();
 }

@@ -1,5 +1,6 @@
 /* The SQL port on SQLite: values, errors, nesting, what is kept prepared, and a disk that is full. */
 #include "check.h"
+#include "place.h"
 #include "store/db.h"
 
 #include <stdio.h>
@@ -8,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/test_db_XXXXXX";
-static char path[64];
+static char dir[PLACE_MAX], path[PLACE_PATH_MAX];
 
 static struct db *open_fresh(const char *name)
 {
@@ -93,7 +93,7 @@ static void test_open(void)
 {
     struct db *d = NULL;
     struct fault why = {{0}, {0}};
-    char name[96];
+    char name[PLACE_PATH_MAX];
     (void)snprintf(name, sizeof name, "%s/none/x", dir);
     CHECK("no such folder", db_open(name, DB_WRITER, &d, &why) == ERR_IO && d == NULL && why.reason[0] != '\0');
     (void)snprintf(name, sizeof name, "%s/absent", dir);
@@ -282,8 +282,7 @@ static void test_migrate(void)
 
 int main(void)
 {
-    if (mkdtemp(dir) == NULL)
-        return 1;
+    place_make(dir, "test_db");
     test_values();
     test_errors();
     test_open();
@@ -294,8 +293,8 @@ int main(void)
     test_full();
     test_durable();
     test_migrate();
-    char command[64];
-    (void)snprintf(command, sizeof command, "rm -rf %s", dir);
+    char command[PLACE_PATH_MAX];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
     CHECK("cleaned up", system(command) == 0);
     return CHECK_REPORT();
 }

@@ -4,15 +4,16 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #undef ERR_STATE
+#include "place.h"
 #include "harness.h"
 #include "wire/tls_session.h"
 #include <sys/stat.h>
 
-#define PATH_SIZE 128
+#define PATH_SIZE PLACE_PATH_MAX
 #define PLAIN_MAX (1 << 20)
 #define FLIGHTS   16
 
-static char folder[] = "/tmp/test_tls.XXXXXX";
+static char folder[PLACE_MAX];
 
 /* A pair of files in the folder: name.crt, name.key. */
 struct pair {
@@ -59,7 +60,7 @@ static void make_pair(struct pair *p, const char *name, const char *organisation
 
 static void make_pairs(void)
 {
-    CHECK("a folder", mkdtemp(folder) != NULL);
+    place_make(folder, "test_tls");
     make_pair(&ca, "Root", "ca", EVP_EC_gen("P-256"), NULL);
     make_pair(&other_ca, "Other", "other", EVP_EC_gen("P-256"), NULL);
     make_pair(&server_ec, "localhost", "server", EVP_EC_gen("P-256"), &ca);
