@@ -109,7 +109,7 @@ struct lookup {
     char *text;
     size_t len;
     struct tag_lookup tag;
-    uint64_t number;      /* of the transaction; 0: none */
+    uint64_t number; /* of the transaction; 0: none */
     bool wants_start;
     struct transaction_start start;
     char start_tag[TAG_SIZE_MAX];

@@ -197,8 +197,8 @@ void command_on_timer(struct timer *t)
 
 /* --- sending --- */
 
-/* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. A pile that is not accepted may
- * be asked how it is (ap3000.md 6.1), and nothing more. */
+/* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. A pile that is not accepted
+ * may be asked how it is (ap3000.md 6.1), and nothing more. */
 bool command_is_allowed(const struct slot *slot, const struct command *c)
 {
     const struct ocpp_action *a = c->action;
@@ -402,7 +402,8 @@ void commands_on_lost(struct slot *slot, bool is_for_good)
         command_finish(c, &(struct command_ending){.outcome = "unknown", .reason = "CONNECTION_LOST"});
     else if (c != NULL)
         command_finish_not_sent(c, "DEVICE_OFFLINE");
-    firmware_on_lost(slot, is_for_good);
+    if (slot->firmware != NULL)
+        firmware_on_lost(slot, is_for_good);
     while (is_for_good && !list_is_empty(&slot->commands))
         command_finish_not_sent(CONTAINER(slot->commands.next, struct command, link), "DEVICE_OFFLINE");
 }

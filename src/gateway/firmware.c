@@ -498,8 +498,6 @@ void firmware_on_back(struct slot *slot)
 void firmware_on_lost(struct slot *slot, bool is_for_good)
 {
     struct firmware_transfer *f = slot->firmware;
-    if (f == NULL)
-        return;
     struct command *c = command_of(f);
     timer_start(slot->gateway->loop, &f->timer, ABSENT_MS);
     if (is_for_good && c != NULL && !c->is_on_the_wire)

@@ -64,7 +64,7 @@ struct command;
 /* A station in memory. */
 struct slot {
     struct station station;
-    struct ap3000_pile *pile;  /* what it is beside, if it is one; NULL else */
+    struct ap3000_pile *pile;           /* what it is beside, if it is one; NULL else */
     struct firmware_transfer *firmware; /* on its way to it; NULL: none */
     struct gateway *gateway;
     bool is_loaded, is_loading, has_row;
@@ -146,12 +146,12 @@ struct pile_session {
     struct session s; /* first: a session of this kind is one */
     struct link on_line;
     uint32_t physical_id;
-    bool is_second;           /* looked for under its longer id: another pile has its printed number */
-    bool is_new;              /* its first frame on this line has not been decided yet */
-    bool is_answered;         /* the frame at hand has had its answer: it waited, and that did not */
-    int64_t refused_until_ms; /* may not speak here, unless a person decides something; 0: may */
+    bool is_second;             /* looked for under its longer id: another pile has its printed number */
+    bool is_new;                /* its first frame on this line has not been decided yet */
+    bool is_answered;           /* the frame at hand has had its answer: it waited, and that did not */
+    int64_t refused_until_ms;   /* may not speak here, unless a person decides something; 0: may */
     uint64_t refused_at_change; /* gateway.station_changes then */
-    struct out *out_first;    /* answers before commands */
+    struct out *out_first;      /* answers before commands */
     size_t out_count;
     int64_t sent_ms, heard_ms;
     struct timer pace, silence;
@@ -367,8 +367,8 @@ bool command_is_allowed(const struct slot *slot, const struct command *c);
 struct command_result command_result_of(const struct command *c);
 void command_free(struct command *c);
 struct str command_name(const struct command *c);
-/* A command of the server's own, at once: the station is in memory; one that is asked for already is not asked for again.
- * False: its queue is full. */
+/* A command of the server's own, at once: the station is in memory; one that is asked for already is not asked for
+ * again. False: its queue is full. */
 bool command_start(struct slot *slot, struct str name, struct str payload, bool is_urgent);
 void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct str text);
 void commands_on_lost(struct slot *slot, bool is_for_good);
@@ -403,7 +403,8 @@ static inline struct pile_session *pile_of(struct session *s)
 void pile_frame(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw);
 void pile_keep(struct pile_session *p, struct bytes raw, bool is_answered); /* for pile_go_on */
 void pile_go_on(struct pile_session *p);                                    /* with what waited */
-/* With what waited, where it cannot be decided: what needs nothing of memory and log is answered, the rest is dropped. */
+/* With what waited, where it cannot be decided: what needs nothing of memory and log is answered, the rest is dropped.
+ */
 void pile_answer_bare(struct pile_session *p, struct str reason);
 struct ap3000_input pile_input_of(struct gateway *g, struct slot *slot);
 void pile_append(struct gateway *g, struct slot *slot, const struct ap3000_decision *d, const uint8_t *trace);
@@ -427,8 +428,8 @@ void pile_forget_out(struct pile_session *p);
 void pile_on_pace(struct timer *t); /* the next frame may leave */
 
 /* talks.c */
-void talk_send(struct slot *slot, struct command *c); /* its first frame */
-const char *talk_reason_of(enum err e); /* why a command did not leave, in the contract's words */
+void talk_send(struct slot *slot, struct command *c);   /* its first frame */
+const char *talk_reason_of(enum err e);                 /* why a command did not leave, in the contract's words */
 void talk_leave(struct command *c, struct bytes frame); /* "sent" is durable */
 void talk_left(struct command *c);                      /* its frame is on the line */
 bool talk_take(struct pile_session *p, const struct ap3000_frame *f); /* it was an answer to what is under way */
@@ -443,13 +444,13 @@ void talk_resume(struct command *c); /* it was sent by the process before this o
 void firmware_start(struct slot *slot, struct command *c); /* an UpdateFirmware that is next */
 void firmware_resume(struct slot *slot, const struct firmware_job *job);
 bool firmware_take(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw);
-void firmware_on_request(struct slot *slot); /* the device asks for it from the beginning */
+void firmware_on_request(struct slot *slot);                /* the device asks for it from the beginning */
 void firmware_leave(struct slot *slot, struct bytes frame); /* "sent" of its command is durable */
 void firmware_on_late(struct command *c);                   /* its command has waited for long enough */
 void firmware_on_back(struct slot *slot);
 void firmware_on_lost(struct slot *slot, bool is_for_good);
 void firmware_stop(struct slot *slot, const char *reason); /* by a person; none: nothing */
-void firmware_forget(struct slot *slot); /* the slot goes: it is in the log */
+void firmware_forget(struct slot *slot);                   /* the slot goes: it is in the log */
 
 /* submit.c */
 void commands_trigger_boot(struct slot *slot);

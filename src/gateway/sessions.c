@@ -5,7 +5,6 @@
 #include "gateway/parts.h"
 #include "wire/secret.h"
 
-
 #define FAILURE_WINDOW_MS 60000
 #define FAILURES_KEPT_MAX 16384
 #define CLOSE_REPLACED    4001 /* private use: a newer connection of the same identity */
@@ -228,7 +227,8 @@ static void tell_ended(struct session *s, enum conn_end why)
         count_mass_loss(g, conn_remote(s->conn));
 }
 
-/* The place is another's now: it keeps the queue; what a station of OCPP was sent and has not answered ends as unknown. */
+/* The place is another's now: it keeps the queue; what a station of OCPP was sent and has not answered ends as unknown.
+ */
 static void take_place_of(struct session *s, struct session *old)
 {
     struct slot *slot = s->slot;

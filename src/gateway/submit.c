@@ -415,7 +415,7 @@ enum err commands_resume(struct gateway *g, struct db *d)
         }
         (void)map_put(&g->commands, str_of(c->id), c);
         enqueue(slot, c);
-        slot->lost_ms = clock_monotonic_ms(); /* it may be on its way back to us */
+        slot->lost_ms = clock_monotonic_ms();                         /* it may be on its way back to us */
         bool is_known = slot->pile == NULL || c->pile_action != NULL; /* a word that a pile has, if it is one by now */
         if (was_sent && slot->pile != NULL && is_known)
             talk_resume(c);

@@ -79,8 +79,8 @@ struct kit {
 };
 
 #ifdef __SANITIZE_THREAD__
-/* libuv closes descriptors where the sanitizer does not see it: whoever gets the number next, on another thread, seems to
- * race with who had it. Here that is the reader of the log's folder, when it closes it. */
+/* libuv closes descriptors where the sanitizer does not see it: whoever gets the number next, on another thread, seems
+ * to race with who had it. Here that is the reader of the log's folder, when it closes it. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
