@@ -14,7 +14,8 @@
 #include <string.h>
 
 #define BUSY_TIMEOUT_MS     5000
-#define CACHE_KIB           16384
+#define WRITER_CACHE_KIB    65536    /* as it is needed: of a full store a page of each index for each station */
+#define READER_CACHE_KIB    16384
 #define READER_MMAP_BYTES   268435456
 #define CHECKPOINT_PAGES    8000     /* 32 MB of log between checkpoints: a hot page is copied back once, not often */
 #define WAL_KEPT_BYTES      67108864 /* a log that grew past it (a long read held it) is cut again */
@@ -101,7 +102,8 @@ static enum err setup(struct db *d)
     (void)snprintf(sql, sizeof sql,
                    "PRAGMA cache_size=-%d; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON;"
                    "PRAGMA mmap_size=%d; PRAGMA query_only=%d;",
-                   CACHE_KIB, d->is_writer ? 0 : READER_MMAP_BYTES, d->is_writer ? 0 : 1);
+                   d->is_writer ? WRITER_CACHE_KIB : READER_CACHE_KIB,
+                   d->is_writer ? 0 : READER_MMAP_BYTES, d->is_writer ? 0 : 1);
     enum err e = run_text(d, sql);
     if (e != OK || !d->is_writer)
         return e;
