@@ -5,50 +5,6 @@
  * messages wait meanwhile, so its order is kept, and nobody else's. */
 #include "gateway/parts.h"
 
-/* --- tags: the store's rows, remembered --- */
-
-struct cached_tag {
-    char key[TAG_SIZE_MAX];
-    struct id_tag tag;
-};
-
-const struct id_tag *tag_cached(struct gateway *g, struct str id_tag)
-{
-    char key[TAG_SIZE_MAX];
-    const struct cached_tag *c = map_find(&g->tag_cache, (struct str){key, tag_key(id_tag, key)});
-    return c == NULL ? NULL : &c->tag;
-}
-
-void tag_cache_drop(struct gateway *g, struct str id_tag)
-{
-    char key[TAG_SIZE_MAX];
-    size_t len = tag_key(id_tag, key);
-    free(map_take(&g->tag_cache, (struct str){key, len}));
-}
-
-void tag_cache_release(struct gateway *g)
-{
-    size_t i = 0;
-    for (void *c; (c = map_next(&g->tag_cache, &i)) != NULL;)
-        free(c);
-    map_release(&g->tag_cache);
-}
-
-void tag_cache_put(struct gateway *g, struct str id_tag, const struct id_tag *tag)
-{
-    if (g->tag_cache.count >= TAGS_CACHED_MAX) { /* begin anew: the busy ones are back at once */
-        tag_cache_release(g);
-        map_init(&g->tag_cache, g->hash_key);
-    }
-    tag_cache_drop(g, id_tag);
-    struct cached_tag *c = mem_new(1, sizeof *c);
-    size_t len = tag_key(id_tag, c->key);
-    c->tag = *tag;
-    (void)map_put(&g->tag_cache, (struct str){c->key, len}, c);
-}
-
-/* --- a call --- */
-
 struct ocpp_input input_of(struct gateway *g, struct slot *slot)
 {
     struct ocpp_input in = {
@@ -152,11 +108,8 @@ struct lookup {
     struct slot *slot;
     char *text;
     size_t len;
-    char tag[TAG_SIZE_MAX * 2];
-    size_t tag_len;
-    bool wants_tag;
-    uint64_t tag_changes; /* gateway.tag_changes when it began */
-    uint64_t number;      /* of the transaction; 0: none */
+    struct tag_lookup tag;
+    uint64_t number; /* of the transaction; 0: none */
     bool wants_start;
     struct transaction_start start;
     char start_tag[TAG_SIZE_MAX];
@@ -178,9 +131,7 @@ static void run_lookup(struct job *j)
     struct str owner = {NULL, 0};
     bool found = false;
     arena_init(&a, 65536);
-    l->error = d == NULL ? ERR_IO : OK;
-    if (l->error == OK && l->wants_tag)
-        l->error = ignore_unknown(stations_find_tag(d, (struct str){l->tag, l->tag_len}, &l->known.tag), &found);
+    l->error = d == NULL ? ERR_IO : tag_lookup_run(d, &l->tag);
     if (l->error == OK && l->number != 0) {
         l->error = ignore_unknown(stations_find_transaction(d, l->number, &a, &l->known.transaction, &owner), &found);
         l->known.has_transaction = found;
@@ -201,8 +152,10 @@ static void done_lookup(struct job *j)
     struct lookup *l = CONTAINER(j, struct lookup, wait.job);
     struct session *s = l->session;
     struct gateway *g = s->gateway;
-    if (l->wants_tag && l->error == OK && l->tag_changes == g->tag_changes)
-        tag_cache_put(g, (struct str){l->tag, l->tag_len}, &l->known.tag);
+    if (l->error == OK) {
+        tag_lookup_end(g, &l->tag);
+        l->known.tag = l->tag.tag;
+    }
     l->slot->pins--;
     s->held--;
     if (s->conn != NULL && s->is_open && l->slot->session == s) {
@@ -235,14 +188,7 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     l->text = mem_new(1, text.len + 1);
     memcpy(l->text, text.at, text.len);
     l->len = text.len;
-    if (call->wants_tag.at != NULL) {
-        const struct id_tag *tag = tag_cached(g, call->wants_tag);
-        l->wants_tag = tag == NULL;
-        l->tag_changes = g->tag_changes;
-        l->tag_len = str_copy(l->tag, sizeof l->tag, call->wants_tag);
-        if (tag != NULL)
-            l->known.tag = *tag;
-    }
+    tag_lookup_begin(g, call->wants_tag, &l->tag);
     if (call->wants_transaction != 0)
         l->number = permute31_back(g->id_key, call->wants_transaction);
     if (call->wants_start) {
@@ -306,13 +252,7 @@ static bool needs_lookup(struct gateway *g, const struct ocpp_call *call, struct
         return false;
     if (call->wants_transaction != 0 || call->wants_start)
         return true;
-    if (call->wants_tag.at == NULL)
-        return false;
-    const struct id_tag *tag = tag_cached(g, call->wants_tag);
-    if (tag == NULL)
-        return true;
-    known->tag = *tag;
-    return false;
+    return !tag_at_hand(g, call->wants_tag, &known->tag);
 }
 
 static void on_garbage(struct session *s, enum err e, struct str text, const struct fault *why)

@@ -197,8 +197,8 @@ void command_on_timer(struct timer *t)
 
 /* --- sending --- */
 
-/* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. A pile that is not accepted may
- * be asked how it is (ap3000.md 6.1), and nothing more. */
+/* ocpp16.md 6: rejected stations are told nothing, pending ones are not started or stopped. A pile that is not accepted
+ * may be asked how it is (ap3000.md 6.1), and nothing more. */
 bool command_is_allowed(const struct slot *slot, const struct command *c)
 {
     const struct ocpp_action *a = c->action;
@@ -229,32 +229,13 @@ static struct command *next_command(struct slot *slot)
     return first;
 }
 
-void commands_try_send(struct slot *slot)
+/* "sent" into the log, and the frame into the queue of what waits for it. */
+static void send_call(struct slot *slot, struct command *c)
 {
     struct gateway *g = slot->gateway;
-    struct session *s = slot->session;
-    if (s == NULL || s->conn == NULL || !s->is_ready_for_commands || slot->outstanding != NULL || g->is_draining ||
-        !gateway_has_room(g))
-        return;
-    struct command *c = next_command(slot);
-    if (c == NULL || slot->firmware != NULL)
-        return; /* no charge begins while firmware is on its way */
-    list_take(&c->link);
-    slot->command_count--;
-    slot->outstanding = c;
-    timer_stop(&c->timer);
-    c->state = COMMAND_STATE_SENT;
-    c->generation = s->generation;
-    if (slot->pile != NULL) {
-        c->sent_at = clock_now();
-        talk_send(slot, c);
-        return;
-    }
     uint8_t random[16];
     gateway_random(g, random, sizeof random);
     uuid_write(uuid_v4(random), c->message_id);
-    c->sent_at = clock_now();
-
     struct ev_command_sent p = {.command_id = str_of(c->id), .message_id = str_of(c->message_id)};
     buf_clear(&g->text);
     schema_write(&ev_command_sent_message, &p, &g->text);
@@ -269,10 +250,41 @@ void commands_try_send(struct slot *slot)
                       .frame = frame};
     struct held *h = held_new(g, HELD_COMMAND, frame);
     h->command = c;
-    h->session = s;
+    h->session = slot->session;
     h->received = c->sent_at;
     gateway_append(g, slot, &e, c->trace);
     held_add(g, h, e.position);
+}
+
+static bool send_next(struct slot *slot)
+{
+    struct gateway *g = slot->gateway;
+    struct session *s = slot->session;
+    if (s == NULL || s->conn == NULL || !s->is_ready_for_commands || slot->outstanding != NULL || g->is_draining ||
+        !gateway_has_room(g))
+        return false;
+    struct command *c = next_command(slot);
+    if (c == NULL || slot->firmware != NULL)
+        return false; /* no charge begins while firmware is on its way */
+    list_take(&c->link);
+    slot->command_count--;
+    slot->outstanding = c;
+    timer_stop(&c->timer);
+    c->state = COMMAND_STATE_SENT;
+    c->generation = s->generation;
+    c->sent_at = clock_now();
+    if (slot->pile != NULL)
+        talk_send(slot, c);
+    else
+        send_call(slot, c);
+    return true;
+}
+
+/* Until one is under way: to a pile some end at once, since what they are about has changed. */
+void commands_try_send(struct slot *slot)
+{
+    while (send_next(slot))
+        ;
 }
 
 void command_leave(struct gateway *g, struct command *c, struct session *s, struct str frame)
@@ -280,8 +292,8 @@ void command_leave(struct gateway *g, struct command *c, struct session *s, stru
     command_tell_queued(c); /* who asked again meanwhile */
     if (c->is_finished)
         return; /* its connection ended while its "sent" went to the disk */
-    if (c->talk != NULL) {
-        talk_leave(c, s, (struct bytes){(const uint8_t *)frame.at, frame.len});
+    if (c->slot->pile != NULL) {
+        talk_leave(c, (struct bytes){(const uint8_t *)frame.at, frame.len});
         return;
     }
     if (s->conn == NULL || c->slot->session != s ||
@@ -390,6 +402,8 @@ void commands_on_lost(struct slot *slot, bool is_for_good)
         command_finish(c, &(struct command_ending){.outcome = "unknown", .reason = "CONNECTION_LOST"});
     else if (c != NULL)
         command_finish_not_sent(c, "DEVICE_OFFLINE");
+    if (slot->firmware != NULL)
+        firmware_on_lost(slot, is_for_good);
     while (is_for_good && !list_is_empty(&slot->commands))
         command_finish_not_sent(CONTAINER(slot->commands.next, struct command, link), "DEVICE_OFFLINE");
 }

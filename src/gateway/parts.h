@@ -4,14 +4,18 @@
  *   slots.c     the stations in memory: found, loaded, dropped
  *   sessions.c  connections: upgrade, authentication, take-over, end
  *   calls.c     messages: to the pure core and into the log
+ *   tags.c      verdicts on tags, remembered and looked up
  *   commands.c  commands: send, answer, time-outs, one outcome
  *   submit.c    commands: taken on, repeated, resumed after a restart
  *   people.c    what a person decides: closing a transaction, quarantine
  *
  * and of AP3000, where one connection carries a host and its slaves:
  *
- *   lines.c     connections: bytes to frames, which pile may speak on which, take-over, silence
- *   piles.c     frames: to the pure core and into the log, look-ups, what is sent and when
+ *   networks.c  where they may come from
+ *   lines.c     connections: bytes to frames, and what a line may cost
+ *   arrivals.c  piles on them: which may speak where, take-over, silence
+ *   piles.c     frames: to the pure core and into the log, look-ups
+ *   pacing.c    what is sent to a pile, and when
  *   talks.c     commands to piles: frames, answers, repeats, one ending
  *   firmware.c  an image on its way to a pile */
 #ifndef GATEWAY_PARTS_H
@@ -60,7 +64,7 @@ struct command;
 /* A station in memory. */
 struct slot {
     struct station station;
-    struct ap3000_pile *pile;  /* what it is beside, if it is one; NULL else */
+    struct ap3000_pile *pile;           /* what it is beside, if it is one; NULL else */
     struct firmware_transfer *firmware; /* on its way to it; NULL: none */
     struct gateway *gateway;
     bool is_loaded, is_loading, has_row;
@@ -73,6 +77,8 @@ struct slot {
     int64_t lost_ms;             /* monotonic time of the last disconnect; 0: none in this process */
     struct timer sweep;          /* drops it from memory when nothing needs it */
     unsigned pins;               /* jobs under way that hold it */
+    unsigned jumps;              /* of a pile, from one living line to another, since jumps_ms */
+    int64_t jumps_ms;
 };
 
 /* Something to go on with when a slot is loaded. */
@@ -120,15 +126,18 @@ struct line {
     struct link link;  /* of gateway.lines */
     struct link piles; /* struct pile_session.on_line */
     size_t pile_count;
-    uint32_t owner_id;       /* whose frame came first */
+    uint32_t owner_id;       /* whose frame came first, ever */
     char host[PILE_ID_SIZE]; /* charge point id of the host that spoke on it; "" none */
     char iccid[AP3000_ICCID_SIZE + 1];
     int64_t last_byte_ms;
     int64_t tokens_milli, tokens_at_ms; /* of frames down: ap3000.line_frames_per_s */
     struct timer gap, flood_rest;
     unsigned frames_in_round;
-    uint64_t told_round, told_dropped;
-    bool is_known, is_flooding;
+    uint64_t told_round;
+    uint64_t told_dropped, dropped_before; /* of stream.dropped_count: told as a metric; at the last frame */
+    bool has_owner, is_known, is_flooding, is_resting;
+    bool is_garbage;                 /* so much came that is no frame: it is to go */
+    bool is_ending, is_loss_counted; /* with all its piles; that is one loss */
     struct ap3000_stream stream;
 };
 
@@ -137,10 +146,12 @@ struct pile_session {
     struct session s; /* first: a session of this kind is one */
     struct link on_line;
     uint32_t physical_id;
-    bool is_second;           /* looked for under its longer id: another pile has its printed number */
-    bool is_new;              /* its first frame on this line has not been decided yet */
-    int64_t refused_until_ms; /* may not speak here; 0: may */
-    struct out *out_first;    /* answers before commands */
+    bool is_second;             /* looked for under its longer id: another pile has its printed number */
+    bool is_new;                /* its first frame on this line has not been decided yet */
+    bool is_answered;           /* the frame at hand has had its answer: it waited, and that did not */
+    int64_t refused_until_ms;   /* may not speak here, unless a person decides something; 0: may */
+    uint64_t refused_at_change; /* gateway.station_changes then */
+    struct out *out_first;      /* answers before commands */
     size_t out_count;
     int64_t sent_ms, heard_ms;
     struct timer pace, silence;
@@ -182,6 +193,7 @@ struct command {
     struct timer timer; /* expiry while queued, answer time-out while sent */
     enum command_state state;
     bool is_urgent, is_on_the_wire, is_finished;
+    bool is_leaving; /* to a pile: "sent" is durable, its frame waits for its turn or has left */
     unsigned held;
     char id[65];
     char station[IDENTITY_MAX + 1];
@@ -234,6 +246,7 @@ struct gateway {
     struct link sessions;
     size_t session_count;
     struct map tag_cache;                          /* key -> struct cached_tag */
+    uint64_t station_changes;                      /* by persons: who was refused before the last one may be let in */
     uint64_t tag_changes;                          /* by persons: what was read before the last one may be old */
     struct map commands;                           /* id -> struct command, the open ones and the last done */
     struct command *done_ring[COMMANDS_DONE_KEPT]; /* done and told, from done_first on */
@@ -316,16 +329,28 @@ struct str host_of(struct str remote);                  /* "10.0.0.7:41234" -> "
 /* calls.c */
 void call_message(struct session *s, struct str text);
 void call_again(struct session *s); /* the stashed message */
-const struct id_tag *tag_cached(struct gateway *g, struct str id_tag);
-void tag_cache_put(struct gateway *g, struct str id_tag, const struct id_tag *tag);
-void tag_cache_drop(struct gateway *g, struct str id_tag);
-void tag_cache_release(struct gateway *g);
 void table_wait_add(struct gateway *g, struct table_wait *w);
 void lookups_go_on(struct gateway *g); /* the tables have moved */
 void lookups_release(struct gateway *g);
 /* Events of a decision into the log; position of the last. */
 void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_decision *d, const uint8_t *trace);
 struct ocpp_input input_of(struct gateway *g, struct slot *slot);
+
+/* tags.c */
+void tag_cache_drop(struct gateway *g, struct str id_tag);
+void tag_cache_release(struct gateway *g);
+bool tag_at_hand(struct gateway *g, struct str id_tag, struct id_tag *out); /* absent: nothing is needed */
+/* Of one that may not be at hand: begin, then run on a worker, then end, if that was OK; tag holds it. */
+struct tag_lookup {
+    char text[TAG_SIZE_MAX * 2];
+    size_t len;
+    bool is_wanted;
+    uint64_t changes; /* gateway.tag_changes when it began */
+    struct id_tag tag;
+};
+void tag_lookup_begin(struct gateway *g, struct str id_tag, struct tag_lookup *t);
+MUST_USE enum err tag_lookup_run(struct db *d, struct tag_lookup *t);
+void tag_lookup_end(struct gateway *g, const struct tag_lookup *t);
 
 /* commands.c */
 struct command_ending {
@@ -342,8 +367,8 @@ bool command_is_allowed(const struct slot *slot, const struct command *c);
 struct command_result command_result_of(const struct command *c);
 void command_free(struct command *c);
 struct str command_name(const struct command *c);
-/* A command of the server's own, at once: the station is in memory; one that is asked for already is not asked for again.
- * False: its queue is full. */
+/* A command of the server's own, at once: the station is in memory; one that is asked for already is not asked for
+ * again. False: its queue is full. */
 bool command_start(struct slot *slot, struct str name, struct str payload, bool is_urgent);
 void commands_on_answer(struct session *s, const struct ocpp_frame *f, struct str text);
 void commands_on_lost(struct slot *slot, bool is_for_good);
@@ -353,10 +378,21 @@ void command_tell_queued(struct command *c);
 void command_tell_done(struct gateway *g, struct command *c);
 void commands_release(struct gateway *g);
 
+/* networks.c */
+MUST_USE enum err networks_parse(struct gateway *g, struct str list, struct fault *why);
+bool networks_have(const struct gateway *g, struct str remote); /* of "10.0.0.7:41234"; without a list all are in it */
+
 /* lines.c */
 extern const struct conn_handlers line_handlers;
-MUST_USE enum err networks_parse(struct gateway *g, struct str list, struct fault *why);
-void lines_close(struct gateway *g); /* those on which nobody waits for an answer */
+void lines_close(struct gateway *g); /* those on which nobody is that waits for an answer */
+/* A pile of it is lost: is that a loss of its own? A line that ends with all its piles is one. */
+bool line_loss_counts(struct line *line);
+
+/* arrivals.c */
+struct pile_session *pile_find_on(struct line *line, uint32_t physical_id); /* NULL */
+struct pile_session *pile_new_on(struct line *line, uint32_t physical_id);
+void pile_load(struct pile_session *p); /* then it comes in with what it has said, or does not */
+bool pile_is_refused(const struct pile_session *p, int64_t now_ms);
 void pile_end(struct pile_session *p, enum conn_end why);
 static inline struct pile_session *pile_of(struct session *s)
 {
@@ -365,21 +401,37 @@ static inline struct pile_session *pile_of(struct session *s)
 
 /* piles.c */
 void pile_frame(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw);
-void pile_go_on(struct pile_session *p); /* with what waited */
-void pile_send(struct pile_session *p, struct bytes frame, bool is_answer);
-void pile_forget_out(struct pile_session *p);
-void pile_on_pace(struct timer *t); /* the next frame may leave */
+void pile_keep(struct pile_session *p, struct bytes raw, bool is_answered); /* for pile_go_on */
+void pile_go_on(struct pile_session *p);                                    /* with what waited */
+/* With what waited, where it cannot be decided: what needs nothing of memory and log is answered, the rest is dropped.
+ */
+void pile_answer_bare(struct pile_session *p, struct str reason);
 struct ap3000_input pile_input_of(struct gateway *g, struct slot *slot);
 void pile_append(struct gateway *g, struct slot *slot, const struct ap3000_decision *d, const uint8_t *trace);
-void pile_grant(struct slot *slot, const struct ap3000_decision *d); /* its wishes */
+/* Wishes of a decision: copied before anything else uses arena and text anew, as each that is granted does. */
+struct pile_wishes {
+    struct ap3000_wish at[AP3000_WISHES_MAX];
+    char tags[AP3000_WISHES_MAX][TAG_SIZE_MAX];
+    size_t count;
+};
+void pile_wishes_of(const struct ap3000_decision *d, struct pile_wishes *out);
+void pile_grant(struct slot *slot, const struct pile_wishes *w);
 void pile_note_frame(struct gateway *g, struct slot *slot, struct str hex,
                      struct str hex_answer);       /* no event of its own */
 struct str hex_of(struct buf *to, struct bytes b); /* upper case */
 
+/* pacing.c */
+void pile_send(struct pile_session *p, struct bytes frame, bool is_answer);
+void pile_send_command(struct pile_session *p, struct command *c, struct bytes frame); /* talk_left when it leaves */
+void pile_take_back(struct pile_session *p, const struct command *c);                  /* if it has not left */
+void pile_forget_out(struct pile_session *p);
+void pile_on_pace(struct timer *t); /* the next frame may leave */
+
 /* talks.c */
-void talk_send(struct slot *slot, struct command *c); /* its first frame */
-const char *talk_reason_of(enum err e); /* why a command did not leave, in the contract's words */
-void talk_leave(struct command *c, struct session *s, struct bytes frame);
+void talk_send(struct slot *slot, struct command *c);   /* its first frame */
+const char *talk_reason_of(enum err e);                 /* why a command did not leave, in the contract's words */
+void talk_leave(struct command *c, struct bytes frame); /* "sent" is durable */
+void talk_left(struct command *c);                      /* its frame is on the line */
 bool talk_take(struct pile_session *p, const struct ap3000_frame *f); /* it was an answer to what is under way */
 void talk_see(struct pile_session *p, const struct ap3000_frame *f);  /* any other frame */
 void talk_on_timer(struct command *c);
@@ -392,9 +444,13 @@ void talk_resume(struct command *c); /* it was sent by the process before this o
 void firmware_start(struct slot *slot, struct command *c); /* an UpdateFirmware that is next */
 void firmware_resume(struct slot *slot, const struct firmware_job *job);
 bool firmware_take(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw);
-void firmware_on_request(struct slot *slot); /* the device asks for it from the beginning */
+void firmware_on_request(struct slot *slot);                /* the device asks for it from the beginning */
+void firmware_leave(struct slot *slot, struct bytes frame); /* "sent" of its command is durable */
+void firmware_on_late(struct command *c);                   /* its command has waited for long enough */
 void firmware_on_back(struct slot *slot);
-void firmware_forget(struct slot *slot); /* the slot goes: it is in the log */
+void firmware_on_lost(struct slot *slot, bool is_for_good);
+void firmware_stop(struct slot *slot, const char *reason); /* by a person; none: nothing */
+void firmware_forget(struct slot *slot);                   /* the slot goes: it is in the log */
 
 /* submit.c */
 void commands_trigger_boot(struct slot *slot);

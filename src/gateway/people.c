@@ -159,6 +159,7 @@ static enum err decide_at_pile(struct wish *w, struct slot *slot)
     struct gateway *g = w->gateway;
     struct ap3000_input in = pile_input_of(g, slot);
     struct ap3000_decision d = {0};
+    struct pile_wishes wishes;
     struct pile_order *o = w->kind == WISH_CLOSE ? pile_order_of(slot->pile, w->transaction.id) : NULL;
     enum err e = OK;
     arena_reset(&g->arena);
@@ -173,7 +174,8 @@ static enum err decide_at_pile(struct wish *w, struct slot *slot)
         e = ap3000_apply_settlement(&in, str_of(w->frame), &w->known, &g->arena, &g->text, &d);
     }
     pile_append(g, slot, &d, NULL);
-    pile_grant(slot, &d);
+    pile_wishes_of(&d, &wishes);
+    pile_grant(slot, &wishes);
     g->pile_quarantined -= e == OK && w->kind != WISH_CLOSE && g->pile_quarantined > 0;
     return e;
 }
@@ -292,10 +294,13 @@ static void done_reload(struct job *j)
                                   !str_eq_nocase(str_of(slot->pile->iccid_binding), str_of(slot->session->line->iccid));
         if (is_bound_elsewhere)
             session_close(slot->session, CONN_END_OURS, 0, STR(""));
+        if (st->registration != REGISTRATION_ACCEPTED)
+            firmware_stop(slot, "the charge point is not accepted any more");
         if (st->registration == REGISTRATION_REJECTED && slot->session != NULL)
             session_close(slot->session, CONN_END_OURS, WS_CLOSE_POLICY, STR("registration was rejected"));
         commands_try_send(slot); /* what was not allowed before may be now */
     }
+    w->gateway->station_changes++;
     station_release(&r->row);
     free(r);
     wish_end(w, OK, NULL);
@@ -313,7 +318,10 @@ static void on_wish(struct mail *m)
         wish_end(w, OK, NULL);
         break;
     case WISH_DELETE:
+        g->station_changes++;
         slot = slot_find(g, str_of(w->subject));
+        if (slot != NULL)
+            firmware_stop(slot, "the charge point was deleted");
         if (slot != NULL && slot->session != NULL)
             session_close(slot->session, CONN_END_OURS, WS_CLOSE_POLICY, STR("the station was deleted"));
         if (slot != NULL) {

@@ -1,90 +1,9 @@
-/* gateway/piles.c - a frame from a pile: to the pure core, what follows into the log, its answer out. And what leaves
- * for a pile: one frame after another with time between them, answers before commands (ap3000.md 3.3).
+/* gateway/piles.c - a frame from a pile: to the pure core, what follows into the log, its answer out.
  *
- * Time, registration and heartbeats are answered at once, with a disk that stands still too. A settlement or a swipe is
- * answered when it is on the disk; with no room in the log it is not taken up, and the pile says it again. What memory
- * has not is fetched by a worker while the pile's next frames wait, and nobody else's. */
+ * Time, registration and heartbeats are answered at once, with a disk or with tables that stand still too. A settlement
+ * or a swipe is answered when it is on the disk; with no room in the log it is not taken up, and the pile says it
+ * again. What memory has not is fetched by a worker while the pile's next frames wait, and nobody else's. */
 #include "gateway/parts.h"
-
-#define TOKEN_MILLI 1000
-
-/* --- what leaves --- */
-
-struct out {
-    struct out *next;
-    size_t len;
-    bool is_answer;
-    uint8_t at[];
-};
-
-/* One more frame down this line now? Else in how many ms. */
-static int64_t line_wait_ms(struct line *line, int64_t now_ms)
-{
-    int64_t rate = line->gateway->config->pile_line_rate, most = rate * TOKEN_MILLI;
-    line->tokens_milli += (now_ms - line->tokens_at_ms) * rate;
-    line->tokens_at_ms = now_ms;
-    if (line->tokens_milli > most)
-        line->tokens_milli = most;
-    if (line->tokens_milli < TOKEN_MILLI)
-        return (TOKEN_MILLI - line->tokens_milli + rate - 1) / rate;
-    line->tokens_milli -= TOKEN_MILLI;
-    return 0;
-}
-
-/* As many as may leave now; then the timer for the next. */
-static void go_out(struct pile_session *p)
-{
-    struct session *s = &p->s;
-    int64_t spacing_ms = s->gateway->config->pile_spacing_ms;
-    while (p->out_first != NULL && s->conn != NULL) {
-        int64_t now_ms = clock_monotonic_ms();
-        int64_t wait_ms = p->sent_ms == 0 ? 0 : p->sent_ms + spacing_ms - now_ms;
-        if (wait_ms <= 0)
-            wait_ms = line_wait_ms(s->line, now_ms);
-        if (wait_ms > 0) {
-            timer_start(s->gateway->loop, &p->pace, wait_ms);
-            return;
-        }
-        struct out *o = p->out_first;
-        p->out_first = o->next;
-        p->out_count--;
-        p->sent_ms = now_ms;
-        if (conn_send(s->conn, (struct bytes){o->at, o->len}, false) != OK)
-            metric_add_label(METRIC_PILE_DROPPED, STR("not_sent"), 1); /* it is ending, and will say why */
-        free(o);
-    }
-}
-
-void pile_on_pace(struct timer *t)
-{
-    go_out(CONTAINER(t, struct pile_session, pace));
-}
-
-void pile_send(struct pile_session *p, struct bytes frame, bool is_answer)
-{
-    if (p->out_count >= PILE_OUT_MAX) { /* it asks faster than it may be answered: it will ask again */
-        metric_add_label(METRIC_PILE_DROPPED, STR("answers_waiting"), 1);
-        return;
-    }
-    struct out *o = mem_new(1, sizeof *o + frame.len), **at = &p->out_first;
-    memcpy(o->at, frame.at, frame.len);
-    o->len = frame.len;
-    o->is_answer = is_answer;
-    while (*at != NULL && ((*at)->is_answer || !is_answer))
-        at = &(*at)->next;
-    o->next = *at;
-    *at = o;
-    p->out_count++;
-    timer_stop(&p->pace);
-    go_out(p);
-}
-
-void pile_forget_out(struct pile_session *p)
-{
-    for (struct out *o; (o = p->out_first) != NULL; free(o))
-        p->out_first = o->next;
-    p->out_count = 0;
-}
 
 /* --- what the core needs, and what follows from it --- */
 
@@ -172,7 +91,7 @@ static void write_fsk(struct slot *slot, uint16_t frequency_mhz, struct buf *pay
     jw_close_object(&w);
 }
 
-static void grant_one(struct slot *slot, const struct ap3000_wish *wish, struct str id_tag)
+static void grant_one(struct slot *slot, const struct ap3000_wish *wish)
 {
     struct buf payload;
     struct json_writer w;
@@ -184,7 +103,7 @@ static void grant_one(struct slot *slot, const struct ap3000_wish *wish, struct 
         break;
     case AP3000_WISH_START:
         jw_open_object(&w);
-        jw_field_str(&w, "idTag", id_tag);
+        jw_field_str(&w, "idTag", wish->id_tag);
         if (wish->port != PILE_PORT_NONE)
             jw_field_int(&w, "connectorId", wish->port + 1);
         jw_close_object(&w);
@@ -205,18 +124,20 @@ static void grant_one(struct slot *slot, const struct ap3000_wish *wish, struct 
     buf_release(&payload);
 }
 
-/* What the decision borrowed is copied: each wish uses arena and text anew. */
-void pile_grant(struct slot *slot, const struct ap3000_decision *d)
+void pile_wishes_of(const struct ap3000_decision *d, struct pile_wishes *out)
 {
-    struct ap3000_wish wishes[AP3000_WISHES_MAX];
-    char tags[AP3000_WISHES_MAX][TAG_SIZE_MAX];
-    size_t count = d->wish_count;
-    for (size_t i = 0; i < count; i++) {
-        wishes[i] = d->wishes[i];
-        (void)str_copy(tags[i], sizeof tags[i], d->wishes[i].id_tag);
+    out->count = d->wish_count;
+    for (size_t i = 0; i < d->wish_count; i++) {
+        out->at[i] = d->wishes[i];
+        size_t len = str_copy(out->tags[i], sizeof out->tags[i], d->wishes[i].id_tag);
+        out->at[i].id_tag = (struct str){out->tags[i], len};
     }
-    for (size_t i = 0; i < count; i++)
-        grant_one(slot, &wishes[i], str_of(tags[i]));
+}
+
+void pile_grant(struct slot *slot, const struct pile_wishes *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        grant_one(slot, &w->at[i]);
 }
 
 /* --- a frame --- */
@@ -232,7 +153,7 @@ static void note_host(struct pile_session *p)
 static void answer(struct pile_session *p, const struct ap3000_decision *d, struct instant now)
 {
     struct session *s = &p->s;
-    if (!d->has_answer)
+    if (!d->has_answer || p->is_answered)
         return;
     if (!d->waits_for_disk) {
         pile_send(p, (struct bytes){d->answer, d->answer_len}, true);
@@ -251,6 +172,7 @@ static void decide(struct pile_session *p, const struct ap3000_input *in, const 
     struct gateway *g = s->gateway;
     struct slot *slot = s->slot;
     struct ap3000_decision d;
+    struct pile_wishes wishes;
     buf_clear(&g->text);
     ap3000_frame_decide(in, r, known, &g->arena, &g->text, &d);
     p->is_new = false;
@@ -267,8 +189,9 @@ static void decide(struct pile_session *p, const struct ap3000_input *in, const 
     }
     note_host(p);
     answer(p, &d, in->now);
-    talk_see(p, &r->frame); /* before the wishes: it shows nothing of what is only asked for now */
-    pile_grant(slot, &d);
+    pile_wishes_of(&d, &wishes);
+    talk_see(p, &r->frame); /* before they are granted: it shows nothing of what is only asked for now */
+    pile_grant(slot, &wishes);
     commands_try_send(slot);
 }
 
@@ -280,10 +203,8 @@ struct pile_lookup {
     struct slot *slot;
     uint8_t raw[AP3000_FRAME_SIZE_MAX];
     size_t raw_len;
-    char tag[TAG_SIZE_MAX * 2], order_key[ORDER_KEY_SIZE];
-    size_t tag_len;
-    bool wants_tag;
-    uint64_t tag_changes; /* gateway.tag_changes when it began */
+    char order_key[ORDER_KEY_SIZE];
+    struct tag_lookup tag;
     struct ap3000_known known;
     enum err error;
 };
@@ -295,11 +216,7 @@ static void run_lookup(struct job *j)
 {
     struct pile_lookup *l = CONTAINER(j, struct pile_lookup, wait.job);
     struct db *d = workers_state();
-    l->error = d == NULL ? ERR_IO : OK;
-    if (l->error == OK && l->wants_tag) {
-        enum err e = stations_find_tag(d, (struct str){l->tag, l->tag_len}, &l->known.tag);
-        l->error = e == ERR_UNKNOWN ? OK : e;
-    }
+    l->error = d == NULL ? ERR_IO : tag_lookup_run(d, &l->tag);
     if (l->error == OK && l->order_key[0] != 0) {
         enum err e = stations_find_order(d, str_of(l->slot->station.id), str_of(l->order_key), &l->known.order);
         l->known.has_order = e == OK;
@@ -313,11 +230,13 @@ static void done_lookup(struct job *j)
     struct pile_session *p = l->pile;
     struct session *s = &p->s;
     struct gateway *g = s->gateway;
-    if (l->wants_tag && l->error == OK && l->tag_changes == g->tag_changes)
-        tag_cache_put(g, (struct str){l->tag, l->tag_len}, &l->known.tag);
+    if (l->error == OK) {
+        tag_lookup_end(g, &l->tag);
+        l->known.tag = l->tag.tag;
+    }
     l->slot->pins--;
     s->held--;
-    if (s->conn != NULL && s->is_open && l->slot->session == s) {
+    if (j->was_run && s->conn != NULL && s->is_open && l->slot->session == s) {
         struct ap3000_frame f;
         size_t size;
         struct bytes raw = {l->raw, l->raw_len};
@@ -347,14 +266,7 @@ static void start_lookup(struct pile_session *p, const struct ap3000_reading *r,
     l->slot = s->slot;
     memcpy(l->raw, raw.at, raw.len);
     l->raw_len = raw.len;
-    if (r->wants_tag.at != NULL) {
-        const struct id_tag *tag = tag_cached(g, r->wants_tag);
-        l->wants_tag = tag == NULL;
-        l->tag_changes = g->tag_changes;
-        l->tag_len = str_copy(l->tag, sizeof l->tag, r->wants_tag);
-        if (tag != NULL)
-            l->known.tag = *tag;
-    }
+    tag_lookup_begin(g, r->wants_tag, &l->tag);
     memcpy(l->order_key, r->wants_order, sizeof l->order_key);
     l->slot->pins++;
     s->held++; /* the session outlives the job */
@@ -371,24 +283,18 @@ static bool needs_lookup(struct gateway *g, const struct ap3000_reading *r, stru
 {
     if (r->wants_order[0] != 0)
         return true;
-    if (r->wants_tag.at == NULL)
-        return false;
-    const struct id_tag *tag = tag_cached(g, r->wants_tag);
-    if (tag == NULL)
-        return true;
-    known->tag = *tag;
-    return false;
+    return !tag_at_hand(g, r->wants_tag, &known->tag);
 }
 
-/* The log takes nothing at the moment: what needs nothing of it is answered all the same. */
-static void without_log(struct pile_session *p, const struct ap3000_frame *f)
+/* What needs nothing of memory, tables and log is answered whatever they do. */
+static bool answer_bare(struct pile_session *p, const struct ap3000_frame *f)
 {
     uint8_t bare[AP3000_SENT_SIZE_MAX];
     size_t len;
-    if (ap3000_answer_bare(f, clock_now(), bare, &len))
-        pile_send(p, (struct bytes){bare, len}, true);
-    else
-        metric_add_label(METRIC_PILE_DROPPED, STR("no_room"), 1);
+    if (!ap3000_answer_bare(f, clock_now(), bare, &len))
+        return false;
+    pile_send(p, (struct bytes){bare, len}, true);
+    return true;
 }
 
 static void handle(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw,
@@ -396,12 +302,15 @@ static void handle(struct pile_session *p, const struct ap3000_frame *f, struct 
 {
     struct session *s = &p->s;
     struct gateway *g = s->gateway;
+    arena_reset(&g->arena);
+    if (talk_take(p, f)) /* without room too: it was asked for, and ends something */
+        return;
     if (!gateway_has_room(g)) {
-        without_log(p, f);
+        if (!p->is_answered && !answer_bare(p, f))
+            metric_add_label(METRIC_PILE_DROPPED, STR("no_room"), 1);
         return;
     }
-    arena_reset(&g->arena);
-    if (firmware_take(p, f, raw) || talk_take(p, f))
+    if (firmware_take(p, f, raw))
         return;
     struct ap3000_input in = pile_input_of(g, s->slot);
     struct ap3000_reading r;
@@ -419,31 +328,61 @@ static void handle(struct pile_session *p, const struct ap3000_frame *f, struct 
 
 void pile_frame(struct pile_session *p, const struct ap3000_frame *f, struct bytes raw)
 {
-    struct session *s = &p->s;
-    if (s->pauses == 0 && p->backlog.len == 0) {
+    if (p->s.pauses == 0 && p->backlog.len == 0)
         handle(p, f, raw, NULL);
+    else
+        pile_keep(p, raw, answer_bare(p, f));
+}
+
+/* What is kept: of each frame whether it was answered, and its bytes. */
+void pile_keep(struct pile_session *p, struct bytes raw, bool is_answered)
+{
+    if (p->backlog.len + 1 + raw.len > PILE_BACKLOG_MAX) {
+        metric_add_label(METRIC_PILE_DROPPED, STR("backlog"), 1);
         return;
     }
-    if (p->backlog.len + raw.len <= PILE_BACKLOG_MAX)
-        buf_put(&p->backlog, raw.at, raw.len);
-    else
-        metric_add_label(METRIC_PILE_DROPPED, STR("backlog"), 1);
+    buf_put_byte(&p->backlog, is_answered);
+    buf_put(&p->backlog, raw.at, raw.len);
+}
+
+struct kept {
+    bool is_answered;
+    uint8_t raw[AP3000_FRAME_SIZE_MAX];
+    size_t len;
+    struct ap3000_frame frame; /* lies in raw */
+};
+
+static void take_kept(struct pile_session *p, struct kept *out)
+{
+    struct bytes first = {p->backlog.at + 1, p->backlog.len - 1};
+    out->is_answered = p->backlog.at[0] != 0;
+    check(ap3000_frame_read(first, &out->frame, &out->len, NULL) == OK); /* whole frames were put there */
+    memcpy(out->raw, first.at, out->len);
+    out->frame.payload.at = out->raw + (out->frame.payload.at - first.at);
+    buf_take_front(&p->backlog, 1 + out->len);
 }
 
 void pile_go_on(struct pile_session *p)
 {
     struct session *s = &p->s;
-    struct ap3000_frame f;
-    size_t size;
+    struct kept kept;
     while (s->conn != NULL && s->is_open && s->pauses == 0 && p->backlog.len > 0) {
-        struct bytes all = {p->backlog.at, p->backlog.len};
-        uint8_t raw[AP3000_FRAME_SIZE_MAX];
-        check(ap3000_frame_read(all, &f, &size, NULL) == OK); /* whole frames were put there */
-        memcpy(raw, all.at, size);
-        f.payload.at = raw + (f.payload.at - all.at);
-        buf_take_front(&p->backlog, size);
-        handle(p, &f, (struct bytes){raw, size}, NULL);
+        take_kept(p, &kept);
+        p->is_answered = kept.is_answered;
+        handle(p, &kept.frame, (struct bytes){kept.raw, kept.len}, NULL);
+        p->is_answered = false;
     }
     if (p->backlog.len == 0)
         buf_release(&p->backlog);
+}
+
+void pile_answer_bare(struct pile_session *p, struct str reason)
+{
+    struct kept kept;
+    while (p->backlog.len > 0) {
+        take_kept(p, &kept);
+        if (!answer_bare(p, &kept.frame))
+            metric_add_label(METRIC_PILE_DROPPED, reason, 1);
+    }
+    buf_release(&p->backlog);
 }

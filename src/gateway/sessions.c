@@ -5,7 +5,6 @@
 #include "gateway/parts.h"
 #include "wire/secret.h"
 
-
 #define FAILURE_WINDOW_MS 60000
 #define FAILURES_KEPT_MAX 16384
 #define CLOSE_REPLACED    4001 /* private use: a newer connection of the same identity */
@@ -224,11 +223,12 @@ static void tell_ended(struct session *s, enum conn_end why)
     metric_add_label(METRIC_CONN_ENDED, p.reason, 1);
     LOG_INFO("connection.ended", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(s->conn)),
              F_STR("reason", p.reason));
-    if (why != CONN_END_REPLACED && why != CONN_END_SHUTDOWN)
+    if (why != CONN_END_REPLACED && why != CONN_END_SHUTDOWN && (s->line == NULL || line_loss_counts(s->line)))
         count_mass_loss(g, conn_remote(s->conn));
 }
 
-/* The place is another's now: it keeps the queue; what a station of OCPP was sent and has not answered ends as unknown. */
+/* The place is another's now: it keeps the queue; what a station of OCPP was sent and has not answered ends as unknown.
+ */
 static void take_place_of(struct session *s, struct session *old)
 {
     struct slot *slot = s->slot;

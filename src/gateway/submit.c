@@ -415,11 +415,14 @@ enum err commands_resume(struct gateway *g, struct db *d)
         }
         (void)map_put(&g->commands, str_of(c->id), c);
         enqueue(slot, c);
-        slot->lost_ms = clock_monotonic_ms(); /* it may be on its way back to us */
-        if (was_sent && slot->pile != NULL)
+        slot->lost_ms = clock_monotonic_ms();                         /* it may be on its way back to us */
+        bool is_known = slot->pile == NULL || c->pile_action != NULL; /* a word that a pile has, if it is one by now */
+        if (was_sent && slot->pile != NULL && is_known)
             talk_resume(c);
         else if (was_sent)
             command_finish(c, &(struct command_ending){.outcome = "unknown", .reason = "CONNECTION_LOST"});
+        else if (!is_known)
+            command_finish_not_sent(c, "UNSUPPORTED_BY_DEVICE");
         else if (instant_before(c->expires_at, clock_now()))
             command_finish_not_sent(c, "EXPIRED");
     }

@@ -31,9 +31,15 @@ static void tell_sent(struct slot *slot, struct command *c)
     h->command = c;
     h->session = slot->session;
     h->received = c->sent_at;
-    c->is_on_the_wire = false;
+    c->is_on_the_wire = c->is_leaving = c->is_repeat_due = false;
     c->repeats = 0;
     held_add(g, h, e.position);
+}
+
+static void take_back(const struct command *c)
+{
+    if (c->slot->session != NULL)
+        pile_take_back(pile_of(c->slot->session), c);
 }
 
 static struct command_ending ending_of(const struct ap3000_ending *end)
@@ -73,13 +79,13 @@ void talk_send(struct slot *slot, struct command *c)
     }
     command_finish(c, &(struct command_ending){
                           .outcome = "not_sent", .reason = talk_reason_of(e), .error_text = str_of(why.reason)});
-    commands_try_send(slot);
 }
 
 void talk_unsend(struct command *c, const char *reason)
 {
     struct slot *slot = c->slot;
     struct gateway *g = slot->gateway;
+    take_back(c);
     if (c->talk != NULL) {
         struct ap3000_input in = pile_input_of(g, slot);
         struct ap3000_decision d = {0};
@@ -91,18 +97,37 @@ void talk_unsend(struct command *c, const char *reason)
     command_finish_not_sent(c, reason);
 }
 
-void talk_leave(struct command *c, struct session *s, struct bytes frame)
+static struct bytes frame_of(const struct command *c)
 {
-    struct gateway *g = c->slot->gateway;
-    struct session *now = c->slot->session; /* perhaps another line by now */
-    (void)s;
-    if (now == NULL || now->conn == NULL) {
+    return (struct bytes){c->talk->frame, c->talk->frame_len};
+}
+
+/* It waits for its turn no longer than for an answer: what a pile is told late it may take for something else (3.3). */
+void talk_leave(struct command *c, struct bytes frame)
+{
+    struct slot *slot = c->slot;
+    struct gateway *g = slot->gateway;
+    struct session *s = slot->session; /* perhaps on another line by now */
+    if (c->talk == NULL) {
+        firmware_leave(slot, frame);
+        return;
+    }
+    if (s == NULL) {
         talk_unsend(c, "DEVICE_OFFLINE");
         return;
     }
+    c->is_leaving = true;
+    timer_start(g->loop, &c->timer, g->config->pile_answer_s * 1000);
+    pile_send_command(pile_of(s), c, frame);
+}
+
+void talk_left(struct command *c)
+{
+    struct gateway *g = c->slot->gateway;
+    if (c->is_on_the_wire)
+        return; /* a repeat */
     c->is_on_the_wire = true;
     metric_observe_us(METRIC_COMMAND_LATENCY, (clock_monotonic_ms() - c->queued_ms) * 1000);
-    pile_send(pile_of(now), frame, false);
     timer_start(g->loop, &c->timer, g->config->pile_answer_s * 1000);
 }
 
@@ -110,9 +135,12 @@ void talk_leave(struct command *c, struct session *s, struct bytes frame)
 static void end_talk(struct command *c, const struct ap3000_decision *d, struct command_ending *end)
 {
     struct slot *slot = c->slot;
+    struct pile_wishes wishes;
+    take_back(c); /* a repeat that is still to leave */
+    pile_wishes_of(d, &wishes);
     pile_append(slot->gateway, slot, d, c->trace);
     command_finish(c, end);
-    pile_grant(slot, d);
+    pile_grant(slot, &wishes);
     commands_try_send(slot);
 }
 
@@ -130,17 +158,19 @@ bool talk_take(struct pile_session *p, const struct ap3000_frame *f)
     struct ap3000_ending end = {0};
     const struct str none = {NULL, 0};
     timer_stop(&c->timer);
+    take_back(c);
     buf_clear(&g->text);
-    in.text = hex_of(&g->hex, whole_of(f));
+    in.text = none; /* the frame goes with the command's own event, and once */
+    const struct str text = hex_of(&g->hex, whole_of(f));
     metric_add_label(METRIC_MESSAGES_IN, str_of(kind->name), 1);
     if (ap3000_talk_on_answer(&in, c->talk, f, &g->arena, &g->text, &d, &end) == AP3000_TALK_GOES_ON) {
         pile_append(g, slot, &d, c->trace);
-        pile_note_frame(g, slot, in.text, none);
+        pile_note_frame(g, slot, text, none);
         tell_sent(slot, c);
         return true;
     }
     struct command_ending ending = ending_of(&end);
-    ending.frame = in.text;
+    ending.frame = text;
     end_talk(c, &d, &ending);
     return true;
 }
@@ -183,7 +213,7 @@ static void send_again(struct command *c, struct session *s)
 {
     c->is_repeat_due = false;
     metric_add(METRIC_PILE_REPEATED, 1);
-    pile_send(pile_of(s), (struct bytes){c->talk->frame, c->talk->frame_len}, false);
+    pile_send_command(pile_of(s), c, frame_of(c));
 }
 
 void talk_on_timer(struct command *c)
@@ -191,6 +221,15 @@ void talk_on_timer(struct command *c)
     struct slot *slot = c->slot;
     struct gateway *g = slot->gateway;
     struct session *s = slot->session;
+    if (c->talk == NULL) {
+        firmware_on_late(c);
+        return;
+    }
+    if (!c->is_on_the_wire) { /* answers had to leave before it all the time, or its pile is gone */
+        talk_unsend(c, s == NULL ? "DEVICE_OFFLINE" : "THROTTLED");
+        commands_try_send(slot);
+        return;
+    }
     if (c->repeats >= (unsigned)g->config->pile_repeats) {
         end_unanswered(c, s == NULL ? "CONNECTION_LOST" : NULL);
         return;
@@ -210,25 +249,29 @@ void talk_on_timer(struct command *c)
 void talk_on_back(struct slot *slot)
 {
     struct command *c = slot->outstanding;
-    if (c != NULL && c->is_on_the_wire && c->is_repeat_due)
+    if (c != NULL && c->is_repeat_due)
         send_again(c, slot->session);
+    else if (c != NULL && c->is_leaving && !c->is_on_the_wire) /* it waited on a line that has ended */
+        pile_send_command(pile_of(slot->session), c, frame_of(c));
     commands_try_send(slot);
 }
 
-/* With the last connection of the process its time is over; else it goes on where the pile is heard of next. */
+/* With the last connection of the process its time is over; else it goes on where the pile is heard of next. What waits
+ * for its "sent" ends when that is durable; what firmware has to do with is firmware_on_lost's. */
 void talk_on_lost(struct command *c, bool is_for_good)
 {
-    if (is_for_good && c->is_on_the_wire && c->talk != NULL)
+    if (!is_for_good || c->talk == NULL)
+        return;
+    if (c->is_on_the_wire)
         end_unanswered(c, "CONNECTION_LOST");
-    else if (is_for_good && c->is_on_the_wire) /* firmware: it goes on in the next process */
-        command_finish(c, &(struct command_ending){.outcome = "unknown", .reason = "CONNECTION_LOST"});
+    else if (c->is_leaving)
+        talk_unsend(c, "DEVICE_OFFLINE");
 }
 
 void talk_resume(struct command *c)
 {
-    struct slot *slot = c->slot;
     c->talk = mem_new(1, sizeof *c->talk);
-    ap3000_talk_resume(slot->pile, &(struct ap3000_command_of){c->pile_action, str_of(c->id), str_of(c->payload)},
+    ap3000_talk_resume(c->slot->pile, &(struct ap3000_command_of){c->pile_action, str_of(c->id), str_of(c->payload)},
                        c->talk);
     end_unanswered(c, "CONNECTION_LOST");
 }

@@ -256,9 +256,9 @@ void talk_send(struct slot *slot, struct command *c)
     check(slot == NULL && c == NULL);
 }
 
-void talk_leave(struct command *c, struct session *s, struct bytes frame)
+void talk_leave(struct command *c, struct bytes frame)
 {
-    check(c == NULL && s == NULL && frame.at == NULL);
+    check(c == NULL && frame.at == NULL);
 }
 
 void talk_on_timer(struct command *c)
@@ -274,6 +274,11 @@ void talk_on_lost(struct command *c, bool is_for_good)
 void talk_resume(struct command *c)
 {
     check(c == NULL);
+}
+
+void firmware_on_lost(struct slot *slot, bool is_for_good)
+{
+    check(slot == NULL && is_for_good);
 }
 
 /* --- wires --- */
