@@ -14,8 +14,9 @@
 #define WRITES_A_COMMIT 256
 #define TICK_MS         1000
 #define WAIT_MS_MOST    1000
-#define GATHER_LEAST    8 /* events in a round: fewer is no load, and the next are done as they come */
-#define WAKE_MS         2 /* a request that came just before the writer began to wait: it is woken again */
+#define QUIET_MOST      1000 /* events between two ticks */
+#define GATHER_LEAST    8    /* events in a round: fewer is no load, and the next are done as they come */
+#define WAKE_MS         2    /* a request that came just before the writer began to wait: it is woken again */
 
 const struct migration bus_migrations[] = {{"bus/0001", embedded_0001_bus_sql}};
 const size_t bus_migration_count = COUNT_OF(bus_migrations);
@@ -47,6 +48,8 @@ struct bus {
     struct shown *shown;
     atomic_bool hurry, stopping;
     int64_t tick_us;      /* monotonic: when the next one is due */
+    uint64_t tick_events; /* done at the last one */
+    bool is_grown;        /* much was done since the store's pages were given back */
 };
 
 static int64_t clock_system_us(void)
@@ -311,6 +314,25 @@ static void positions_sync(struct bus *b)
         return; /* as in requests_run */
 }
 
+static uint64_t events_done(const struct bus *b)
+{
+    uint64_t done = 0;
+    for (size_t i = 0; i < b->count; i++)
+        done += b->runners[i].status.events;
+    return done;
+}
+
+/* Once it is quiet after a rush, the store need not keep the rush's pages. */
+static void trim_when_quiet(struct bus *b)
+{
+    uint64_t done = events_done(b);
+    bool is_quiet = done - b->tick_events < QUIET_MOST;
+    b->tick_events = done;
+    if (is_quiet && b->is_grown)
+        db_trim(b->d);
+    b->is_grown = !is_quiet;
+}
+
 static void tick(struct bus *b)
 {
     b->tick_us = monotonic_us() + TICK_MS * 1000;
@@ -319,6 +341,7 @@ static void tick(struct bus *b)
         publish(b, i);
     }
     positions_sync(b);
+    trim_when_quiet(b);
 }
 
 /* A step of each. *refused: the first whom the store refused; why is its reason. */
@@ -365,14 +388,6 @@ static void wait_for_work(struct bus *b, uint64_t durable)
     int wait_ms = wait_us > WAIT_MS_MOST * 1000 ? WAIT_MS_MOST : wait_us < 1000 ? 1 : (int)(wait_us / 1000);
     if (!atomic_load(&b->hurry))
         eventlog_wait(b->options.log, durable, wait_ms);
-}
-
-static uint64_t events_done(const struct bus *b)
-{
-    uint64_t done = 0;
-    for (size_t i = 0; i < b->count; i++)
-        done += b->runners[i].status.events;
-    return done;
 }
 
 /* Whoever can go on has seen all up to there. */

@@ -51,6 +51,7 @@ static struct job *list_pop(struct job_list *l)
 static void *work(void *arg)
 {
     struct workers *w = arg;
+    (void)pthread_setname_np(pthread_self(), "worker");
     thread_state = w->open_state != NULL ? w->open_state(w->arg) : NULL;
     check(pthread_mutex_lock(&w->lock) == 0);
     while (!w->is_stopping) {

@@ -7,6 +7,7 @@
  * own: so everything inside a transaction that is lost is refused until the owner has rolled it back. */
 #include "store/db.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 #include <string.h>
 
 #define BUSY_TIMEOUT_MS     5000
-#define CACHE_KIB           2048     /* the system caches the file too, and more in here made no batch faster */
+#define WRITER_CACHE_KIB    65536    /* as it is needed: of a full store a page of each index for each station */
+#define READER_CACHE_KIB    2048     /* the system caches the file too, and more in here made no answer faster */
 #define READER_MMAP_BYTES   268435456
 #define CHECKPOINT_PAGES    8000     /* 32 MB of log between checkpoints: a hot page is copied back once, not often */
 #define WAL_KEPT_BYTES      67108864 /* a log that grew past it (a long read held it) is cut again */
@@ -101,7 +103,8 @@ static enum err setup(struct db *d)
     (void)snprintf(sql, sizeof sql,
                    "PRAGMA cache_size=-%d; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON;"
                    "PRAGMA mmap_size=%d; PRAGMA query_only=%d;",
-                   CACHE_KIB, d->is_writer ? 0 : READER_MMAP_BYTES, d->is_writer ? 0 : 1);
+                   d->is_writer ? WRITER_CACHE_KIB : READER_CACHE_KIB,
+                   d->is_writer ? 0 : READER_MMAP_BYTES, d->is_writer ? 0 : 1);
     enum err e = run_text(d, sql);
     if (e != OK || !d->is_writer)
         return e;
@@ -172,6 +175,13 @@ void db_close(struct db *d)
     if (d->handle != NULL)
         check(sqlite3_close(d->handle) == SQLITE_OK); /* rows that were not ended */
     free(d);
+}
+
+void db_trim(struct db *d)
+{
+    check(d->depth == 0);
+    (void)sqlite3_db_release_memory(d->handle);
+    (void)malloc_trim(0);
 }
 
 enum err db_set_durable(struct db *d, bool is_durable)

@@ -17,6 +17,9 @@ void db_close(struct db *d);
  * may be lost with the power, never half, never out of order, and is durable with the next commit that is: enough for what
  * follows from the event log and moves together with its cursor. A killed process loses nothing either way. */
 MUST_USE enum err db_set_durable(struct db *d, bool is_durable);
+/* Gives back the pages that a connection keeps (a writer up to 64 MB of them) and nobody uses, outside a transaction. They are read
+ * again when they are needed: for a quiet hour, not between two batches. */
+void db_trim(struct db *d);
 
 /* Numbered steps of one part of the program; each runs once, in order, in a transaction of its own. */
 struct migration {

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "eventlog/reader.h"
 #include "gateway/parts.h"
+#include "place.h"
 #include "services/files/files.h"
 
 #include <dirent.h>
@@ -22,7 +23,7 @@
 #define KIT_TICK_MS    10 /* what other threads change is looked at so often */
 #define KIT_SETS_MAX   24
 #define KIT_FRAMES_MAX 1024
-#define KIT_PATH_MAX   160
+#define KIT_PATH_MAX   PLACE_PATH_MAX
 
 #define KIT_A      0x04CEAA40u /* AP13544000 */
 #define KIT_A_NAME "AP13544000"
@@ -58,7 +59,7 @@ struct kit_command {
 };
 
 struct kit {
-    char dir[64], log_dir[KIT_PATH_MAX], db_path[KIT_PATH_MAX], files_dir[KIT_PATH_MAX];
+    char dir[PLACE_MAX], log_dir[KIT_PATH_MAX], db_path[KIT_PATH_MAX], files_dir[KIT_PATH_MAX];
     const char *sets[KIT_SETS_MAX];
     size_t set_count;
     size_t pending_max; /* of the log; 0: as configured */
@@ -333,8 +334,7 @@ static inline void kit_open(struct kit *k, const char *const *sets, size_t count
     memset(k, 0, sizeof *k);
     check(count <= KIT_SETS_MAX);
     log_setup(STDERR_FILENO, LOG_LEVEL_ERROR, false, clock_now_us);
-    (void)snprintf(k->dir, sizeof k->dir, "/tmp/gateway-XXXXXX");
-    check(mkdtemp(k->dir) != NULL);
+    place_make(k->dir, "gateway");
     kit_name_paths(k);
     if (count > 0)
         memcpy(k->sets, sets, count * sizeof *sets);
@@ -698,9 +698,9 @@ static inline enum err kit_copy_now(struct db *d, void *arg, struct fault *why)
 static inline void kit_crash(struct kit *k)
 {
     struct fault why;
-    char dir[sizeof k->dir] = "/tmp/gateway-XXXXXX";
+    char dir[sizeof k->dir];
     char *dirs[2] = {k->dir, dir};
-    check(mkdtemp(dir) != NULL);
+    place_make(dir, "gateway");
     check(bus_write(k->bus, kit_copy_now, dirs, &why) == OK); /* the writer holds still meanwhile */
     kit_stop(k);
     kit_remove(k->dir);

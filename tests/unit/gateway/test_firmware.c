@@ -228,7 +228,7 @@ static void test_file_goes(void)
     struct kit k;
     static struct kit_line l;
     struct kit_command c;
-    char path[256];
+    char path[KIT_PATH_MAX + 64];
     begin(&k, &l, quick, COUNT_OF(quick));
     kit_submit(&k, &c, KIT_A_NAME, "UpdateFirmware", UPDATE_1);
     take_packets(&k, &l, KIT_A, 1, 2);

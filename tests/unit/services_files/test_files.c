@@ -2,6 +2,7 @@
  * row nor bytes; what a crash leaves is removed by the next start, and what it does not leave is not. */
 #include "check.h"
 #include "eventlog/files.h"
+#include "place.h"
 #include "services/files/files.h"
 
 #include <dirent.h>
@@ -20,7 +21,7 @@
 #define COUNT_MAX 3
 #define ORPHANS   2
 
-static char root[] = "/tmp/files-XXXXXX", dir[64], db_path[64];
+static char root[PLACE_MAX], dir[PLACE_PATH_MAX], db_path[PLACE_PATH_MAX];
 static struct db *db;
 static struct files *files;
 
@@ -112,14 +113,14 @@ static int names(void)
 
 static bool has_name(const char *name)
 {
-    char path[160];
+    char path[PLACE_PATH_MAX + 96];
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     return access(path, F_OK) == 0;
 }
 
 static void put_name(const char *name, const char *text)
 {
-    char path[160];
+    char path[PLACE_PATH_MAX + 96];
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     FILE *f = fopen(path, "w");
     check(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
@@ -127,7 +128,7 @@ static void put_name(const char *name, const char *text)
 
 static void remove_name(const char *name)
 {
-    char path[160];
+    char path[PLACE_PATH_MAX + 96];
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     check(unlink(path) == 0);
 }
@@ -192,7 +193,7 @@ static enum err add_text(const char *id, const char *text)
 
 static void clear(void)
 {
-    char path[160];
+    char path[PLACE_PATH_MAX + 96];
     DIR *d = opendir(dir);
     check(d != NULL);
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
@@ -449,7 +450,7 @@ static void test_opening(void)
 int main(void)
 {
     struct fault why = {"", ""};
-    check(mkdtemp(root) != NULL);
+    place_make(root, "files");
     (void)snprintf(dir, sizeof dir, "%s/files", root);
     (void)snprintf(db_path, sizeof db_path, "%s/store.db", root);
     check(db_open(db_path, DB_WRITER, &db, &why) == OK);
@@ -467,7 +468,7 @@ int main(void)
     files_close(files);
     db_close(db);
     check(rmdir(dir) == 0);
-    char path[80];
+    char path[PLACE_PATH_MAX + 8];
     static const char *const suffixes[] = {"", "-wal", "-shm"};
     for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
         (void)snprintf(path, sizeof path, "%s%s", db_path, suffixes[i]);

@@ -3,6 +3,7 @@
 #ifndef TESTS_BATCHKIT_H
 #define TESTS_BATCHKIT_H
 #include "check.h"
+#include "place.h"
 #include "services/stations/stations.h"
 
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 static struct db *db;
 static struct stations *tables;
 static struct consumer consumer;
-static char tables_dir[] = "/tmp/test-tables-XXXXXX", tables_path[64];
+static char tables_dir[PLACE_MAX], tables_path[PLACE_PATH_MAX];
 
 static uint64_t dice_state;
 static struct event batch[BATCH_ROOM];
@@ -32,7 +33,7 @@ static inline unsigned dice(unsigned sides)
 static inline void tables_open(const uint64_t id_key[2])
 {
     struct fault why = {0};
-    check(mkdtemp(tables_dir) != NULL);
+    place_make(tables_dir, "test-tables");
     (void)snprintf(tables_path, sizeof tables_path, "%s/db", tables_dir);
     check(db_open(tables_path, DB_WRITER, &db, &why) == OK &&
           db_migrate(db, stations_migrations, stations_migration_count, &why) == OK && db_set_durable(db, false) == OK);
@@ -55,7 +56,7 @@ static inline void tables_close(void)
     stations_free(tables);
     db_close(db);
     for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end != NULL; end++) {
-        char file[80];
+        char file[PLACE_PATH_MAX + 8];
         (void)snprintf(file, sizeof file, "%s%s", tables_path, *end);
         (void)unlink(file);
     }

@@ -1,6 +1,7 @@
 /* Readings noted in any order are seen by the view one by one, each once; of a transaction and batch there is one row.
  */
 #include "check.h"
+#include "place.h"
 #include "services/stations/readings.h"
 #include "services/stations/stations.h"
 
@@ -47,20 +48,20 @@ static void check_batches(struct db *d)
 
 int main(void)
 {
-    char path[] = "/tmp/test-readings-XXXXXX";
+    char dir[PLACE_MAX], path[PLACE_PATH_MAX], beside[PLACE_PATH_MAX + 8];
     struct db *d = NULL;
     struct fault why;
-    int fd = mkstemp(path);
-    CHECK("a file", fd >= 0 && close(fd) == 0);
+    place_make(dir, "test-readings");
+    (void)snprintf(path, sizeof path, "%s/db", dir);
     CHECK("open", db_open(path, DB_WRITER, &d, &why) == OK);
     CHECK("tables", db_migrate(d, stations_migrations, stations_migration_count, &why) == OK);
     check_batches(d);
     db_close(d);
     (void)unlink(path);
-    char beside[sizeof path + 4];
     (void)snprintf(beside, sizeof beside, "%s-wal", path);
     (void)unlink(beside);
     (void)snprintf(beside, sizeof beside, "%s-shm", path);
     (void)unlink(beside);
+    (void)rmdir(dir);
     return CHECK_REPORT();
 }

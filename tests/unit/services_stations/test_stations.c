@@ -283,12 +283,13 @@ static void test_pile_ports(void)
     struct firmware_job job = {0};
     check(db_run(db,
                  "INSERT INTO connectors (charge_point_id, connector_id, status, vendor_error_code) VALUES"
-                 " ('AP7', 0, 'Available', NULL), ('AP7', 1, 'Charging', NULL), ('AP7', 3, 'Faulted', '0x08')",
+                 " ('AP7', 0, 'Available', NULL), ('AP7', 1, 'Charging', NULL), ('AP7', 2, 'Available', NULL),"
+                 " ('AP7', 3, 'Faulted', '0x08'), ('AP7', 5, 'Charging', NULL)",
                  NULL, 0) == OK);
     CHECK("a pile is read", stations_load_pile(db, STR("AP7"), p, &job) == OK && job.job_id[0] == 0);
-    CHECK("up to its last port", p->ports_seen == 3);
+    CHECK("up to the first port of which nothing was told", p->ports_seen == 3);
     CHECK("a port charges", p->ports_seen == 3 && p->ports[0] == AP3000_PORT_CHARGING);
-    CHECK("one that was not seen is idle", p->ports_seen == 3 && p->ports[1] == AP3000_PORT_IDLE);
+    CHECK("one is idle", p->ports_seen == 3 && p->ports[1] == AP3000_PORT_IDLE);
     CHECK("a fault is the same one", p->ports_seen == 3 && p->ports[2] == AP3000_PORT_BAD_CONTACT);
     pile_free(p);
 }
