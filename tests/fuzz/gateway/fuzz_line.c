@@ -5,6 +5,7 @@
  *
  * Each input is a gateway of its own, so it is slow (some tens a second), and the same input may meet the threads of
  * log and tables at other moments: what it looks for is what no order of things may lead to. */
+/* covers: src/gateway/lines.c src/gateway/arrivals.c src/gateway/piles.c src/gateway/pacing.c src/gateway/talks.c */
 #include "unit/gateway/gatekit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,6 +1,7 @@
 /* A command and what a pile says to it: a byte that says how the pile is, the name of the command, a line, its payload,
  * a line, any answer. What passes the check begins, and else nothing is changed; the frame decodes to the fields that
  * were asked for; whatever the answer, the talk ends, with a response that is JSON and events that can be read. */
+/* covers: src/proto/ap3000/actions.c src/proto/ap3000/talk.c src/proto/ap3000/forms.c src/proto/ap3000/fields.c */
 #include "unit/proto_ap3000/actionkit.h"
 
 #include "proto/ap3000/fields.h"

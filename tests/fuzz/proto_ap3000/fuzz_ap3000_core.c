@@ -3,6 +3,7 @@
  * numbered without a gap; a transaction starts once and stops once (once more where only an operator had closed it),
  * and never stops before it starts; what is settled stays settled; an answered settlement left one stop or one entry in
  * quarantine, or repeats one that did; the counts of tags are those of the orders that are open, and end at zero. */
+/* covers: src/proto/ap3000/decide.c src/proto/ap3000/life.c src/proto/ap3000/pile.c src/proto/ap3000/step*.c src/proto/ap3000/on_*.c */
 #include "unit/proto_ap3000/pilekit_core.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
