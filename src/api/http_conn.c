@@ -468,5 +468,6 @@ bool http_peer_is_gone(struct http_exchange *x)
 {
     const struct http_conn *c = (const struct http_conn *)(void *)x;
     char byte;
-    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }

@@ -106,16 +106,17 @@ static void feed_one(struct streams *all, const struct event *e, struct str gate
     all->fed = e->position;
 }
 
-/* A sleeping stream whose peer has left is woken to end. */
+/* A stream whose peer has left counts no more; one that sleeps is woken to end, another finds it out by itself. */
 static void drop_gone(struct streams *all)
 {
     for (struct link *l = all->list.next; l != &all->list; l = l->next) {
         struct stream *s = CONTAINER(l, struct stream, link);
-        if (!s->is_asleep || !http_peer_is_gone(s->x))
+        if (s->is_gone || !http_peer_is_gone(s->x))
             continue;
         s->is_gone = s->is_ending = true;
-        buf_clear(&s->out);
         all->count--;
+        if (s->is_asleep)
+            buf_clear(&s->out);
         wake(s);
     }
 }

@@ -14,9 +14,10 @@
 #define WRITES_A_COMMIT 256
 #define TICK_MS         1000
 #define WAIT_MS_MOST    1000
-#define QUIET_MOST      1000 /* events between two ticks */
-#define GATHER_LEAST    8    /* events in a round: fewer is no load, and the next are done as they come */
-#define WAKE_MS         2    /* a request that came just before the writer began to wait: it is woken again */
+#define QUIET_MOST      1000  /* events between two ticks */
+#define GROWN_LEAST     10000 /* events that may leave many pages behind */
+#define GATHER_LEAST    8     /* events in a round: fewer is no load, and the next are done as they come */
+#define WAKE_MS         2     /* a request that came just before the writer began to wait: it is woken again */
 
 const struct migration bus_migrations[] = {{"bus/0001", embedded_0001_bus_sql}};
 const size_t bus_migration_count = COUNT_OF(bus_migrations);
@@ -49,7 +50,7 @@ struct bus {
     atomic_bool hurry, stopping;
     int64_t tick_us;      /* monotonic: when the next one is due */
     uint64_t tick_events; /* done at the last one */
-    bool is_grown;        /* much was done since the store's pages were given back */
+    uint64_t trim_events; /* done when the store's pages were given back */
 };
 
 static int64_t clock_system_us(void)
@@ -328,9 +329,10 @@ static void trim_when_quiet(struct bus *b)
     uint64_t done = events_done(b);
     bool is_quiet = done - b->tick_events < QUIET_MOST;
     b->tick_events = done;
-    if (is_quiet && b->is_grown)
-        db_trim(b->d);
-    b->is_grown = !is_quiet;
+    if (!is_quiet || done - b->trim_events < GROWN_LEAST)
+        return;
+    b->trim_events = done;
+    db_trim(b->d);
 }
 
 static void tick(struct bus *b)

@@ -229,6 +229,26 @@ static void test_slow_reader(void)
     buf_release(&b);
 }
 
+/* Who leaves makes room at once, read or not, asleep or being written to. */
+static void test_gone(void)
+{
+    struct buf other, b;
+    int stays = stream_open("", "", &other);
+    CHECK("one stays", kit_await(stays, &other, ": begin\n\n"));
+    for (int i = 0; i < 50; i++) {
+        int fd = stream_open("", "", &b);
+        bool begins = kit_await(fd, &b, ": begin\n\n");
+        CHECK("another begins", begins);
+        if (!begins)
+            i = 50;
+        (void)append("CP6", EVENT_HEARTBEAT, "{}", NULL, NULL); /* unread when it leaves, or on its way */
+        (void)close(fd);
+        buf_release(&b);
+    }
+    (void)close(stays);
+    buf_release(&other);
+}
+
 static void test_streams_max(void)
 {
     struct buf b[3];
@@ -258,6 +278,7 @@ int main(void)
     test_slow_reader();
     kit_close(&k);
     kit_open(&k, sets, COUNT_OF(sets));
+    test_gone();
     test_streams_max();
     kit_close(&k);
     return CHECK_REPORT();
