@@ -324,8 +324,11 @@ static enum err load_next(struct log_reader *r, struct fault *why)
             return e;
     }
     e = segment_find(r->reading.segment, by_station ? SEGMENT_FLOOR_OF : SEGMENT_FLOOR, r->at, &row, why);
-    if (e == OK && r->at - row.head.first < row.head.count)
-        return keep_batch(r, row.head.first, why);
+    if (e == OK && r->at - row.head.first < row.head.count) {
+        e = keep_batch(r, row.head.first, why);
+        /* Found on one way and not on another: batches that are out of order. */
+        return e == ERR_UNKNOWN ? missing(r, r->at, row.head.first + row.head.count, why) : e;
+    }
     return e == OK || e == ERR_UNKNOWN ? pass_empty(r, why) : e;
 }
 
@@ -413,6 +416,8 @@ static enum err load_prev(struct log_reader *r, struct fault *why)
         return pass_empty_back(r, &row, last, why);
     if (e == OK) {
         e = keep_batch(r, row.head.first, why);
+        if (e == ERR_UNKNOWN)
+            e = missing(r, row.head.first, row.head.first + row.head.count, why);
         if (e == ERR_CORRUPT)
             r->at = row.head.first;
         return e;
