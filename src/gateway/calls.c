@@ -22,34 +22,6 @@ struct ocpp_input input_of(struct gateway *g, struct slot *slot)
     return in;
 }
 
-void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_decision *d, const uint8_t *trace)
-{
-    uint8_t made[16];
-    if (trace == NULL) { /* one message, one trace, however many events */
-        gateway_random(g, made, sizeof made);
-        trace = made;
-    }
-    for (size_t i = 0; i < d->event_count; i++) {
-        struct event e = d->events[i];
-        gateway_append(g, slot, &e, trace);
-        if (e.type == EVENT_QUARANTINED)
-            metric_add(METRIC_QUARANTINED, 1);
-    }
-}
-
-/* A frame that is no event of its own is kept for the message view; its answer does not wait for it. */
-static void append_frame(struct gateway *g, struct slot *slot, struct str text, struct str answer, struct instant now)
-{
-    struct event e = {.type = EVENT_FRAME,
-                      .station = str_of(slot->station.id),
-                      .received = now,
-                      .device_time = INSTANT_NONE,
-                      .payload = STR("{}"),
-                      .frame = text,
-                      .answer = answer};
-    gateway_append(g, slot, &e, NULL);
-}
-
 /* The answer goes into the queue last: it may leave at once, and a connection that ends by it takes the session along.
  */
 static void send_answer(struct session *s, const struct ocpp_decision *d, struct str text, struct instant now)
@@ -60,7 +32,7 @@ static void send_answer(struct session *s, const struct ocpp_decision *d, struct
     h->received = now;
     uint64_t position = d->event_count > 0 || d->is_repeat ? s->slot->station.position : g->flushed;
     if (d->event_count == 0)
-        append_frame(g, s->slot, text, d->answer, now);
+        gateway_append_frame(g, s->slot, text, d->answer, now);
     held_add(g, h, position);
 }
 
@@ -94,7 +66,7 @@ static void decide(struct session *s, const struct ocpp_input *in, const struct 
     buf_clear(&g->text);
     ocpp_call_decide(in, call, known, &g->arena, &g->text, &d);
     metric_add_label(METRIC_MESSAGES_IN, call->action == NULL ? STR("unknown") : call->action->name, 1);
-    append_decision(g, slot, &d, NULL);
+    (void)gateway_append_all(g, slot, d.events, d.event_count, NULL);
     after_call(s, call, &d);
     send_answer(s, &d, in->text, in->now);
     commands_try_send(slot);
@@ -261,7 +233,7 @@ static void on_garbage(struct session *s, enum err e, struct str text, const str
     struct instant now = clock_now();
     metric_add(METRIC_GARBAGE, 1);
     if (e == ERR_UNSUPPORTED) { /* another message type: to be ignored (ocpp16.md 2.1) */
-        append_frame(g, s->slot, text, (struct str){NULL, 0}, now);
+        gateway_append_frame(g, s->slot, text, (struct str){NULL, 0}, now);
         return;
     }
     struct ev_protocol_error p = {.code = STR("garbage"), .detail = str_of(why->reason)};

@@ -448,7 +448,7 @@ bool firmware_take(struct pile_session *p, const struct ap3000_frame *frame, str
         return false;
     const struct str none = {NULL, 0};
     struct gateway *g = slot->gateway;
-    pile_note_frame(g, slot, hex_of(&g->hex, raw), none);
+    gateway_append_frame(g, slot, hex_of(&g->hex, raw), none, clock_now());
     if (!f->has_left)
         return true; /* nothing that it could be about */
     uint16_t before = f->transfer.index;

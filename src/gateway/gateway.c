@@ -55,6 +55,37 @@ void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const
     metric_add_label(METRIC_EVENTS, event_kinds[e->type].wire, 1);
 }
 
+size_t gateway_append_all(struct gateway *g, struct slot *slot, const struct event *events, size_t count,
+                          const uint8_t *trace)
+{
+    uint8_t made[16];
+    size_t quarantined = 0;
+    if (trace == NULL) {
+        gateway_random(g, made, sizeof made);
+        trace = made;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct event e = events[i];
+        gateway_append(g, slot, &e, trace);
+        quarantined += e.type == EVENT_QUARANTINED;
+    }
+    if (quarantined > 0)
+        metric_add(METRIC_QUARANTINED, (int64_t)quarantined);
+    return quarantined;
+}
+
+void gateway_append_frame(struct gateway *g, struct slot *slot, struct str text, struct str answer, struct instant now)
+{
+    struct event e = {.type = EVENT_FRAME,
+                      .station = str_of(slot->station.id),
+                      .received = now,
+                      .device_time = INSTANT_NONE,
+                      .payload = STR("{}"),
+                      .frame = text,
+                      .answer = answer};
+    gateway_append(g, slot, &e, NULL);
+}
+
 uint64_t gateway_tell(struct gateway *g, struct slot *slot, enum event_type type, const void *payload)
 {
     buf_clear(&g->text);

@@ -292,6 +292,11 @@ struct gateway {
 void gateway_random(struct gateway *g, uint8_t *out, size_t len); /* not for secrets */
 /* Appends with a trace (NULL: a new one), counts it. The log's pending bytes are checked by gateway_has_room before. */
 void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const uint8_t *trace);
+/* What one message led to: one trace, however many events. Returns how many of them went into quarantine. */
+size_t gateway_append_all(struct gateway *g, struct slot *slot, const struct event *events, size_t count,
+                          const uint8_t *trace);
+/* A frame that is no event of its own is kept for the message view; its answer does not wait for it. */
+void gateway_append_frame(struct gateway *g, struct slot *slot, struct str text, struct str answer, struct instant now);
 struct held *held_new(struct gateway *g, enum held_kind kind, struct str bytes);
 void held_add(struct gateway *g, struct held *h,
               uint64_t position); /* goes at once if that is durable and nothing of its session is before it */
@@ -332,8 +337,6 @@ void call_again(struct session *s); /* the stashed message */
 void table_wait_add(struct gateway *g, struct table_wait *w);
 void lookups_go_on(struct gateway *g); /* the tables have moved */
 void lookups_release(struct gateway *g);
-/* Events of a decision into the log; position of the last. */
-void append_decision(struct gateway *g, struct slot *slot, const struct ocpp_decision *d, const uint8_t *trace);
 struct ocpp_input input_of(struct gateway *g, struct slot *slot);
 
 /* tags.c */
@@ -416,8 +419,6 @@ struct pile_wishes {
 };
 void pile_wishes_of(const struct ap3000_decision *d, struct pile_wishes *out);
 void pile_grant(struct slot *slot, const struct pile_wishes *w);
-void pile_note_frame(struct gateway *g, struct slot *slot, struct str hex,
-                     struct str hex_answer);       /* no event of its own */
 struct str hex_of(struct buf *to, struct bytes b); /* upper case */
 
 /* pacing.c */

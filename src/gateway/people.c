@@ -231,7 +231,7 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
                                 : "only a stop with a reading can be applied; discard it");
         return;
     }
-    append_decision(g, slot, &d, NULL);
+    (void)gateway_append_all(g, slot, d.events, d.event_count, NULL);
     wish_taken(w, slot);
 }
 

@@ -39,33 +39,9 @@ struct ap3000_input pile_input_of(struct gateway *g, struct slot *slot)
 
 void pile_append(struct gateway *g, struct slot *slot, const struct ap3000_decision *d, const uint8_t *trace)
 {
-    uint8_t made[16];
-    if (trace == NULL) { /* one frame, one trace, however many events */
-        gateway_random(g, made, sizeof made);
-        trace = made;
-    }
-    for (size_t i = 0; i < d->event_count; i++) {
-        struct event e = d->events[i];
-        gateway_append(g, slot, &e, trace);
-        if (e.type != EVENT_QUARANTINED)
-            continue;
-        metric_add(METRIC_QUARANTINED, 1);
-        g->pile_quarantined++;
-    }
+    g->pile_quarantined += (int64_t)gateway_append_all(g, slot, d->events, d->event_count, trace);
     if (d->event_count > 0)
         slot->has_row = slot->has_row || slot->station.registration != REGISTRATION_UNKNOWN;
-}
-
-void pile_note_frame(struct gateway *g, struct slot *slot, struct str hex, struct str hex_answer)
-{
-    struct event e = {.type = EVENT_FRAME,
-                      .station = str_of(slot->station.id),
-                      .received = clock_now(),
-                      .device_time = INSTANT_NONE,
-                      .payload = STR("{}"),
-                      .frame = hex,
-                      .answer = hex_answer};
-    gateway_append(g, slot, &e, NULL);
 }
 
 /* --- wishes --- */
@@ -184,8 +160,9 @@ static void decide(struct pile_session *p, const struct ap3000_input *in, const 
     pile_append(g, slot, &d, NULL);
     if (d.event_count == 0) {
         struct str none = {NULL, 0};
-        pile_note_frame(g, slot, in->text,
-                        d.has_answer ? hex_of(&g->hex_answer, (struct bytes){d.answer, d.answer_len}) : none);
+        gateway_append_frame(g, slot, in->text,
+                             d.has_answer ? hex_of(&g->hex_answer, (struct bytes){d.answer, d.answer_len}) : none,
+                             in->now);
     }
     note_host(p);
     answer(p, &d, in->now);

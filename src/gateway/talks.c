@@ -165,7 +165,7 @@ bool talk_take(struct pile_session *p, const struct ap3000_frame *f)
     metric_add_label(METRIC_MESSAGES_IN, str_of(kind->name), 1);
     if (ap3000_talk_on_answer(&in, c->talk, f, &g->arena, &g->text, &d, &end) == AP3000_TALK_GOES_ON) {
         pile_append(g, slot, &d, c->trace);
-        pile_note_frame(g, slot, text, none);
+        gateway_append_frame(g, slot, text, none, in.now);
         tell_sent(slot, c);
         return true;
     }
