@@ -442,7 +442,8 @@ static enum err step_over(struct segment *s, const struct view *v, struct fault 
     if ((e != OK && e != ERR_UNKNOWN) || s->end >= v->told_end)
         return e == OK ? ERR_UNKNOWN : e;
     s->end = v->told_end;
-    s->next = v->told_next;
+    if (s->next < v->told_next) /* a note that says less than is there is no reason to go back behind it */
+        s->next = v->told_next;
     return OK;
 }
 
