@@ -1,9 +1,11 @@
 /* The log from append to disk and back: rounds, segments, opening again, limits, what stays and what is dropped. */
 #include "logkit.h"
 
+#include "eventlog/put.h"
 #include "eventlog/segment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/wait.h>
 
@@ -62,6 +64,48 @@ static void test_reopen(void)
         last = e.id;
         reader_close(r);
     }
+    kit_end();
+}
+
+#define AT_FORMAT 8
+#define AT_CRC    (SEGMENT_HEAD_SIZE - 4)
+
+/* As another version of the program would have written the first segment. */
+static void set_format(uint32_t format)
+{
+    uint8_t head[SEGMENT_HEAD_SIZE];
+    char name[SEGMENT_NAME_MAX], path[KIT_PATH_MAX];
+    segment_name(1, name);
+    kit_path(path, name);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    check(fd >= 0 && pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head);
+    put32(head + AT_FORMAT, format);
+    put32(head + AT_CRC, crc32c(0, (struct bytes){head, AT_CRC}));
+    check(pwrite(fd, head, sizeof head, 0) == (ssize_t)sizeof head && close(fd) == 0);
+}
+
+static void test_formats(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct eventlog *l = kit_open(&o);
+    CHECK("a log", kit_round(l, 4));
+    eventlog_close(l);
+    set_format(1);
+    l = kit_open(&o);
+    CHECK("one of an older format goes on", eventlog_position(l) == 4 && kit_batch(l, 3));
+    eventlog_close(l);
+    CHECK("and is read whole", kit_count(kit_dir, 1) == 7);
+    set_format(SEGMENT_FORMAT + 1);
+    struct fault why = {0};
+    l = NULL;
+    CHECK("one of a newer format is refused", eventlog_open(&o, &l, &why) == ERR_UNSUPPORTED && l == NULL);
+    CHECK("with its name and the reason", why.field[0] != 0 && strstr(why.reason, "a newer version") != NULL);
+    struct log_reader *r = NULL;
+    struct event e;
+    enum err opened = reader_open(o.dir, &r, &why);
+    CHECK("by a reader too", (opened != OK ? opened : reader_next(r, &e, &why)) == ERR_UNSUPPORTED);
+    reader_close(r);
     kit_end();
 }
 
@@ -364,6 +408,7 @@ int main(void)
 {
     test_rounds();
     test_reopen();
+    test_formats();
     test_one_writer();
     test_limits();
     test_long_round();
