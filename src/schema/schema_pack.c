@@ -21,11 +21,33 @@ struct any_list { /* what struct X_list is for every X */
 
 /* ---- to bytes ---- */
 
+/* Writes at `at`, which has room up to `end`; out has it when all is packed. */
 struct packer {
     struct str beside;
     uintptr_t last; /* where the last text in it ended */
+    uint8_t *at, *end;
     struct buf *out;
 };
+
+/* Room for size more bytes. False: there is no memory, and out has failed. */
+static bool make_room(struct packer *p, size_t size)
+{
+    p->out->len = (size_t)(p->at - p->out->at);
+    uint8_t *to = buf_reserve(p->out, size);
+
+    if (to == NULL) {
+        p->end = p->at;
+        return false;
+    }
+    p->at = to;
+    p->end = p->out->at + p->out->room;
+    return true;
+}
+
+static inline bool has_room(struct packer *p, size_t size)
+{
+    return __builtin_expect((size_t)(p->end - p->at) >= size, 1) || make_room(p, size);
+}
 
 /* Into room that is there. */
 static inline uint8_t *put_varint(uint8_t *to, uint64_t n)
@@ -38,10 +60,8 @@ static inline uint8_t *put_varint(uint8_t *to, uint64_t n)
 
 static void pack_number(struct packer *p, uint64_t n)
 {
-    uint8_t *to = buf_reserve(p->out, VARINT_MAX);
-
-    if (to != NULL)
-        p->out->len += (size_t)(put_varint(to, n) - to);
+    if (has_room(p, VARINT_MAX))
+        p->at = put_varint(p->at, n);
 }
 
 static uint64_t zigzag(int64_t n)
@@ -49,22 +69,30 @@ static uint64_t zigzag(int64_t n)
     return (uint64_t)n << 1 ^ (n < 0 ? UINT64_MAX : 0);
 }
 
+/* One that is not in the beside. */
+static void pack_own_text(struct packer *p, struct str s)
+{
+    if (!has_room(p, VARINT_MAX + s.len))
+        return;
+    p->at = put_varint(p->at, (uint64_t)s.len << 1 | 1);
+    if (s.len > 0)
+        memcpy(p->at, s.at, s.len);
+    p->at += s.len;
+}
+
 static inline void pack_text(struct packer *p, struct str s)
 {
-    const uintptr_t at = (uintptr_t)s.at, from = (uintptr_t)p->beside.at, end = from + p->beside.len;
+    const size_t from = (uintptr_t)s.at - (uintptr_t)p->beside.at; /* huge where it begins before it */
 
-    if (p->beside.at == NULL || at < from || at > end || s.len > end - at) {
-        pack_number(p, (uint64_t)s.len << 1 | 1);
-        buf_put_str(p->out, s);
+    if (__builtin_expect(p->beside.at == NULL || from > p->beside.len || s.len > p->beside.len - from, 0)) {
+        pack_own_text(p, s);
         return;
     }
-    uint8_t *to = buf_reserve(p->out, 2 * VARINT_MAX);
-    if (to == NULL)
+    if (!has_room(p, 2 * VARINT_MAX))
         return;
-    uint8_t *behind = put_varint(to, (uint64_t)s.len << 1);
-    behind = put_varint(behind, zigzag((int64_t)(at - p->last)));
-    p->out->len += (size_t)(behind - to);
-    p->last = at + s.len;
+    uint8_t *to = put_varint(p->at, (uint64_t)s.len << 1);
+    p->at = put_varint(to, zigzag((int64_t)((uintptr_t)s.at - p->last)));
+    p->last = (uintptr_t)s.at + s.len;
 }
 
 static void pack_object(struct packer *p, const struct message *m, const char *in);
@@ -102,7 +130,8 @@ static void pack_value(struct packer *p, const struct field *f, const char *slot
         pack_number(p, zigzag(((const struct integer *)(const void *)slot)->value));
         break;
     case KIND_BOOLEAN:
-        buf_put_byte(p->out, ((const struct boolean *)(const void *)slot)->value);
+        if (has_room(p, 1))
+            *p->at++ = ((const struct boolean *)(const void *)slot)->value;
         break;
     case KIND_PART: {
         const char *part;
@@ -123,33 +152,44 @@ static void pack_value(struct packer *p, const struct field *f, const char *slot
 /* The bits are filled in behind their values: one walk over the fields does both. */
 static void pack_object(struct packer *p, const struct message *m, const char *in)
 {
-    const size_t size = (m->field_count + 7) / 8, at = p->out->len;
+    const size_t size = (m->field_count + 7) / 8;
     uint64_t there = 0;
 
-    if (buf_reserve(p->out, size) == NULL)
+    if (!has_room(p, size))
         return;
-    p->out->len += size;
+    const size_t bits_at = (size_t)(p->at - p->out->at); /* the room may move */
+    p->at += size;
     for (size_t i = 0; i < m->field_count; i++) {
         const struct field *f = &m->fields[i];
         const char *slot = in + f->offset;
-        if (!is_there(f, slot))
-            continue;
-        there |= (uint64_t)1 << i;
-        if (__builtin_expect(f->kind == KIND_STR, 1))
-            pack_text(p, *(const struct str *)(const void *)slot);
-        else
+        if (__builtin_expect(f->kind == KIND_STR, 1)) {
+            const struct str *text = (const struct str *)(const void *)slot;
+            if (text->at == NULL)
+                continue;
+            pack_text(p, *text);
+        } else if (is_there(f, slot)) {
             pack_value(p, f, slot);
+        } else {
+            continue;
+        }
+        there |= (uint64_t)1 << i;
     }
     for (size_t i = 0; i < size && !p->out->failed; i++)
-        p->out->at[at + i] = (uint8_t)(there >> 8 * i);
+        p->out->at[bits_at + i] = (uint8_t)(there >> 8 * i);
 }
 
 void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out)
 {
-    struct packer p = {beside, (uintptr_t)beside.at, out};
+    struct packer p = {.beside = beside, .last = (uintptr_t)beside.at, .out = out};
 
     check(m->field_count <= SCHEMA_FIELDS_MAX);
+    p.at = p.end = buf_reserve(out, 1);
+    if (p.at == NULL)
+        return;
+    p.end = out->at + out->room;
     pack_object(&p, m, in);
+    if (!out->failed)
+        out->len = (size_t)(p.at - out->at);
 }
 
 /* ---- from bytes ---- */

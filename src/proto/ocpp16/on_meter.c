@@ -38,13 +38,10 @@ static struct str default_unit(struct str measurand)
     return (struct str){NULL, 0};
 }
 
-static struct ev_sampled_value *sampled(struct step *s, const struct sampled_value *v)
+static struct ev_sampled_value sampled(const struct sampled_value *v)
 {
-    struct ev_sampled_value *out = arena_take(s->arena, sizeof *out);
-    if (out == NULL)
-        return NULL;
     struct str measurand = or_default(v->measurand.text, STR("Energy.Active.Import.Register"));
-    *out = (struct ev_sampled_value){
+    return (struct ev_sampled_value){
         .value = v->value.at == NULL ? STR("") : v->value,
         .measurand = measurand,
         .unit = v->unit.text.len > 0 ? v->unit.text : default_unit(measurand),
@@ -53,7 +50,6 @@ static struct ev_sampled_value *sampled(struct step *s, const struct sampled_val
         .location = v->location.text,
         .format = v->format.text,
     };
-    return out;
 }
 
 /* As the station wrote it, where that can be read again; a text that is no time stands once in the frame. */
@@ -73,15 +69,16 @@ static struct ev_sample_list flatten(struct step *s, const struct meter_value_li
     for (size_t i = 0; i < values->count; i++)
         count += values->at[i].sampled_value.count;
     struct ev_sample_list list = {arena_take(s->arena, (count + 1) * sizeof *list.at), 0};
-    for (size_t i = 0; list.at != NULL && i < values->count; i++) {
+    struct ev_sampled_value *said = arena_take(s->arena, (count < SAMPLES_MAX ? count : SAMPLES_MAX) * sizeof *said);
+    for (size_t i = 0; list.at != NULL && said != NULL && i < values->count; i++) {
         const struct meter_value *m = &values->at[i];
         struct stamp taken = sample_time(s, m->timestamp);
         for (size_t k = 0; taken.text.at != NULL && k < m->sampled_value.count; k++) {
             size += SAMPLE_SIZE + m->sampled_value.at[k].value.len;
-            bool has_room = size <= SAMPLES_SIZE_MAX && list.count < SAMPLES_MAX;
-            struct ev_sampled_value *v = has_room ? sampled(s, &m->sampled_value.at[k]) : NULL;
-            if (v != NULL)
-                list.at[list.count++] = (struct ev_sample){taken, v};
+            if (size > SAMPLES_SIZE_MAX || list.count == SAMPLES_MAX)
+                continue;
+            *said = sampled(&m->sampled_value.at[k]);
+            list.at[list.count++] = (struct ev_sample){taken, said++};
         }
     }
     if (list.count < count)
