@@ -80,19 +80,37 @@ static void pack_own_text(struct packer *p, struct str s)
     p->at += s.len;
 }
 
-static inline void pack_text(struct packer *p, struct str s)
+/* A text of the beside in two numbers, nearly always of a byte or two each. */
+static inline uint8_t *put_place(uint8_t *to, size_t len, uint64_t from_last)
+{
+    const uint64_t first = (uint64_t)len << 1;
+
+    if (__builtin_expect(first >= 0x80 || from_last >= 0x4000, 0))
+        return put_varint(put_varint(to, first), from_last);
+    *to++ = (uint8_t)first;
+    *to = (uint8_t)from_last;
+    if (from_last < 0x80)
+        return to + 1;
+    *to++ = (uint8_t)(from_last | 0x80);
+    *to++ = (uint8_t)(from_last >> 7);
+    return to;
+}
+
+static inline bool is_beside(const struct packer *p, struct str s)
 {
     const size_t from = (uintptr_t)s.at - (uintptr_t)p->beside.at; /* huge where it begins before it */
 
-    if (__builtin_expect(p->beside.at == NULL || from > p->beside.len || s.len > p->beside.len - from, 0)) {
+    return p->beside.at != NULL && from <= p->beside.len && s.len <= p->beside.len - from;
+}
+
+static void pack_text(struct packer *p, struct str s)
+{
+    if (!is_beside(p, s)) {
         pack_own_text(p, s);
-        return;
+    } else if (has_room(p, 2 * VARINT_MAX)) {
+        p->at = put_place(p->at, s.len, zigzag((int64_t)((uintptr_t)s.at - p->last)));
+        p->last = (uintptr_t)s.at + s.len;
     }
-    if (!has_room(p, 2 * VARINT_MAX))
-        return;
-    uint8_t *to = put_varint(p->at, (uint64_t)s.len << 1);
-    p->at = put_varint(to, zigzag((int64_t)((uintptr_t)s.at - p->last)));
-    p->last = (uintptr_t)s.at + s.len;
 }
 
 static void pack_object(struct packer *p, const struct message *m, const char *in);
@@ -149,31 +167,56 @@ static void pack_value(struct packer *p, const struct field *f, const char *slot
     }
 }
 
-/* The bits are filled in behind their values: one walk over the fields does both. */
+/* Its values, one after another; returns which are there. Texts of the beside, of which most structs consist, are put here:
+ * what the packer remembers is in registers meanwhile. */
+static uint64_t pack_values(struct packer *p, const struct message *m, const char *in)
+{
+    const uintptr_t from = (uintptr_t)p->beside.at, size = p->beside.len;
+    const struct field *f = m->fields, *const behind = f + m->field_count;
+    uint8_t *at = p->at, *end = p->end;
+    uintptr_t last = p->last;
+    uint64_t there = 0;
+
+    for (uint64_t bit = 1; f < behind; f++, bit <<= 1) {
+        const char *slot = in + f->offset;
+        const struct str *text = (const struct str *)(const void *)slot;
+        if (f->kind == KIND_STR) {
+            if (text->at == NULL)
+                continue;
+            there |= bit;
+            const uintptr_t begin = (uintptr_t)text->at;
+            if (__builtin_expect(begin - from <= size && text->len <= size - (begin - from) &&
+                                     end - at >= 2 * VARINT_MAX,
+                                 1)) {
+                at = put_place(at, text->len, zigzag((int64_t)(begin - last)));
+                last = begin + text->len;
+                continue;
+            }
+        } else if (!is_there(f, slot)) {
+            continue;
+        }
+        there |= bit;
+        p->at = at;
+        p->last = last;
+        pack_value(p, f, slot);
+        at = p->at;
+        end = p->end;
+        last = p->last;
+    }
+    p->at = at;
+    p->last = last;
+    return there;
+}
+
 static void pack_object(struct packer *p, const struct message *m, const char *in)
 {
     const size_t size = (m->field_count + 7) / 8;
-    uint64_t there = 0;
 
     if (!has_room(p, size))
         return;
     const size_t bits_at = (size_t)(p->at - p->out->at); /* the room may move */
     p->at += size;
-    for (size_t i = 0; i < m->field_count; i++) {
-        const struct field *f = &m->fields[i];
-        const char *slot = in + f->offset;
-        if (__builtin_expect(f->kind == KIND_STR, 1)) {
-            const struct str *text = (const struct str *)(const void *)slot;
-            if (text->at == NULL)
-                continue;
-            pack_text(p, *text);
-        } else if (is_there(f, slot)) {
-            pack_value(p, f, slot);
-        } else {
-            continue;
-        }
-        there |= (uint64_t)1 << i;
-    }
+    const uint64_t there = pack_values(p, m, in);
     for (size_t i = 0; i < size && !p->out->failed; i++)
         p->out->at[bits_at + i] = (uint8_t)(there >> 8 * i);
 }
