@@ -54,7 +54,8 @@ static inline bool event_is_packed(const struct event *e)
 }
 /* Packs the payload struct of a type behind out's end. frame: of the event that it will be; body: the part of it that is the message's
  * own payload. */
-void event_pack(enum event_type type, const void *payload, struct str frame, struct str body, struct buf *out);
+void event_pack(enum event_type type, const void *payload, struct str frame, struct str body,
+                struct packed_list *list, struct buf *out);
 /* The body that was given to event_pack; ERR_UNKNOWN: the payload is not packed. */
 MUST_USE enum err event_packed_body(const struct event *e, struct str *out);
 /* A packed payload becomes JSON, in out (which is cleared); another stays as it is. */

@@ -26,6 +26,8 @@ struct packer {
     struct str beside;
     uintptr_t last; /* where the last text in it ended */
     uint8_t *at, *end;
+    struct packed_list *known;   /* NULL: none is */
+    size_t known_at, known_size; /* in out, of what was packed of it just now */
     struct buf *out;
 };
 
@@ -126,17 +128,37 @@ static inline bool is_there(const struct field *f, const char *slot)
     return at != NULL;
 }
 
-static void pack_list(struct packer *p, const struct field *f, const char *slot)
+static void pack_items(struct packer *p, const struct field *f, const char *slot, struct any_list list)
 {
-    struct any_list list;
-
-    memcpy(&list, slot, sizeof list);
     pack_number(p, list.count);
     for (size_t i = 0; i < list.count; i++) {
         if (f->kind == KIND_STRS)
             pack_text(p, ((const struct str_list *)(const void *)slot)->at[i]);
         else
             pack_object(p, f->part, list.at + i * f->part->size);
+    }
+}
+
+static void pack_list(struct packer *p, const struct field *f, const char *slot)
+{
+    struct any_list list;
+    struct packed_list *known = p->known;
+
+    memcpy(&list, slot, sizeof list);
+    if (known == NULL || known->of != list.at) {
+        pack_items(p, f, slot, list);
+    } else if (known->bytes.at == NULL) {
+        const size_t from = (size_t)(p->at - p->out->at);
+        pack_items(p, f, slot, list);
+        if (p->out->failed)
+            return;
+        p->known_at = from;
+        p->known_size = (size_t)(p->at - p->out->at) - from;
+        known->last = (size_t)(p->last - (uintptr_t)p->beside.at);
+    } else if (has_room(p, known->bytes.len)) {
+        memcpy(p->at, known->bytes.at, known->bytes.len);
+        p->at += known->bytes.len;
+        p->last = (uintptr_t)p->beside.at + known->last;
     }
 }
 
@@ -223,7 +245,13 @@ static void pack_object(struct packer *p, const struct message *m, const char *i
 
 void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out)
 {
-    struct packer p = {.beside = beside, .last = (uintptr_t)beside.at, .out = out};
+    schema_pack_with(m, in, beside, NULL, out);
+}
+
+void schema_pack_with(const struct message *m, const void *in, struct str beside, struct packed_list *list,
+                      struct buf *out)
+{
+    struct packer p = {.beside = beside, .last = (uintptr_t)beside.at, .known = list, .out = out};
 
     check(m->field_count <= SCHEMA_FIELDS_MAX);
     p.at = p.end = buf_reserve(out, 1);
@@ -231,8 +259,11 @@ void schema_pack(const struct message *m, const void *in, struct str beside, str
         return;
     p.end = out->at + out->room;
     pack_object(&p, m, in);
-    if (!out->failed)
-        out->len = (size_t)(p.at - out->at);
+    if (out->failed)
+        return;
+    out->len = (size_t)(p.at - out->at);
+    if (p.known_size > 0)
+        list->bytes = (struct bytes){out->at + p.known_at, p.known_size};
 }
 
 /* ---- from bytes ---- */
