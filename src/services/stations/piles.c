@@ -6,7 +6,7 @@
 
 #define ORDER_COLUMNS                                                                                            \
     "order_no, order_key, number, transaction_id, state, start_mode, connector_id, id_tag, command_id, content," \
-    " is_told, is_cancelled, placed_at, started_at, changed_at"
+    " is_told, is_cancelled, placed_at, started_at, changed_at, is_held"
 
 static const struct str style_words[] = {
     [PILE_STYLE_UNKNOWN] = {"unknown", 7},
@@ -83,6 +83,7 @@ static struct pile_order order_of(struct db_rows *r)
         .started_at = db_col_is_null(r, 13) ? INSTANT_NONE : db_col_time(r, 13),
         .decided_at = db_col_time(r, 14),
         .seen_at = INSTANT_NONE,
+        .is_held = db_col_int(r, 15) != 0,
     };
     if (instant_is_set(o.started_at) && instant_before(o.started_at, o.placed_at))
         o.placed_at = o.started_at; /* it began at the pile, before we heard of it */
@@ -102,7 +103,9 @@ static struct pile_order order_of(struct db_rows *r)
     return o;
 }
 
-/* All that are open and the last of the others, in the order in which they came: the newest of a port is its last. */
+/* All that are open, those that may still be held, and the last of the others, in the order in which they came: the
+ * newest of a port is its last. A hold lasts two minutes: what was decided so long before the last of all is held no
+ * longer, so that these are few rows of an index. */
 static enum err load_orders(struct db *d, struct str station, struct ap3000_pile *p)
 {
     struct db_rows *r = DB_ROWS(d,
@@ -110,8 +113,11 @@ static enum err load_orders(struct db *d, struct str station, struct ap3000_pile
                                 "SELECT order_key FROM orders WHERE charge_point_id = ?1 AND state NOT IN"
                                 " ('failed', 'settled') UNION SELECT order_key FROM (SELECT order_key FROM orders"
                                 " WHERE charge_point_id = ?1 AND state IN ('failed', 'settled')"
-                                " ORDER BY changed_at DESC LIMIT ?2)) ORDER BY placed_at, number",
-                                db_text(station), db_int(PILE_SETTLED_MAX));
+                                " ORDER BY changed_at DESC LIMIT ?2) UNION SELECT order_key FROM orders"
+                                " WHERE charge_point_id = ?1 AND state = 'failed' AND is_held AND changed_at >"
+                                " (SELECT max(changed_at) FROM orders WHERE charge_point_id = ?1) - ?3)"
+                                " ORDER BY placed_at, number",
+                                db_text(station), db_int(PILE_SETTLED_MAX), db_int(SPAN_S(PILE_HOLD_S).us));
     while (db_next(r)) {
         struct pile_order o = order_of(r);
         (void)pile_add_order(p, &o);

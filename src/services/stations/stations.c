@@ -17,6 +17,7 @@
 const struct migration stations_migrations[] = {
     {"stations/0001", embedded_0001_stations_sql},
     {"stations/0002", embedded_0002_piles_sql},
+    {"stations/0003", embedded_0003_piles_sql},
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
@@ -425,18 +426,18 @@ static enum err on_order(struct change *c)
     return DB_RUN(
         c->db,
         "INSERT INTO orders (charge_point_id, order_key, order_no, number, transaction_id, state, start_mode,"
-        " connector_id, id_tag, command_id, content, is_told, is_cancelled, reason, placed_at, started_at, changed_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?15)"
+        " connector_id, id_tag, command_id, content, is_told, is_cancelled, reason, placed_at, started_at, changed_at,"
+        " is_held) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?15, ?17)"
         " ON CONFLICT (charge_point_id, order_key) DO UPDATE SET state = ?6, start_mode = coalesce(?7, start_mode),"
         " connector_id = coalesce(?8, connector_id), id_tag = coalesce(?9, id_tag),"
         " command_id = coalesce(?10, command_id), content = coalesce(content, ?11), is_told = max(is_told, ?12),"
         " is_cancelled = max(is_cancelled, ?13), reason = ?14, started_at = coalesce(started_at, ?16),"
-        " changed_at = CASE WHEN state = ?6 THEN changed_at ELSE ?15 END",
+        " changed_at = CASE WHEN state = ?6 THEN changed_at ELSE ?15 END, is_held = ?17",
         db_text(c->e->station), db_text(p->order_key), db_text(p->order_no), db_int((int64_t)number),
         db_text(p->transaction_id), db_text(p->state), int_or_null(p->start_mode), int_or_null(p->connector_id),
         db_text(p->id_tag), db_text(p->command_id), db_text(p->content), db_int(p->is_told.value),
         db_int(p->is_cancelled.value), db_text(p->reason), db_time(c->e->received),
-        is_running ? db_time(c->e->received) : db_null());
+        is_running ? db_time(c->e->received) : db_null(), db_int(p->is_held.value));
 }
 
 static enum err on_firmware_job(struct change *c)

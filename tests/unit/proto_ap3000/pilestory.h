@@ -158,9 +158,9 @@ static inline void story_put_events(const struct kit *k, struct buf *out)
 
 /* --- steps that are no frames --- */
 
-static const char *const story_inputs[ORDER_INPUT_COUNT] = {"sent",        "done",     "refused",   "unsure",
-                                                            "seen",        "not_seen", "stop_sent", "stop_done",
-                                                            "stop_failed", "finished", "settled",   "not_sent"};
+static const char *const story_inputs[ORDER_INPUT_COUNT] = {
+    "sent",      "done",      "refused",     "fault",    "unsure",  "seen",    "not_seen",
+    "stop_sent", "stop_done", "stop_failed", "finished", "settled", "not_sent"};
 
 static inline struct pile_order *story_order(struct kit *k, struct str text)
 {
