@@ -1,3 +1,4 @@
 -- AP3000: what a restart must know beside.
 
+ALTER TABLE piles ADD COLUMN is_cabinet INTEGER NOT NULL DEFAULT 0; -- it has said so, by its heartbeat
 ALTER TABLE orders ADD COLUMN is_held INTEGER NOT NULL DEFAULT 0;  -- failed, and may run all the same for two minutes from changed_at

@@ -25,7 +25,7 @@ static enum err load_facts(struct db *d, struct str station, struct ap3000_pile 
     struct db_rows *r = DB_ROWS(d,
                                 "SELECT physical_id, iccid, iccid_binding, host, firmware, device_type, port_count,"
                                 " virtual_id, work_mode, power_board, host_type, host_firmware, heartbeat_style,"
-                                " heartbeat_s FROM piles WHERE charge_point_id = ?1",
+                                " heartbeat_s, is_cabinet FROM piles WHERE charge_point_id = ?1",
                                 db_text(station));
     if (db_next(r)) {
         p->physical_id = (uint32_t)db_col_int(r, 0);
@@ -46,6 +46,7 @@ static enum err load_facts(struct db *d, struct str station, struct ap3000_pile 
             if (i != PILE_STYLE_ASKED && str_eq(db_col_text(r, 12), style_words[i]))
                 p->style = (enum pile_style)i;
         p->heartbeat_s = db_col_is_null(r, 13) ? PILE_HEARTBEAT_S : db_col_int(r, 13);
+        p->is_cabinet = db_col_int(r, 14) != 0;
     }
     return db_rows_end(r);
 }

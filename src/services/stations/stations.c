@@ -146,19 +146,20 @@ static enum err write_pile(struct change *c, const struct ev_connected *p)
     return DB_RUN(
         c->db,
         "INSERT INTO piles (charge_point_id, physical_id, iccid, host, firmware, device_type, port_count, virtual_id,"
-        " work_mode, power_board, host_type, host_firmware, imei, heartbeat_style, heartbeat_s)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        " work_mode, power_board, host_type, host_firmware, imei, heartbeat_style, heartbeat_s, is_cabinet)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
         " ON CONFLICT (charge_point_id) DO UPDATE SET physical_id = ?2, iccid = coalesce(?3, iccid),"
         " host = ?4, firmware = coalesce(?5, firmware), device_type = coalesce(?6, device_type),"
         " port_count = coalesce(?7, port_count), virtual_id = coalesce(?8, virtual_id),"
         " work_mode = coalesce(?9, work_mode), power_board = coalesce(?10, power_board),"
         " host_type = coalesce(?11, host_type), host_firmware = coalesce(?12, host_firmware),"
         " imei = coalesce(?13, imei), heartbeat_style = coalesce(?14, heartbeat_style),"
-        " heartbeat_s = coalesce(?15, heartbeat_s)",
+        " heartbeat_s = coalesce(?15, heartbeat_s), is_cabinet = max(is_cabinet, ?16)",
         db_text(c->e->station), db_int(physical_id), db_text(p->iccid), db_text(p->host),
         has_firmware ? db_int(firmware) : db_null(), int_or_null(p->device_type), int_or_null(p->connectors),
         int_or_null(p->virtual_id), int_or_null(p->work_mode), int_or_null(p->power_board), int_or_null(p->host_type),
-        int_or_null(p->host_firmware), db_text(p->imei), db_text(p->heartbeat_style), int_or_null(p->heartbeat_s));
+        int_or_null(p->host_firmware), db_text(p->imei), db_text(p->heartbeat_style), int_or_null(p->heartbeat_s),
+        db_int(p->is_cabinet.value));
 }
 
 static enum err on_connected(struct change *c)

@@ -320,8 +320,11 @@ static inline void say_who(size_t pile)
                                     (uint8_t)(0x20 + dice(3)), (uint8_t)dice(2),
                                     (uint8_t)(1 + dice(2)),    1};
     const uint8_t host[] = {(uint8_t)(10 + dice(2)), 0, 0, 0, 0, 0, 0, 20, 1};
+    static const uint8_t doors[9] = {12, 5};
     static const size_t old_sizes[] = {15, 18, 20};
-    if (dice(8) == 0)
+    if (dice(100) == 0)
+        say(pile, 0x41, doors, sizeof doors);
+    else if (dice(8) == 0)
         say(pile, 0x11, host, sizeof host);
     else if (is_legacy[pile])
         say(pile, 0x01, old, old_sizes[dice(2) == 0 ? 0 : dice(3)]);

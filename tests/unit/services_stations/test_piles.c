@@ -79,6 +79,8 @@ static void compare_orders(size_t pile, struct ap3000_pile *loaded)
           loaded_count >= (closed_count < PILE_SETTLED_MAX ? closed_count : PILE_SETTLED_MAX));
 }
 
+static size_t cabinet_count; /* piles that were one */
+
 static void compare_facts(size_t pile, const struct ap3000_pile *b)
 {
     const struct ap3000_pile *a = k->piles[pile];
@@ -92,6 +94,8 @@ static void compare_facts(size_t pile, const struct ap3000_pile *b)
     CHECK("what it is to others", a->is_host == b->is_host && a->host_type == b->host_type &&
                                       a->host_firmware == b->host_firmware && strcmp(a->host, b->host) == 0);
     CHECK("its card", strcmp(a->iccid, b->iccid) == 0);
+    CHECK("it is a cabinet or none", a->is_cabinet == b->is_cabinet);
+    cabinet_count += a->is_cabinet;
 }
 
 static void compare_station(size_t pile, struct station *loaded, const struct ap3000_pile *p)
@@ -266,5 +270,6 @@ int main(void)
     arena_release(&reading_arena);
     tables_close();
     CHECK("some were held", held_count > 0);
+    CHECK("some were cabinets", cabinet_count > 0);
     return CHECK_REPORT();
 }
