@@ -262,7 +262,7 @@ struct gateway {
     size_t held_spare_count;
     struct link paused_room;
     uint64_t round;
-    struct link waiting_tables; /* look-ups whose station's newest events are not in the tables yet */
+    struct link waiting_tables; /* look-ups of what is in the log and not in the tables yet */
     atomic_uint waiting_table_count;
     _Atomic uint64_t durable, projected;
     uint64_t flushed;

@@ -42,6 +42,7 @@ void pile_append(struct gateway *g, struct slot *slot, const struct ap3000_decis
     g->pile_quarantined += (int64_t)gateway_append_all(g, slot, d->events, d->event_count, trace);
     if (d->event_count > 0)
         slot->has_row = slot->has_row || slot->station.registration != REGISTRATION_UNKNOWN;
+    pile_note_position(slot->pile, slot->station.position);
 }
 
 /* --- wishes --- */
@@ -201,12 +202,28 @@ static void run_lookup(struct job *j)
     }
 }
 
+/* Memory has every order but those that it has dropped: the tables must be as far as the last of these, no further. */
+static void look_up(struct gateway *g, struct pile_lookup *l)
+{
+    l->wait.position = l->slot->pile->dropped_position;
+    l->wait.job.was_run = false; /* nor is it, perhaps */
+    l->error = ERR_CLOSED;
+    if (l->order_key[0] == 0)
+        workers_add(g->workers, &l->wait.job); /* tags are not made from the log */
+    else
+        table_wait_add(g, &l->wait);
+}
+
 static void done_lookup(struct job *j)
 {
     struct pile_lookup *l = CONTAINER(j, struct pile_lookup, wait.job);
     struct pile_session *p = l->pile;
     struct session *s = &p->s;
     struct gateway *g = s->gateway;
+    if (l->error == OK && l->order_key[0] != 0 && l->slot->pile->dropped_position > l->wait.position) {
+        look_up(g, l); /* memory has dropped an order meanwhile, which may be just this one */
+        return;
+    }
     if (l->error == OK) {
         tag_lookup_end(g, &l->tag);
         l->known.tag = l->tag.tag;
@@ -238,7 +255,6 @@ static void start_lookup(struct pile_session *p, const struct ap3000_reading *r,
     struct pile_lookup *l = mem_new(1, sizeof *l);
     l->wait.job.run = run_lookup;
     l->wait.job.done = done_lookup;
-    l->error = ERR_CLOSED; /* what it stays when it is never run */
     l->pile = p;
     l->slot = s->slot;
     memcpy(l->raw, raw.at, raw.len);
@@ -248,12 +264,7 @@ static void start_lookup(struct pile_session *p, const struct ap3000_reading *r,
     l->slot->pins++;
     s->held++; /* the session outlives the job */
     session_pause(s, PAUSE_LOOKUP);
-    if (l->order_key[0] == 0) { /* tags are not made from the log */
-        workers_add(g->workers, &l->wait.job);
-        return;
-    }
-    l->wait.position = s->slot->station.position;
-    table_wait_add(g, &l->wait);
+    look_up(g, l);
 }
 
 static bool needs_lookup(struct gateway *g, const struct ap3000_reading *r, struct ap3000_known *known)

@@ -63,8 +63,7 @@ void ap3000_step_order_port(struct ap3000_step *s, struct pile_order *o, uint8_t
 /* Whoever ordered it does not want it any more; told if that is news. */
 void ap3000_step_order_cancel(struct ap3000_step *s, struct pile_order *o);
 /* "order.changed" alone; before: its state until now, ORDER_STATE_COUNT none. */
-void ap3000_step_order_told(struct ap3000_step *s, const struct pile_order *o, enum order_state before,
-                            const char *reason);
+void ap3000_step_order_told(struct ap3000_step *s, struct pile_order *o, enum order_state before, const char *reason);
 
 /* What a frame says of an order, by which one is found or made. */
 struct ap3000_named {

@@ -225,8 +225,22 @@ static void drop_oldest_closed(struct ap3000_pile *p)
     size_t i = 0;
     while (is_kept(&p->orders[i]))
         i++;
+    if (p->orders[i].position > p->dropped_position)
+        p->dropped_position = p->orders[i].position;
+    p->has_dropped_news = p->has_dropped_news || p->orders[i].is_news;
     p->order_count--;
     memmove(&p->orders[i], &p->orders[i + 1], (p->order_count - i) * sizeof *p->orders);
+}
+
+void pile_note_position(struct ap3000_pile *p, uint64_t position)
+{
+    for (size_t i = 0; i < p->order_count; i++) {
+        struct pile_order *o = &p->orders[i];
+        o->position = o->is_news ? position : o->position;
+        o->is_news = false;
+    }
+    p->dropped_position = p->has_dropped_news ? position : p->dropped_position;
+    p->has_dropped_news = false;
 }
 
 struct pile_order *pile_add_order(struct ap3000_pile *p, const struct pile_order *o)

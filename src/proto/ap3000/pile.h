@@ -57,6 +57,8 @@ struct pile_order {
     bool was_retransmitted; /* its start left twice (10.3) */
     bool is_held;           /* it failed so that it may run all the same: its port is not free, for PILE_HOLD_S from
                              * decided_at. pile_end_holds() takes it away */
+    bool is_news;           /* something of it was told that is not in the log yet */
+    uint64_t position;      /* in the log, of the last that was told of it; 0: the tables have that */
     struct instant placed_at, started_at, decided_at, seen_at; /* seen_at: newest 0x04 or 0x06 of it; not set: none */
     int64_t energy_wh;                                         /* newest */
     uint64_t content; /* of its first settlement; 0 none: then one that is settled was closed by an operator */
@@ -88,6 +90,9 @@ struct ap3000_pile {
     uint16_t ports_seen;               /* so many of them have come */
     struct pile_order *orders;         /* open ones and the last others, oldest first; owned */
     size_t order_count;
+    uint64_t
+        dropped_position; /* tables that are so far have every order that is not here: it was dropped, or is none */
+    bool has_dropped_news;
     struct pile_recent *recent; /* at most PILE_RECENT_MAX, room for as many as it needed at once; owned */
     uint8_t recent_count;
     uint64_t told_facts; /* hash of what the last "charge_point.connected" said; 0: none in this process */
@@ -138,6 +143,9 @@ bool pile_is_held(const struct ap3000_pile *p, uint8_t port);
 /* Holds whose time is over. Whoever asks for one has called this with the time of his input. */
 void pile_end_holds(struct ap3000_pile *p, struct instant now);
 void pile_order_end_hold(struct pile_order *o, struct instant now);
+/* What was told of its orders since the last call is in the log up to there. To be called when a decision has been
+ * appended, before anything is looked up in the tables that dropped_position stands for. */
+void pile_note_position(struct ap3000_pile *p, uint64_t position);
 /* Adds a copy; drops the oldest that is not open or held past PILE_SETTLED_MAX: other pointers to orders are void then.
  * NULL: PILE_ORDERS_MAX are open. */
 struct pile_order *pile_add_order(struct ap3000_pile *p, const struct pile_order *o);

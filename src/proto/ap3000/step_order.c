@@ -15,8 +15,7 @@ static struct str order_text(struct ap3000_step *s, const struct pile_order *o)
     return arena_copy(s->arena, str_of(no));
 }
 
-void ap3000_step_order_told(struct ap3000_step *s, const struct pile_order *o, enum order_state before,
-                            const char *reason)
+void ap3000_step_order_told(struct ap3000_step *s, struct pile_order *o, enum order_state before, const char *reason)
 {
     struct ev_order payload = {
         .order_no = order_text(s, o),
@@ -38,6 +37,7 @@ void ap3000_step_order_told(struct ap3000_step *s, const struct pile_order *o, e
     if (o->is_held)
         payload.is_held = boolean_of(true);
     ap3000_step_event(s, EVENT_ORDER, INSTANT_NONE, &payload);
+    o->is_news = true;
 }
 
 static void tell_started(struct ap3000_step *s, const struct pile_order *o)

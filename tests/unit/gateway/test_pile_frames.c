@@ -63,15 +63,34 @@ static unsigned count_frames(const struct kit_line *l, uint8_t command)
 
 /* --- tables that stand still --- */
 
+/* Those of an order that a card began at the pile. */
+static const char *by_card(unsigned n)
+{
+    static char hex[128];
+    (void)snprintf(hex, sizeof hex, "3C00 E803 0A00 00 00 7A8D05DD 01 202603011550%02u7A8D05DD1354400030", n % 60);
+    return hex;
+}
+
+/* From here on the tables stand still, and the first of some orders is neither in them nor in memory. */
+static void stick_tables(struct kit *k, struct kit_line *l)
+{
+    atomic_store(&kit_is_table_stuck, true);
+    for (unsigned n = 0; n <= PILE_SETTLED_MAX; n++) {
+        kit_say(l, KIT_A, (uint16_t)(100 + n), 0x03, by_card(n));
+        (void)kit_expect(k, "what is not needed of the tables is not waited for", l, KIT_A, 0x03);
+    }
+}
+
 static void test_tables_stuck(void)
 {
     struct kit k;
     static struct kit_line l;
     begin(&k, &l);
-    atomic_store(&kit_is_table_stuck, true);
+    stick_tables(&k, &l);
     kit_say(&l, KIT_A, 2, 0x21, "9808 02 01 00"); /* an event that the tables have not */
     (void)kit_expect(&k, "a heartbeat", &l, KIT_A, 0x21);
-    kit_say(&l, KIT_A, 3, 0x03, settlement(1));
+    unsigned settled = count_frames(&l, 0x03);
+    kit_say(&l, KIT_A, 3, 0x03, by_card(0));
     (void)kit_until(&k, "a settlement waits for the tables", is_looking_up, &k);
     kit_say(&l, KIT_A, 4, 0x21, "9808 02 00 03");
     kit_say(&l, KIT_A, 5, 0x20, KIT_REGISTRATION);
@@ -79,12 +98,14 @@ static void test_tables_stuck(void)
     CHECK("and is answered as such", beat != NULL && beat->message_id == 4 && beat->len == 1 && beat->payload[0] == 0);
     (void)kit_expect(&k, "nor does a registration", &l, KIT_A, 0x20);
     kit_fence(&k, "nor time", &l, KIT_A);
-    CHECK("the settlement does", count_frames(&l, 0x03) == 0);
+    CHECK("the settlement does", count_frames(&l, 0x03) == settled);
     kit_unstick_tables(&k);
     (void)kit_expect(&k, "it is answered when they are there", &l, KIT_A, 0x03);
     kit_fence(&k, "and what waited behind it is decided", &l, KIT_A);
     CHECK("but not answered twice", count_frames(&l, 0x21) == 2 && count_frames(&l, 0x20) == 2);
     CHECK("its states are known", kit_slot(&k, KIT_A_NAME)->pile->ports[1] == 3);
+    CHECK("it was the one that was settled before",
+          kit_count(&k, EVENT_TRANSACTION_STOPPED, KIT_A_NAME, NULL) == PILE_SETTLED_MAX + 1);
     kit_close(&k);
 }
 
@@ -93,10 +114,10 @@ static void test_gone_while_looking_up(void)
     struct kit k;
     static struct kit_line l, other;
     begin(&k, &l);
-    atomic_store(&kit_is_table_stuck, true);
+    stick_tables(&k, &l);
     kit_say(&l, KIT_A, 2, 0x21, "9808 02 01 00");
-    kit_say(&l, KIT_A, 3, 0x03, settlement(1));
-    kit_say(&l, KIT_A, 4, 0x03, settlement(2));
+    kit_say(&l, KIT_A, 3, 0x03, by_card(0));
+    kit_say(&l, KIT_A, 4, 0x03, settlement(1));
     (void)kit_until(&k, "a settlement waits", is_looking_up, &k);
     kit_hang_up(&k, &l);
     (void)kit_until(&k, "its line ends", has_no_session, &k);
@@ -104,10 +125,10 @@ static void test_gone_while_looking_up(void)
     kit_fence(&k, "the pile is on another", &other, KIT_A);
     kit_unstick_tables(&k);
     kit_settle_tables(&k);
-    kit_say(&other, KIT_A, 3, 0x03, settlement(1));
+    kit_say(&other, KIT_A, 3, 0x03, by_card(0));
     (void)kit_expect(&k, "where it says it again", &other, KIT_A, 0x03);
     kit_settle_tables(&k);
-    CHECK("one charge", kit_count(&k, EVENT_QUARANTINED, KIT_A_NAME, NULL) == 1);
+    CHECK("one charge each", kit_count(&k, EVENT_TRANSACTION_STOPPED, KIT_A_NAME, NULL) == PILE_SETTLED_MAX + 1);
     kit_close(&k);
 }
 
@@ -116,10 +137,10 @@ static void test_stops_while_looking_up(void)
     struct kit k;
     static struct kit_line l;
     begin(&k, &l);
-    atomic_store(&kit_is_table_stuck, true);
+    stick_tables(&k, &l);
     kit_say(&l, KIT_A, 2, 0x21, "9808 02 01 00");
-    kit_say(&l, KIT_A, 3, 0x03, settlement(1));
-    kit_say(&l, KIT_A, 4, 0x03, settlement(2));
+    kit_say(&l, KIT_A, 3, 0x03, by_card(0));
+    kit_say(&l, KIT_A, 4, 0x03, settlement(1));
     (void)kit_until(&k, "a settlement waits", is_looking_up, &k);
     (void)kit_drain(&k, "and keeps nobody from stopping");
     kit_tear_down(&k);

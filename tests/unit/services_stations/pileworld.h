@@ -48,6 +48,8 @@ static struct swiped { /* the last swipe at a pile */
 static struct kit *k;
 static uint64_t position, sequences[KIT_PILES];
 static unsigned command_count, lost_count;
+static unsigned waited_count,
+    behind_count;                 /* look-ups that waited for the tables, and that need not, though they were behind */
 static bool is_stale[KIT_PILES];  /* it has said things while it was not accepted: they are told with its next frame */
 static bool is_legacy[KIT_PILES]; /* it says 0x01 */
 static struct arena reading_arena;
@@ -106,6 +108,7 @@ static inline void append(size_t pile)
         note(pile, &k->decision.events[i]);
         batch_add(&k->decision.events[i]);
     }
+    pile_note_position(k->piles[pile], position);
     batch_write_if_due();
 }
 
@@ -223,7 +226,12 @@ static inline void look_up(size_t pile, struct ap3000_known *known)
     *known = kit_look_up(k, pile, &k->reading);
     if (k->reading.wants_order[0] == 0)
         return;
-    batch_write(); /* the gateway waits for the tables too */
+    /* As gateway/piles.c: the tables may be behind in all but what memory has dropped. */
+    bool is_behind = batch_count > 0 && k->piles[pile]->dropped_position >= batch[0].position;
+    waited_count += is_behind;
+    behind_count += batch_count > 0 && !is_behind;
+    if (is_behind)
+        batch_write();
     known->has_order =
         stations_find_order(db, str_of(k->stations[pile].id), str_of(k->reading.wants_order), &known->order) == OK;
 }

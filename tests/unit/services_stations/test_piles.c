@@ -7,6 +7,8 @@
 #define STEPS         400
 #define COMPARE_EVERY 12
 #define SWIPE_EVERY   16
+#define FAR_BEHIND     300 /* events */
+#define COMPARE_SELDOM 97
 
 /* --- memory and tables --- */
 
@@ -242,16 +244,18 @@ static void swipe_and_end(size_t pile)
     swipe(pile);
 }
 
-static void run_round(uint64_t seed)
+/* With tables that are behind by a few events, or by many. */
+static void run_round(uint64_t seed, bool is_far_behind)
 {
     tables_clear();
     world_begin(seed);
+    batch_max = is_far_behind ? FAR_BEHIND : BATCH_MAX;
     for (int i = 0; i < STEPS; i++) {
         size_t pile = dice(KIT_PILES);
         step(pile);
-        if (i % COMPARE_EVERY == 0)
+        if (i % (is_far_behind ? COMPARE_SELDOM : COMPARE_EVERY) == 0)
             compare(dice(KIT_PILES));
-        if (i % SWIPE_EVERY == 0)
+        if (i % (is_far_behind ? COMPARE_SELDOM : SWIPE_EVERY) == 0)
             swipe_and_end(pile);
     }
     for (size_t i = 0; i < KIT_PILES; i++)
@@ -266,10 +270,11 @@ int main(void)
     tables_open(kit_key);
     arena_init(&reading_arena, KIT_ARENA_MAX);
     for (uint64_t seed = 1; seed <= ROUNDS; seed++)
-        run_round(seed * 7919);
+        run_round(seed * 7919, seed % 2 == 0);
     arena_release(&reading_arena);
     tables_close();
     CHECK("some were held", held_count > 0);
+    CHECK("some look-ups waited for the tables, others not", waited_count > 0 && behind_count > 0);
     CHECK("some were cabinets", cabinet_count > 0);
     return CHECK_REPORT();
 }
