@@ -113,7 +113,9 @@ void ap3000_frame_open(const struct ap3000_input *in, const struct ap3000_frame 
     if (f->command == 0x02)
         out->wants_tag = ap3000_card_tag(out->fields, a);
     ap3000_order_key(f->command, out->fields, out->wants_order);
-    if (out->wants_order[0] != 0 && pile_order(in->pile, str_of(out->wants_order)) != NULL)
+    if (f->command == 0x03 && in->pile->waiting_count > 0)
+        out->wants_quarantined = ap3000_content_key(in->text); /* and its order: memory may drop that meanwhile */
+    else if (out->wants_order[0] != 0 && pile_order(in->pile, str_of(out->wants_order)) != NULL)
         out->wants_order[0] = 0;
 }
 

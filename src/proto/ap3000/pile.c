@@ -225,9 +225,9 @@ static void drop_oldest_closed(struct ap3000_pile *p)
     size_t i = 0;
     while (is_kept(&p->orders[i]))
         i++;
-    if (p->orders[i].position > p->dropped_position)
-        p->dropped_position = p->orders[i].position;
-    p->has_dropped_news = p->has_dropped_news || p->orders[i].is_news;
+    if (p->orders[i].position > p->orders_position)
+        p->orders_position = p->orders[i].position;
+    p->has_orders_news = p->has_orders_news || p->orders[i].is_news;
     p->order_count--;
     memmove(&p->orders[i], &p->orders[i + 1], (p->order_count - i) * sizeof *p->orders);
 }
@@ -239,8 +239,15 @@ void pile_note_position(struct ap3000_pile *p, uint64_t position)
         o->position = o->is_news ? position : o->position;
         o->is_news = false;
     }
-    p->dropped_position = p->has_dropped_news ? position : p->dropped_position;
-    p->has_dropped_news = false;
+    p->orders_position = p->has_orders_news ? position : p->orders_position;
+    p->waiting_position = p->has_waiting_news ? position : p->waiting_position;
+    p->has_orders_news = p->has_waiting_news = false;
+}
+
+uint64_t pile_tables_position(const struct ap3000_pile *p, bool is_of_quarantine)
+{
+    bool is_later = is_of_quarantine && p->waiting_position > p->orders_position;
+    return is_later ? p->waiting_position : p->orders_position;
 }
 
 struct pile_order *pile_add_order(struct ap3000_pile *p, const struct pile_order *o)

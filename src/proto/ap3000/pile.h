@@ -90,9 +90,10 @@ struct ap3000_pile {
     uint16_t ports_seen;               /* so many of them have come */
     struct pile_order *orders;         /* open ones and the last others, oldest first; owned */
     size_t order_count;
-    uint64_t
-        dropped_position; /* tables that are so far have every order that is not here: it was dropped, or is none */
-    bool has_dropped_news;
+    uint32_t waiting_count;   /* of its settlements in quarantine */
+    uint64_t orders_position; /* tables that are so far have every order that is not here: it was dropped, or is none */
+    uint64_t waiting_position;              /* these have every settlement that waits in quarantine */
+    bool has_orders_news, has_waiting_news; /* something of that is not in the log yet */
     struct pile_recent *recent; /* at most PILE_RECENT_MAX, room for as many as it needed at once; owned */
     uint8_t recent_count;
     uint64_t told_facts; /* hash of what the last "charge_point.connected" said; 0: none in this process */
@@ -144,8 +145,10 @@ bool pile_is_held(const struct ap3000_pile *p, uint8_t port);
 void pile_end_holds(struct ap3000_pile *p, struct instant now);
 void pile_order_end_hold(struct pile_order *o, struct instant now);
 /* What was told of its orders since the last call is in the log up to there. To be called when a decision has been
- * appended, before anything is looked up in the tables that dropped_position stands for. */
+ * appended, before anything is looked up in the tables. */
 void pile_note_position(struct ap3000_pile *p, uint64_t position);
+/* How far the tables must be to be asked for an order, or for one and for what waits in quarantine. */
+uint64_t pile_tables_position(const struct ap3000_pile *p, bool is_of_quarantine);
 /* Adds a copy; drops the oldest that is not open or held past PILE_SETTLED_MAX: other pointers to orders are void then.
  * NULL: PILE_ORDERS_MAX are open. */
 struct pile_order *pile_add_order(struct ap3000_pile *p, const struct pile_order *o);

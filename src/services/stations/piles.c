@@ -148,6 +148,29 @@ static enum err load_firmware(struct db *d, struct str station, struct firmware_
     return db_rows_end(r);
 }
 
+static enum err load_quarantined(struct db *d, struct str station, struct ap3000_pile *p)
+{
+    struct db_rows *r = DB_ROWS(d,
+                                "SELECT count(*) FROM quarantine WHERE charge_point_id = ?1 AND state = 'open'"
+                                " AND content IS NOT NULL",
+                                db_text(station));
+    p->waiting_count = db_next(r) ? (uint32_t)db_col_int(r, 0) : 0;
+    return db_rows_end(r);
+}
+
+enum err stations_find_quarantined(struct db *d, struct str station, uint64_t content, char out[UUID_TEXT_SIZE])
+{
+    struct db_rows *r = DB_ROWS(d,
+                                "SELECT quarantine_id FROM quarantine WHERE charge_point_id = ?1 AND state = 'open'"
+                                " AND content = ?2 LIMIT 1",
+                                db_text(station), db_int((int64_t)content));
+    bool found = db_next(r);
+    if (found)
+        (void)str_copy(out, UUID_TEXT_SIZE, db_col_text(r, 0));
+    enum err e = db_rows_end(r);
+    return e != OK ? e : (found ? OK : ERR_UNKNOWN);
+}
+
 enum err stations_load_pile(struct db *d, struct str station, struct ap3000_pile *p, struct firmware_job *job)
 {
     enum err e = load_facts(d, station, p);
@@ -155,6 +178,8 @@ enum err stations_load_pile(struct db *d, struct str station, struct ap3000_pile
         e = load_ports(d, station, p);
     if (e == OK)
         e = load_orders(d, station, p);
+    if (e == OK)
+        e = load_quarantined(d, station, p);
     if (e == OK)
         e = load_firmware(d, station, job);
     return e;

@@ -389,12 +389,13 @@ static enum err on_quarantined(struct change *c)
     return DB_RUN(
         c->db,
         "INSERT INTO quarantine (quarantine_id, position, charge_point_id, action, reason, message_id, connector_id,"
-        " transaction_id, suggestion, frame, received_at, state)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open') ON CONFLICT DO NOTHING",
+        " transaction_id, suggestion, frame, received_at, content, state)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'open') ON CONFLICT DO NOTHING",
         db_text(p->quarantine_id), db_int((int64_t)c->e->position), db_text(c->e->station), db_text(p->action),
         db_text(p->reason), db_text(p->message_id), p->connector_id.is_set ? db_int(p->connector_id.value) : db_null(),
         db_text(p->transaction_id), db_text(p->suggestion), db_text(c->e->frame.at == NULL ? STR("") : c->e->frame),
-        db_time(c->e->received));
+        db_time(c->e->received),
+        pile_id_is(c->e->station) ? db_int((int64_t)ap3000_content_key(c->e->frame)) : db_null());
 }
 
 static enum err on_quarantine_resolved(struct change *c)

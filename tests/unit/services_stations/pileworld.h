@@ -29,7 +29,7 @@ static size_t told_count;
 static struct answered {
     size_t pile, len;
     uint8_t payload[SETTLEMENT];
-    bool was_held; /* of a pile that was not accepted then: it may be settled as well, later */
+    bool is_held; /* its pile was not accepted when it was answered last: it may be settled, and wait as well */
 } answered[ANSWERED_MAX];
 static size_t answered_count;
 
@@ -224,16 +224,21 @@ static inline void go_on_talking(size_t pile)
 static inline void look_up(size_t pile, struct ap3000_known *known)
 {
     *known = kit_look_up(k, pile, &k->reading);
+    known->quarantine_id[0] = 0;
     if (k->reading.wants_order[0] == 0)
         return;
     /* As gateway/piles.c: the tables may be behind in all but what memory has dropped. */
-    bool is_behind = batch_count > 0 && k->piles[pile]->dropped_position >= batch[0].position;
+    bool is_of_quarantine = k->reading.wants_quarantined != 0;
+    bool is_behind = batch_count > 0 && pile_tables_position(k->piles[pile], is_of_quarantine) >= batch[0].position;
     waited_count += is_behind;
     behind_count += batch_count > 0 && !is_behind;
     if (is_behind)
         batch_write();
     known->has_order =
         stations_find_order(db, str_of(k->stations[pile].id), str_of(k->reading.wants_order), &known->order) == OK;
+    if (is_of_quarantine)
+        (void)(stations_find_quarantined(db, str_of(k->stations[pile].id), k->reading.wants_quarantined,
+                                         known->quarantine_id) == OK);
 }
 
 static inline void grant(size_t pile, const struct ap3000_decision *d)
@@ -276,7 +281,7 @@ static inline void note_answer(size_t pile)
         answered[answered_count++] = (struct answered){.pile = pile, .len = p.len};
         memcpy(answered[i].payload, p.at, p.len);
     }
-    answered[i].was_held = answered[i].was_held || k->stations[pile].registration != REGISTRATION_ACCEPTED;
+    answered[i].is_held = k->stations[pile].registration != REGISTRATION_ACCEPTED;
 }
 
 /* 3.3: within a minute it is the same one. */

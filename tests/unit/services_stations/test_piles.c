@@ -96,6 +96,7 @@ static void compare_facts(size_t pile, const struct ap3000_pile *b)
     CHECK("what it is to others", a->is_host == b->is_host && a->host_type == b->host_type &&
                                       a->host_firmware == b->host_firmware && strcmp(a->host, b->host) == 0);
     CHECK("its card", strcmp(a->iccid, b->iccid) == 0);
+    CHECK("what waits of it", a->waiting_count == b->waiting_count);
     CHECK("it is a cabinet or none", a->is_cabinet == b->is_cabinet);
     cabinet_count += a->is_cabinet;
 }
@@ -210,7 +211,7 @@ static void check_answered(const struct answered *a)
                                " AND action = 'Settlement' AND substr(frame, 25, length(?2)) = ?2"
                                " AND (length(?2) = 58 OR length(frame) = 28 + length(?2)) AND ?3 = ?3 AND ?4 = ?4",
                                a);
-    CHECK("what was answered is one transaction, or waits for a person", a->was_held    ? settled + waiting > 0
+    CHECK("what was answered is one transaction, or waits for a person", a->is_held     ? settled + waiting > 0
                                                                          : settled == 1 ? waiting == 0
                                                                                         : settled == 0 && waiting > 0);
 }
