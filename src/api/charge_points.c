@@ -292,6 +292,8 @@ static enum err remove_charge_point(struct db *d, void *arg, struct fault *why)
         return ERR_STATE;
     }
     e = DB_RUN(d, "DELETE FROM connectors WHERE charge_point_id = ?1", db_text(id));
+    if (e == OK) /* what a person set; the rest of a pile's row is what the log says of it */
+        e = DB_RUN(d, "UPDATE piles SET iccid_binding = NULL WHERE charge_point_id = ?1", db_text(id));
     if (e == OK)
         e = DB_RUN(d, "DELETE FROM charge_points WHERE charge_point_id = ?1", db_text(id));
     if (e == OK && db_changes(d) == 0) {

@@ -380,6 +380,8 @@ static void on_wish(struct mail *m)
             slot->has_row = false;
             slot->is_deleted = true;
         }
+        if (slot != NULL && slot->pile != NULL)
+            slot->pile->iccid_binding[0] = 0;
         wish_end(w, OK, NULL);
         break;
     case WISH_RELOAD: {

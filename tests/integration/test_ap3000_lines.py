@@ -257,6 +257,16 @@ async def bound(site):
     c = await site.command(pile, 0x96, {"seconds": 1}, wait_s=5)
     check("13.4 it does not get what is for the pile", thief.asked(0x96) == [], c)
     await site.event(pile, "13.4 it is told", "security.event")
+    await thief.line.close()
+    r = await site.call("DELETE", f"/charge-points/{name_of(pile)}?force=true")
+    check("it is deleted", r.status == 200, r.text)
+    await site.put(name_of_id(A), registration="accepted")
+    check("one that is registered anew is not bound", (await site.point(pile)).get("iccid_binding") is None)
+    other = Pile(await Line(site.server, "89860000000000000000").connect(), A)
+    other.send(0x20, **other.registration())
+    await until(lambda: on(site, other, iccid="89860000000000000000"), "it comes by any card")
+    other.send(0x21, **other.state())
+    await site.event(other, "and is told to be connected by it", "charge_point.connected", iccid="89860000000000000000")
 
 
 def name_of_id(physical_id):
