@@ -21,7 +21,8 @@
 #define SHELF_BYTES     ((size_t)24 << 20) /* what the first consumer has read and the last has not: twice a batch of long events */
 #define WAKE_MS         2     /* a request that came just before the writer began to wait: it is woken again */
 
-const struct migration bus_migrations[] = {{"bus/0001", embedded_0001_bus_sql}};
+const struct migration bus_migrations[] = {{"bus/0001", embedded_0001_bus_sql},
+                                           {"bus/0002", embedded_0002_outbox_sql}};
 const size_t bus_migration_count = COUNT_OF(bus_migrations);
 
 struct request {
