@@ -13,6 +13,8 @@ void book_init(struct book *b)
     *b = (struct book){.next_number = 0};
     check(getrandom(b->key, sizeof b->key, 0) == (ssize_t)sizeof b->key);
     map_init(&b->stations, b->key);
+    b->changed_end = &b->changed;
+    b->pointed_end = &b->pointed;
 }
 
 void book_clear(struct book *b)
@@ -28,6 +30,8 @@ void book_clear(struct book *b)
     map_release(&b->stations);
     map_init(&b->stations, b->key);
     b->changed = b->pointed = NULL;
+    b->changed_end = &b->changed;
+    b->pointed_end = &b->pointed;
     b->point_count = 0;
     b->next_number = 0;
 }
@@ -158,8 +162,9 @@ void book_change(struct book *b, struct book_entry *e, bool is_rewritten)
     if (e->is_changed)
         return;
     e->is_changed = true;
-    e->next_changed = b->changed;
-    b->changed = e;
+    e->next_changed = NULL;
+    *b->changed_end = e;
+    b->changed_end = &e->next_changed;
 }
 
 static void gather_points(struct book *b, const struct book_entry *e)
@@ -179,6 +184,7 @@ static enum err book_write_points(struct book *b, struct db *d, struct span wind
         e->point_count = 0;
         b->pointed = e->next_pointed;
     }
+    b->pointed_end = &b->pointed;
     b->point_count = 0;
     return result;
 }
@@ -199,8 +205,9 @@ enum err book_add_point(struct book *b, struct db *d, struct book_entry *e, cons
     b->points[at].point = *p;
     if (e->point_count++ == 0) {
         e->first_point = at;
-        e->next_pointed = b->pointed;
-        b->pointed = e;
+        e->next_pointed = NULL;
+        *b->pointed_end = e;
+        b->pointed_end = &e->next_pointed;
     } else {
         b->points[e->last_point].next = at;
     }
@@ -235,5 +242,6 @@ enum err book_write(struct book *b, struct db *d, struct span window)
         if (!session_state_is_active(e->s.state))
             entry_remove(e);
     }
+    b->changed_end = &b->changed;
     return result;
 }

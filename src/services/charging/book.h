@@ -28,8 +28,8 @@ struct book_station {
 struct book {
     struct map stations;
     uint64_t key[2];
-    struct book_entry *changed;
-    struct book_entry *pointed;      /* who has points in this batch */
+    struct book_entry *changed, **changed_end; /* in the order in which they did: new ones by their number, as their rows lie */
+    struct book_entry *pointed, **pointed_end; /* who has points in this batch, likewise */
     struct noted_point {
         struct curve_point point;
         size_t next;                 /* of the same entry */
