@@ -221,15 +221,17 @@ static inline bool unpack_near(struct unpacker *u, struct str *out)
 {
     const uint8_t *const p = u->at;
 
-    if (u->end - p < 2 || ((p[0] | p[1]) & 0x80) != 0 || (p[0] & 1) != 0)
+    if (u->end - p < 3 || (p[0] & 0x81) != 0 || (p[1] >= 0x80 && p[2] >= 0x80))
         return false;
-    const uint64_t len = p[0] >> 1, begin = u->last + (uint64_t)unzigzag(p[1]);
+    const bool is_one = p[1] < 0x80; /* byte of the place; else it has two */
+    const uint64_t from = is_one ? p[1] : (uint64_t)(p[1] & 0x7f) | (uint64_t)p[2] << 7;
+    const uint64_t len = p[0] >> 1, begin = u->last + (uint64_t)unzigzag(from);
     if (u->beside.at == NULL || begin > u->beside.len || len > u->beside.len - begin)
         return false;
     out->at = u->beside.at + begin;
     out->len = (size_t)len;
     u->last = (size_t)(begin + len);
-    u->at = p + 2;
+    u->at = p + (is_one ? 2 : 3);
     return true;
 }
 
