@@ -14,6 +14,7 @@
 
 const struct migration api_migrations[] = {
     {"api/0001", embedded_0001_api_sql},
+    {"api/0002", embedded_0002_totals_sql},
 };
 const size_t api_migration_count = COUNT_OF(api_migrations);
 

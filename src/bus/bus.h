@@ -69,16 +69,24 @@ void bus_close(struct bus *b);
  * returns OK, else undone; returns what fn returned or the commit's error. Waits. Any thread but the writer's. */
 MUST_USE enum err bus_write(struct bus *b, enum err (*fn)(struct db *d, void *arg, struct fault *why), void *arg, struct fault *why);
 
+enum topic {
+#define TOPIC(name, number, text) TOPIC_##name = (number),
+#include "bus/topic.def"
+};
+struct str topic_name(enum topic topic);
 /* Put an event into the outbox, inside the transaction at hand. Topics on the embedded engine are tables that others read
- * by cursor: topic_read(). key keeps order; event_id makes it once for ever (a second put of the same id is OK and does nothing). */
-MUST_USE enum err outbox_put(struct db *d, struct str topic, struct str key, struct uuid event_id, struct str type, struct instant at, struct str json);
+ * by cursor: topic_read(). key keeps order; event_id makes it once for ever (a second put of the same id is OK and does nothing).
+ * body: JSON or, where topic.def says so, what JSON is made of when it leaves; neither changes afterwards. */
+MUST_USE enum err outbox_put(struct db *d, enum topic topic, struct str key, struct uuid event_id, struct str type,
+                             struct instant at, struct bytes body);
 struct topic_message {
     uint64_t position;
-    struct str key, type, json;
+    struct str key, type;
+    struct bytes body;
     struct uuid id;
     struct instant at;
 };
-struct db_rows *topic_read(struct db *d, struct str topic, uint64_t after, int most);
+struct db_rows *topic_read(struct db *d, enum topic topic, uint64_t after, int most);
 void topic_row(struct db_rows *r, struct topic_message *out);
 
 /* For /system, /metrics, /dead-letters. */

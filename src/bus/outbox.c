@@ -2,35 +2,54 @@
  * statement: there is one writer, so it has no gap and rises in the order of commits. */
 #include "bus/bus.h"
 
-enum err outbox_put(struct db *d, struct str topic, struct str key, struct uuid event_id, struct str type,
-                    struct instant at, struct str json)
+#define POSITION_BITS 48
+#define POSITION_MOST (((int64_t)1 << POSITION_BITS) - 1)
+
+static int64_t place_of(enum topic topic, uint64_t position)
+{
+    return ((int64_t)topic << POSITION_BITS) + (position > (uint64_t)POSITION_MOST ? POSITION_MOST : (int64_t)position);
+}
+
+struct str topic_name(enum topic topic)
+{
+    switch (topic) {
+#define TOPIC(name, number, text)                                                                                      \
+    case TOPIC_##name:                                                                                                 \
+        return STR(text);
+#include "bus/topic.def"
+    }
+    return (struct str){NULL, 0};
+}
+
+enum err outbox_put(struct db *d, enum topic topic, struct str key, struct uuid event_id, struct str type,
+                    struct instant at, struct bytes body)
 {
     /* VALUES, since what SELECT gives of the table that it goes into would be laid by in one of its own: that doubled
      * the cost. */
     return DB_RUN(d,
-                  "INSERT INTO outbox(topic, position, key, event_id, type, at, json) VALUES "
-                  "(?1, coalesce((SELECT max(position) FROM outbox WHERE topic=?1), 0) + 1, ?2, ?3, ?4, ?5, ?6) "
-                  "ON CONFLICT(topic, event_id) DO NOTHING",
-                  db_text(topic), db_text(key), db_blob((struct bytes){event_id.at, sizeof event_id.at}), db_text(type),
-                  db_time(at), db_text(json));
+                  "INSERT INTO outbox_messages(place, topic, key, event_id, type, at, body) VALUES "
+                  "((SELECT coalesce(max(place), ?1) FROM outbox_messages WHERE place>?1 AND place<=?2) + 1, ?3, ?4, ?5, ?6, "
+                  "?7, ?8) ON CONFLICT(event_id, topic) DO NOTHING",
+                  db_int(place_of(topic, 0)), db_int(place_of(topic, UINT64_MAX)), db_int(topic), db_text(key),
+                  db_blob((struct bytes){event_id.at, sizeof event_id.at}), db_text(type), db_time(at), db_blob(body));
 }
 
-struct db_rows *topic_read(struct db *d, struct str topic, uint64_t after, int most)
+struct db_rows *topic_read(struct db *d, enum topic topic, uint64_t after, int most)
 {
     return DB_ROWS(d,
-                   "SELECT position, key, event_id, type, at, json FROM outbox WHERE topic=?1 AND position>?2 "
-                   "ORDER BY position LIMIT ?3",
-                   db_text(topic), db_int((int64_t)after), db_int(most));
+                   "SELECT place, key, event_id, type, at, body FROM outbox_messages WHERE place>?1 AND place<=?2 "
+                   "ORDER BY place LIMIT ?3",
+                   db_int(place_of(topic, after)), db_int(place_of(topic, UINT64_MAX)), db_int(most));
 }
 
 void topic_row(struct db_rows *r, struct topic_message *out)
 {
     struct bytes id = db_col_blob(r, 2);
     *out = (struct topic_message){
-        .position = (uint64_t)db_col_int(r, 0),
+        .position = (uint64_t)(db_col_int(r, 0) & POSITION_MOST),
         .key = db_col_text(r, 1),
         .type = db_col_text(r, 3),
-        .json = db_col_text(r, 5),
+        .body = db_col_blob(r, 5),
         .at = db_col_time(r, 4),
     };
     for (size_t i = 0; i < sizeof out->id.at && i < id.len; i++)

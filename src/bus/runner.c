@@ -344,9 +344,20 @@ static void batch_account(struct runner *r, const struct batch *b, struct instan
         r->batch_limit = r->batch_limit * 2 < r->options->batch_max ? r->batch_limit * 2 : r->options->batch_max;
 }
 
+/* A service that is switched off: its cursor goes along. */
+static enum step pass_over(struct runner *r, struct instant now)
+{
+    const uint64_t durable = eventlog_durable(r->options->log);
+    r->position = durable > r->position ? durable : r->position;
+    r->seen_until = now;
+    return STEP_IDLE;
+}
+
 static enum step batch_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry,
                             struct fault *why)
 {
+    if (!r->wants_any)
+        return pass_over(r, now);
     struct batch b = {.hurry = hurry, .started_us = monotonic_us()};
     enum err e = batch_run(r, d, &b, why);
     if (e != OK && b.wanted > 0 && db_refusal(d) == OK) {
@@ -449,6 +460,8 @@ enum err runner_open(struct runner *r, const struct bus_options *o, const struct
     if (getrandom(r->map_key, sizeof r->map_key, 0) != (ssize_t)sizeof r->map_key)
         return ERR_IO;
     map_init(&r->waiting, r->map_key);
+    for (size_t i = 0; i < EVENT_TYPE_COUNT; i++)
+        r->wants_any = r->wants_any || c->wants[i];
     buf_init(&r->at_hand.copy, PARKED_COPY_MAX);
     enum err e = DB_RUN(d, "INSERT INTO consumers(name, position) VALUES (?1, 0) ON CONFLICT(name) DO NOTHING",
                         db_text(r->name));

@@ -15,6 +15,7 @@ struct runner {
     const struct bus_options *options;
     struct str name;
     struct log_reader *reader;
+    bool wants_any;            /* false: what comes is passed over unread */
     uint64_t position;         /* seen: done, parked or not wanted; ahead of its row over what is not wanted */
     uint64_t synced;           /* the row as it is known to be on disk */
     struct instant seen_until; /* received of the last event seen, or when there was no more */

@@ -1,8 +1,8 @@
 /* eventlog/reader.c - reading a log batch by batch, with no word to its writer.
  *
  * A reader stands between two events: `at` is the position of the one that reader_next gives, reader_prev gives the one before it.
- * So the one after the other gives the same event again. One batch is kept, checked and taken apart, and two files are kept open:
- * one where it reads, one for looking at ends and times.
+ * So the one after the other gives the same event again. One batch is kept, checked and taken apart (with others who read the same, if
+ * there is a shelf: shelf.h), and two files are kept open: one where it reads, one for looking at ends and times.
  *
  * Positions have no gap: whatever is missing between two batches, or between a segment's last batch and the next segment, is damage
  * and is said, once, before going on behind it. What is missing before the oldest segment was dropped.
@@ -11,6 +11,7 @@
 #include "eventlog/reader.h"
 #include "eventlog/record.h"
 #include "eventlog/segment.h"
+#include "eventlog/shelf.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,10 +43,9 @@ struct log_reader {
     struct place reading, looking;
     bool is_stuck; /* what is at `at` was told damaged, and nothing was behind it */
 
-    struct batch_head batch; /* count 0: none is kept */
-    struct buf data;
-    uint32_t *starts; /* of its records in data */
-    size_t starts_room;
+    struct kept_batch own;   /* without a shelf: the batch at hand */
+    struct kept_batch *kept; /* the batch at hand, own or of the shelf; NULL: none */
+    struct shelf *shelf;     /* NULL: none */
 
     bool keeps_packed;
     struct arena arena; /* for the JSON of what is packed */
@@ -162,19 +162,19 @@ static enum err go_to(struct log_reader *r, struct place *p, uint64_t position, 
 /* ---- batches ---- */
 
 /* Finds the records of the batch in data. */
-static enum err take_apart(struct log_reader *r, const struct batch_head *head, const char *name, struct fault *why)
+static enum err take_apart(struct kept_batch *b, const struct batch_head *head, const char *name, struct fault *why)
 {
-    struct bytes rest = {r->data.at, r->data.len};
+    struct bytes rest = {b->data.at, b->data.len};
 
-    if (head->count > r->starts_room) {
-        r->starts = mem_grow(r->starts, head->count, sizeof *r->starts);
-        r->starts_room = head->count;
+    if (head->count > b->starts_room) {
+        b->starts = mem_grow(b->starts, head->count, sizeof *b->starts);
+        b->starts_room = head->count;
     }
     for (uint32_t i = 0; i < head->count; i++) {
         size_t size = record_skip(rest);
         if (size == 0)
             break;
-        r->starts[i] = (uint32_t)(r->data.len - rest.len);
+        b->starts[i] = (uint32_t)(b->data.len - rest.len);
         rest = (struct bytes){rest.at + size, rest.len - size};
         if (i + 1 == head->count && rest.len == 0)
             return OK;
@@ -183,34 +183,66 @@ static enum err take_apart(struct log_reader *r, const struct batch_head *head, 
     return ERR_CORRUPT;
 }
 
-/* Reads the batch that begins at first and keeps it. */
-static enum err keep_batch(struct log_reader *r, uint64_t first, struct fault *why)
+static void let_go(struct log_reader *r)
+{
+    if (r->kept != NULL && r->shelf != NULL)
+        shelf_give_back(r->shelf, r->kept);
+    r->kept = NULL;
+}
+
+/* Reads the batch that begins at first. */
+static enum err read_batch(struct log_reader *r, uint64_t first, struct kept_batch *into, struct fault *why)
 {
     struct place *p = &r->reading;
     struct batch_row row;
+    enum err e = segment_read(p->segment, first, &row, &into->data, why);
 
-    r->batch.count = 0;
-    enum err e = segment_read(p->segment, first, &row, &r->data, why);
     if (e == OK && row.head.count > p->bound - first) {
         fault_set(why, str_of(p->segment->name), "batch %llu: reaches into the next segment", (unsigned long long)first);
         e = ERR_CORRUPT;
     }
     if (e == OK)
-        e = take_apart(r, &row.head, p->segment->name, why);
+        e = take_apart(into, &row.head, p->segment->name, why);
     if (e == OK)
-        r->batch = row.head;
+        into->head = row.head;
+    return e;
+}
+
+/* Keeps the batch that begins at first: what another reader laid down, or else read. */
+static enum err keep_batch(struct log_reader *r, uint64_t first, struct fault *why)
+{
+    let_go(r);
+    struct kept_batch *b = r->shelf == NULL ? &r->own : shelf_find(r->shelf, first);
+    if (b != NULL && r->shelf != NULL) {
+        r->kept = b;
+        return OK;
+    }
+    if (b == NULL)
+        b = shelf_take(r->shelf);
+    enum err e = read_batch(r, first, b, why);
+    if (e == OK)
+        r->kept = b;
+    if (r->shelf == NULL)
+        return e;
+    if (e == OK)
+        shelf_put(r->shelf, b);
+    else
+        shelf_give_back(r->shelf, b);
     return e;
 }
 
 static bool has_batch_of(const struct log_reader *r, uint64_t position)
 {
-    return r->batch.count > 0 && position >= r->batch.first && position - r->batch.first < r->batch.count;
+    const struct kept_batch *b = r->kept;
+
+    return b != NULL && position >= b->head.first && position - b->head.first < b->head.count;
 }
 
 static enum err take_event(struct log_reader *r, uint64_t position, struct event *out, struct fault *why)
 {
-    const uint32_t start = r->starts[position - r->batch.first];
-    struct bytes in = {r->data.at + start, r->data.len - start};
+    const struct kept_batch *b = r->kept;
+    const uint32_t start = b->starts[position - b->head.first];
+    struct bytes in = {b->data.at + start, b->data.len - start};
     struct event e;
     enum err error = record_read(&in, &e);
 
@@ -586,7 +618,7 @@ enum err reader_open(struct str dir, struct log_reader **out, struct fault *why)
     r->options = (struct segment_options){.dir = {r->dir, dir.len}};
     r->durable_fd = -1;
     r->at = 1;
-    buf_init(&r->data, BATCH_SIZE_MAX);
+    kept_batch_init(&r->own);
     arena_init(&r->arena, JSON_MAX);
     buf_init(&r->json, JSON_MAX);
     enum err e = look_around(r, true, why);
@@ -619,10 +651,11 @@ void reader_close(struct log_reader *r)
     if (r->durable_fd >= 0)
         (void)close(r->durable_fd);
     segment_list_release(&r->segments);
-    buf_release(&r->data);
+    if (r->shelf != NULL)
+        shelf_leave(r->shelf, r->kept);
+    kept_batch_release(&r->own);
     arena_release(&r->arena);
     buf_release(&r->json);
-    free(r->starts);
     free(r->station);
     free(r->dir);
     free(r);
@@ -631,6 +664,14 @@ void reader_close(struct log_reader *r)
 void reader_keep_packed(struct log_reader *r)
 {
     r->keeps_packed = true;
+}
+
+void reader_share(struct log_reader *r, struct shelf *s)
+{
+    check(r->shelf == NULL);
+    r->kept = NULL;
+    r->shelf = s;
+    shelf_join(s);
 }
 
 void reader_seek(struct log_reader *r, uint64_t position)

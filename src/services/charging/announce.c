@@ -1,15 +1,15 @@
-/* Sessions are not rated yet: they carry no tariff and no owner, and say so by null; billing_mode is "free", pay_mode
- * "none". */
+/* What is told is decided here, word by word; announcement.c keeps it and writes it. */
 #include "services/charging/announce.h"
 
-#include "bus/bus.h"
+#include "services/charging/announcement.h"
 #include "proto/ap3000/pile.h"
 #include "services/charging/charging.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define JSON_MAX   8192
 #define CARD_SHOWN 4 /* characters of a tag that others may see */
+#define CARD_SIZE  (4 + CARD_SHOWN + 1)
 
 static const uint64_t id_key[2] = {0x6368617267696e67,
                                    0x73657373696f6e73}; /* fixed: the same session, the same ids, on every machine */
@@ -72,70 +72,60 @@ static const char *meter_quality(const struct session *s)
     return (s->flags & FLAG_METER_BACKWARDS) != 0 ? "corrected" : "measured";
 }
 
-static void write_card(struct json_writer *w, const struct session *s)
+/* "****" and, of a long one, its end; absent: there is no tag. */
+static struct str card(const struct session *s, char out[CARD_SIZE])
 {
-    char masked[CARD_SHOWN + 5] = "****";
     size_t len = strlen(s->id_tag);
     if (len == 0)
-        return;
-    (void)str_copy(masked + 4, sizeof masked - 4, str_of(s->id_tag + (len > 2 * CARD_SHOWN ? len - CARD_SHOWN : len)));
-    jw_field_str(w, "card_no", str_of(masked));
+        return (struct str){NULL, 0};
+    return (struct str){out, (size_t)snprintf(out, CARD_SIZE, "****%s", s->id_tag + (len > 2 * CARD_SHOWN ? len - CARD_SHOWN : len))};
 }
 
-static void field_integer(struct json_writer *w, const char *key, struct integer n)
+static struct str text_or_absent(const char *text)
 {
-    if (n.is_set)
-        jw_field_int(w, key, n.value);
+    return text[0] == '\0' ? (struct str){NULL, 0} : str_of(text);
 }
 
-static void write_payload(struct json_writer *w, struct str station, const struct session *s, enum session_emit emit)
+static struct integer some(int64_t n)
 {
-    char id[UUID_TEXT_SIZE];
-    uuid_write(s->id, id);
-    jw_open_object(w);
-    jw_field_str(w, "session_id", str_of(id));
-    jw_field_str(w, "order_no", s->order_no[0] == '\0' ? (struct str){NULL, 0} : str_of(s->order_no));
-    jw_field_str(w, "merchant_id", (struct str){NULL, 0});
-    jw_field_str(w, "station_id", station);
-    jw_field_str(w, "charge_point_id", station);
-    jw_field_int(w, "connector_id", s->connector_id);
-    bool is_pile = pile_id_is(station);
-    jw_field_str(w, "device_ref", str_of(is_pile ? s->order_no : s->transaction_id));
-    jw_field_str(w, "protocol", is_pile ? STR("ap3000") : STR("ocpp16"));
-    jw_field_str(w, "start_mode",
-                 str_of(is_pile && is_by_code(s) ? "code"
-                        : s->is_offline          ? "card_offline"
-                        : s->order_no[0] != '\0' ? "remote"
-                                                 : "unknown"));
-    write_card(w, s);
-    jw_field_str(w, "billing_mode", STR("free"));
-    jw_field_str(w, "pay_mode", STR("none"));
-    jw_field_str(w, "tariff_id", (struct str){NULL, 0});
-    jw_key(w, STR("tariff_version"));
-    jw_null(w);
-    jw_field_instant(w, "started_at", s->started);
-    if (instant_is_set(s->ended))
-        jw_field_instant(w, "ended_at", s->ended);
-    jw_field_str(w, "time_quality", str_of((s->flags & FLAG_CLOCK_CORRECTED) != 0 ? "server" : "device"));
-    jw_field_int(w, "duration_s", session_duration_s(s));
-    field_integer(w, "meter_start_wh", s->meter_start_wh);
-    field_integer(w, "meter_stop_wh", s->meter_stop_wh);
-    jw_field_int(w, "energy_wh", s->energy_wh);
-    field_integer(w, "max_power_w", s->max_power_w);
-    field_integer(w, "tier_power_w", s->tier_power_w.is_set ? s->tier_power_w : s->max_power_w);
-    field_integer(w, "idle_s", s->idle_s);
+    return (struct integer){n, true};
+}
+
+static const char *start_mode(const struct session *s, bool is_pile)
+{
+    return is_pile && is_by_code(s) ? "code" : s->is_offline ? "card_offline" : s->order_no[0] != '\0' ? "remote" : "unknown";
+}
+
+static void decide(struct str station, const struct session *s, enum session_emit emit, struct announcement *a)
+{
+    const bool is_pile = pile_id_is(station);
+    struct str *t = a->texts;
+    struct integer *n = a->numbers;
+    t[ANNOUNCED_STATION] = station;
+    t[ANNOUNCED_ORDER_NO] = text_or_absent(s->order_no);
+    t[ANNOUNCED_DEVICE_REF] = str_of(is_pile ? s->order_no : s->transaction_id);
+    t[ANNOUNCED_PROTOCOL] = is_pile ? STR("ap3000") : STR("ocpp16");
+    t[ANNOUNCED_START_MODE] = str_of(start_mode(s, is_pile));
+    t[ANNOUNCED_TIME_QUALITY] = (s->flags & FLAG_CLOCK_CORRECTED) != 0 ? STR("server") : STR("device");
+    t[ANNOUNCED_METER_QUALITY] = str_of(meter_quality(s));
+    t[ANNOUNCED_STATUS] = session_state_text[s->state];
+    if (emit == EMIT_START_FAILED)
+        t[ANNOUNCED_CODE] = str_of(s->stop_reason);
+    n[ANNOUNCED_SEQUENCE] = some(s->sequence);
+    n[ANNOUNCED_CONNECTOR] = some(s->connector_id);
+    n[ANNOUNCED_STARTED_US] = some(s->started.us);
+    n[ANNOUNCED_DURATION_S] = some(session_duration_s(s));
+    n[ANNOUNCED_METER_START_WH] = s->meter_start_wh;
+    n[ANNOUNCED_METER_STOP_WH] = s->meter_stop_wh;
+    n[ANNOUNCED_ENERGY_WH] = some(s->energy_wh);
+    n[ANNOUNCED_MAX_POWER_W] = s->max_power_w;
+    n[ANNOUNCED_TIER_POWER_W] = s->tier_power_w.is_set ? s->tier_power_w : s->max_power_w;
+    n[ANNOUNCED_IDLE_S] = s->idle_s;
     if (instant_is_set(s->ended)) {
-        jw_field_str(w, "stop_reason", str_of(stop_reason(s)));
-        jw_field_str(w, "stop_code", str_of(s->stop_code[0] != '\0' ? s->stop_code : s->stop_reason));
+        n[ANNOUNCED_ENDED_US] = some(s->ended.us);
+        t[ANNOUNCED_STOP_REASON] = str_of(stop_reason(s));
+        t[ANNOUNCED_STOP_CODE] = str_of(s->stop_code[0] != '\0' ? s->stop_code : s->stop_reason);
     }
-    jw_field_str(w, "meter_quality", str_of(meter_quality(s)));
-    jw_field_str(w, "status", session_state_text[s->state]);
-    jw_field_int(w, "seq", s->sequence);
-    if (emit == EMIT_START_FAILED) {
-        jw_field_str(w, "code", str_of(s->stop_reason));
-        jw_field_str(w, "message", STR("the device did not start"));
-    }
-    jw_close_object(w);
 }
 
 static struct uuid event_id(const struct session *s, struct instant now)
@@ -150,38 +140,19 @@ static struct uuid event_id(const struct session *s, struct instant now)
 enum err session_announce(struct db *d, struct str station, struct session *s, enum session_emit emit,
                           enum session_state before, const struct uuid *cause, struct instant now)
 {
-    struct json_writer w;
-    struct buf json;
-    char id[UUID_TEXT_SIZE], text[UUID_TEXT_SIZE];
+    struct announcement a = {{{NULL, 0}}, {{0, false}}};
+    char text[UUID_TEXT_SIZE], card_no[CARD_SIZE];
+    uint8_t room[ANNOUNCEMENT_MAX];
     s->sequence++;
-    struct uuid own = event_id(s, now);
-    buf_init(&json, JSON_MAX);
-    jw_init(&w, &json);
-    uuid_write(own, id);
-    jw_open_object(&w);
-    jw_field_str(&w, "event_id", str_of(id));
-    jw_field_str(&w, "event_type", emit_types[emit]);
-    jw_field_str(&w, "aggregate_type", STR("session"));
-    uuid_write(s->id, text);
-    jw_field_str(&w, "aggregate_id", str_of(text));
-    jw_field_int(&w, "aggregate_version", s->sequence);
-    jw_field_instant(&w, "timestamp", now);
-    jw_field_str(&w, "version", STR("1.0"));
-    jw_key(&w, STR("metadata"));
-    jw_open_object(&w);
-    jw_field_str(&w, "service", STR("charging"));
+    decide(station, s, emit, &a);
+    a.texts[ANNOUNCED_CARD_NO] = card(s, card_no);
     if (before != SESSION_NONE)
-        jw_field_str(&w, "old_status", session_state_text[before]);
-    if (cause != NULL) {
-        uuid_write(*cause, id);
-        jw_field_str(&w, "causation_id", str_of(id));
-    }
-    jw_close_object(&w);
-    jw_key(&w, STR("payload"));
-    write_payload(&w, station, s, emit);
-    jw_close_object(&w);
-    enum err e = json.failed ? ERR_LIMIT
-                             : outbox_put(d, CHARGING_TOPIC, str_of(text), own, emit_types[emit], now, buf_str(&json));
-    buf_release(&json);
-    return e;
+        a.texts[ANNOUNCED_OLD_STATUS] = session_state_text[before];
+    if (cause != NULL)
+        a.texts[ANNOUNCED_CAUSE] = (struct str){(const char *)cause->at, sizeof cause->at};
+    struct bytes body = announcement_pack(&a, room);
+    if (body.at == NULL)
+        return ERR_LIMIT;
+    uuid_write(s->id, text);
+    return outbox_put(d, TOPIC_SESSIONS, str_of(text), event_id(s, now), emit_types[emit], now, body);
 }

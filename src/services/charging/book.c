@@ -10,9 +10,11 @@
 
 void book_init(struct book *b)
 {
-    *b = (struct book){.points = NULL};
+    *b = (struct book){.next_number = 0};
     check(getrandom(b->key, sizeof b->key, 0) == (ssize_t)sizeof b->key);
     map_init(&b->stations, b->key);
+    b->changed_end = &b->changed;
+    b->pointed_end = &b->pointed;
 }
 
 void book_clear(struct book *b)
@@ -27,7 +29,9 @@ void book_clear(struct book *b)
     }
     map_release(&b->stations);
     map_init(&b->stations, b->key);
-    b->changed = NULL;
+    b->changed = b->pointed = NULL;
+    b->changed_end = &b->changed;
+    b->pointed_end = &b->pointed;
     b->point_count = 0;
     b->next_number = 0;
 }
@@ -37,6 +41,7 @@ void book_release(struct book *b)
     book_clear(b);
     map_release(&b->stations);
     free(b->points);
+    point_list_release(&b->at_hand);
 }
 
 void book_trim(struct book *b)
@@ -145,6 +150,7 @@ enum err book_add(struct book *b, struct db *d, struct book_station *at, struct 
     e->s.ended = e->s.device_started = e->s.device_ended = e->s.power_at = e->s.read_at = INSTANT_NONE;
     e->s.started = e->s.last_at = e->s.last_update = INSTANT_NONE;
     e->is_new = true;
+    e->curve = (struct curve_end){true, INSTANT_NONE};
     book_change(b, e, true);
     *out = e;
     return OK;
@@ -156,35 +162,38 @@ void book_change(struct book *b, struct book_entry *e, bool is_rewritten)
     if (e->is_changed)
         return;
     e->is_changed = true;
-    e->next_changed = b->changed;
-    b->changed = e;
+    e->next_changed = NULL;
+    *b->changed_end = e;
+    b->changed_end = &e->next_changed;
 }
 
-static int point_compare(const void *a, const void *b)
+static void gather_points(struct book *b, const struct book_entry *e)
 {
-    const struct noted_point *x = a, *y = b;
-    if (x->session_number != y->session_number)
-        return x->session_number < y->session_number ? -1 : 1;
-    return x->point.at.us < y->point.at.us ? -1 : x->point.at.us > y->point.at.us;
+    size_t at = e->first_point;
+    b->at_hand.count = 0;
+    for (size_t i = 0; i < e->point_count; i++, at = b->points[at].next)
+        point_list_add(&b->at_hand, &b->points[at].point);
 }
 
-/* In the order of their key: neighbours go into the same page. */
-static enum err points_write(struct book *b, struct db *d, struct span window)
+static enum err book_write_points(struct book *b, struct db *d, struct span window)
 {
-    enum err e = OK;
-    if (b->point_count > 1)
-        qsort(b->points, b->point_count, sizeof *b->points, point_compare);
-    for (size_t i = 0; i < b->point_count && e == OK; i++)
-        e = point_insert(d, b->points[i].session_number, &b->points[i].point, window);
+    enum err result = OK;
+    for (struct book_entry *e; (e = b->pointed) != NULL && result == OK;) {
+        gather_points(b, e);
+        result = points_write(d, e->s.number, &b->at_hand, window, &e->curve);
+        e->point_count = 0;
+        b->pointed = e->next_pointed;
+    }
+    b->pointed_end = &b->pointed;
     b->point_count = 0;
-    return e;
+    return result;
 }
 
-enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e, const struct curve_point *p,
+enum err book_add_point(struct book *b, struct db *d, struct book_entry *e, const struct curve_point *p,
                         struct span window)
 {
     if (b->point_count == POINTS_MAX) {
-        enum err result = points_write(b, d, window);
+        enum err result = book_write_points(b, d, window);
         if (result != OK)
             return result;
     }
@@ -192,7 +201,17 @@ enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e
         b->point_room = b->point_room == 0 ? 256 : b->point_room * 2;
         b->points = mem_grow(b->points, b->point_room, sizeof *b->points);
     }
-    b->points[b->point_count++] = (struct noted_point){e->s.number, *p};
+    const size_t at = b->point_count++;
+    b->points[at].point = *p;
+    if (e->point_count++ == 0) {
+        e->first_point = at;
+        e->next_pointed = NULL;
+        *b->pointed_end = e;
+        b->pointed_end = &e->next_pointed;
+    } else {
+        b->points[e->last_point].next = at;
+    }
+    e->last_point = at;
     return OK;
 }
 
@@ -214,7 +233,7 @@ static enum err entry_write(struct book_entry *e, struct db *d)
 
 enum err book_write(struct book *b, struct db *d, struct span window)
 {
-    enum err result = points_write(b, d, window);
+    enum err result = book_write_points(b, d, window);
     for (struct book_entry *e = b->changed, *next; e != NULL && result == OK; e = next) {
         next = e->next_changed;
         result = entry_write(e, d);
@@ -223,5 +242,6 @@ enum err book_write(struct book *b, struct db *d, struct span window)
         if (!session_state_is_active(e->s.state))
             entry_remove(e);
     }
+    b->changed_end = &b->changed;
     return result;
 }

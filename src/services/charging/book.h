@@ -3,6 +3,7 @@
  * undone. */
 #ifndef SERVICES_CHARGING_BOOK_H
 #define SERVICES_CHARGING_BOOK_H
+#include "services/charging/points.h"
 #include "services/charging/rows.h"
 
 struct book_station;
@@ -15,6 +16,9 @@ struct book_entry {
     bool is_rewritten;               /* more of it than what readings change */
     struct instant placed_started;   /* as the row has them */
     char placed_tag[SESSION_TEXT_MAX];
+    struct curve_end curve;          /* as it is stored */
+    struct book_entry *next_pointed;
+    size_t point_count, first_point, last_point; /* of this batch */
 };
 struct book_station {
     struct book_entry *first;
@@ -24,12 +28,14 @@ struct book_station {
 struct book {
     struct map stations;
     uint64_t key[2];
-    struct book_entry *changed;
+    struct book_entry *changed, **changed_end; /* in the order in which they did: new ones by their number, as their rows lie */
+    struct book_entry *pointed, **pointed_end; /* who has points in this batch, likewise */
     struct noted_point {
-        int64_t session_number;
         struct curve_point point;
+        size_t next;                 /* of the same entry */
     } *points;
     size_t point_count, point_room;
+    struct point_list at_hand;       /* of one entry, on their way to its rows */
     int64_t next_number;             /* 0: to be asked */
 };
 
@@ -48,7 +54,7 @@ struct book_entry *book_find_active(const struct book_station *at, int64_t conne
 /* A new session in state NONE, with its number. */
 MUST_USE enum err book_add(struct book *b, struct db *d, struct book_station *at, struct book_entry **out);
 void book_change(struct book *b, struct book_entry *e, bool is_rewritten);
-MUST_USE enum err book_add_point(struct book *b, struct db *d, const struct book_entry *e, const struct curve_point *p,
+MUST_USE enum err book_add_point(struct book *b, struct db *d, struct book_entry *e, const struct curve_point *p,
                                  struct span window);
 MUST_USE enum err book_write(struct book *b, struct db *d, struct span window);
 #endif

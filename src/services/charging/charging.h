@@ -7,8 +7,6 @@
 #define SERVICES_CHARGING_CHARGING_H
 #include "bus/bus.h"
 
-#define CHARGING_TOPIC STR("charging.session.events")
-
 extern const struct migration charging_migrations[];
 extern const size_t charging_migration_count;
 

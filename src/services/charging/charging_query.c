@@ -1,6 +1,7 @@
 /* Lists are SQL made of the filters that are given; every value is a parameter. */
 #include "services/charging/charging_query.h"
 
+#include "services/charging/points.h"
 #include "services/charging/rows.h"
 
 #include <stdio.h>
@@ -318,24 +319,19 @@ enum err charging_write_after(struct db *d, const struct charging_filter *f, str
 
 /* ---- curve ---- */
 
-static struct integer col_integer(struct db_rows *r, int col)
+static void write_point(struct json_writer *w, const struct curve_point *p, struct integer base)
 {
-    return db_col_is_null(r, col) ? (struct integer){0, false} : (struct integer){db_col_int(r, col), true};
-}
-
-static void write_point(struct json_writer *w, struct db_rows *r, struct integer base)
-{
-    struct integer energy = col_integer(r, 2);
+    struct integer energy = p->register_wh;
     if (energy.is_set && base.is_set)
         energy.value = energy.value > base.value ? energy.value - base.value : 0;
     energy.is_set = energy.is_set && base.is_set;
     jw_open_object(w);
-    jw_field_instant(w, "time", db_col_time(r, 0));
-    field_integer(w, "power_w", col_integer(r, 1));
+    jw_field_instant(w, "time", p->at);
+    field_integer(w, "power_w", p->power_w);
     field_integer(w, "energy_wh", energy);
-    field_thousandths(w, "voltage", col_integer(r, 3));
-    field_thousandths(w, "current", col_integer(r, 4));
-    field_thousandths(w, "temperature", col_integer(r, 5));
+    field_thousandths(w, "voltage", p->voltage_m);
+    field_thousandths(w, "current", p->current_m);
+    field_thousandths(w, "temperature", p->temperature_m);
     jw_close_object(w);
 }
 
@@ -347,44 +343,66 @@ static enum err find_base(struct db *d, struct str session_id, int64_t *number, 
     bool is_there = db_next(r);
     if (is_there) {
         *number = db_col_int(r, 0);
-        *base = col_integer(r, 1);
+        *base = (struct integer){db_col_int(r, 1), !db_col_is_null(r, 1)};
     }
     enum err e = db_rows_end(r);
     return e == OK && !is_there ? ERR_UNKNOWN : e;
+}
+
+/* A page of a curve: points behind `after`, of each span the newest. */
+struct curve_page {
+    struct json_writer *w;
+    struct integer base;
+    struct instant after, last;
+    int64_t span_us, limit, written;
+    struct curve_point newest; /* of the span at hand */
+    bool has_newest;
+};
+
+static void page_write(struct curve_page *p)
+{
+    if (p->has_newest && p->written < p->limit) {
+        write_point(p->w, &p->newest, p->base);
+        p->last = p->newest.at;
+        p->written++;
+    }
+    p->has_newest = false;
+}
+
+static void page_add(struct curve_page *p, const struct curve_point *point)
+{
+    if (point->at.us <= p->after.us)
+        return;
+    if (p->span_us == 0 || (p->has_newest && point->at.us / p->span_us != p->newest.at.us / p->span_us))
+        page_write(p);
+    p->newest = *point;
+    p->has_newest = true;
 }
 
 enum err charging_write_curve(struct db *d, struct str session_id, struct instant after, int64_t every_s, int64_t limit,
                               struct json_writer *w, struct instant *last)
 {
     int64_t number = 0;
-    struct integer base = {0, false};
-    enum err e = find_base(d, session_id, &number, &base);
+    struct curve_page page = {
+        .w = w, .after = after, .last = INSTANT_NONE, .span_us = every_s > 0 ? SPAN_S(every_s).us : 0, .limit = limit};
+    struct point_list points = {NULL, 0, 0};
+    enum err e = find_base(d, session_id, &number, &page.base);
     if (e != OK)
         return e;
-    struct db_value from = db_int(instant_is_set(after) ? after.us : INT64_MIN);
-    struct db_rows *r;
-    if (every_s > 0)
-        r = DB_ROWS(
-            d,
-            "SELECT at, power_w, register_wh, voltage_m, current_m, temperature_m FROM charging_curve WHERE "
-            "session_number=?1 "
-            "AND at>?2 AND at IN (SELECT max(at) FROM charging_curve WHERE session_number=?1 AND at>?2 GROUP BY at/?4) "
-            "ORDER BY at LIMIT ?3",
-            db_int(number), from, db_int(limit), db_int(SPAN_S(every_s).us));
-    else
-        r = DB_ROWS(d,
-                    "SELECT at, power_w, register_wh, voltage_m, current_m, temperature_m FROM charging_curve WHERE "
-                    "session_number=?1 "
-                    "AND at>?2 ORDER BY at LIMIT ?3",
-                    db_int(number), from, db_int(limit));
-    *last = INSTANT_NONE;
+    struct db_rows *r = points_rows(d, number, after);
     jw_open_array(w);
-    while (db_next(r)) {
-        write_point(w, r, base);
-        *last = db_col_time(r, 0);
+    while (e == OK && page.written < limit && db_next(r)) {
+        points.count = 0;
+        e = points_parse(db_col_int(r, 0), db_col_text(r, 1), &points);
+        for (size_t i = 0; i < points.count; i++)
+            page_add(&page, &points.at[i]);
     }
+    page_write(&page);
     jw_close_array(w);
-    return db_rows_end(r);
+    *last = page.last;
+    point_list_release(&points);
+    enum err end = db_rows_end(r);
+    return e == OK ? end : e;
 }
 
 /* ---- statistics ---- */

@@ -63,6 +63,12 @@ struct gathered {
     int64_t whole, sum, most;
 };
 
+/* Mostly their sizes differ: then no more is looked at. */
+static inline bool is(struct str a, struct str b)
+{
+    return a.len == b.len && str_eq(a, b);
+}
+
 static int64_t to_celsius(int64_t fahrenheit_m)
 {
     return (fahrenheit_m - 32000) * 5 / 9;
@@ -72,13 +78,16 @@ static int64_t to_celsius(int64_t fahrenheit_m)
 static enum err read_value(const struct ev_sampled_value *v, enum quantity q, int64_t *out)
 {
     for (size_t i = 0; i < COUNT_OF(units); i++) {
-        if (units[i].quantity != q || (v->unit.at != NULL && v->unit.len > 0 && !str_eq_nocase(v->unit, units[i].unit)))
+        if (units[i].quantity != q)
+            continue;
+        if (v->unit.at != NULL && v->unit.len > 0 &&
+            (v->unit.len != units[i].unit.len || !str_eq_nocase(v->unit, units[i].unit)))
             continue;
         int64_t n = 0;
         enum err e = decimal_parse(v->value, units[i].digits, &n, NULL);
         if (e != OK || n > VALUE_MOST || n < -VALUE_MOST)
             return e != OK ? e : ERR_RANGE;
-        if (str_eq(units[i].unit, STR("Fahrenheit")))
+        if (is(units[i].unit, STR("Fahrenheit")))
             n = to_celsius(n);
         *out = n + units[i].offset;
         return OK;
@@ -92,7 +101,7 @@ static int phase_bit(struct str phase)
     if (phase.at == NULL || phase.len == 0)
         return 0;
     for (size_t i = 0; i < COUNT_OF(phases); i++)
-        if (str_eq(phase, phases[i].phase))
+        if (is(phase, phases[i].phase))
             return phases[i].bit == 0 ? -1 : phases[i].bit;
     return -1;
 }
@@ -113,14 +122,14 @@ static void gather(struct gathered *g, int phase, int64_t n)
 
 static void take_sample(const struct ev_sampled_value *v, struct gathered at[QUANTITY_COUNT][2])
 {
-    if (v == NULL || str_eq(v->format, STR("SignedData")))
+    if (v == NULL || is(v->format, STR("SignedData")))
         return;
     for (size_t i = 0; i < COUNT_OF(measurands); i++) {
+        if (!is(v->measurand, measurands[i].measurand))
+            continue;
         int64_t n = 0;
         int phase = phase_bit(v->phase);
-        if (!str_eq(v->measurand, measurands[i].measurand))
-            continue;
-        bool is_outlet = v->location.at == NULL || v->location.len == 0 || str_eq(v->location, STR("Outlet"));
+        bool is_outlet = v->location.at == NULL || v->location.len == 0 || is(v->location, STR("Outlet"));
         if (phase >= 0 && read_value(v, measurands[i].quantity, &n) == OK)
             gather(&at[measurands[i].quantity][is_outlet ? 0 : 1], phase, n);
         return;

@@ -121,41 +121,6 @@ enum err session_update_place(struct db *d, const struct session *s)
                   db_text(str_of(s->id_tag)), db_time(s->started));
 }
 
-/* Older points of the same span give way. *is_older: a newer one is there. */
-static enum err point_thin(struct db *d, int64_t session_number, struct instant at, struct span window, bool *is_older)
-{
-    int64_t from = at.us - ((at.us % window.us) + window.us) % window.us;
-    struct db_rows *r = DB_ROWS(d, "SELECT 1 FROM charging_curve WHERE session_number=?1 AND at>?2 AND at<?3 LIMIT 1",
-                                db_int(session_number), db_time(at), db_int(from + window.us));
-    *is_older = db_next(r);
-    enum err e = db_rows_end(r);
-    if (e != OK || *is_older)
-        return e;
-    return DB_RUN(d, "DELETE FROM charging_curve WHERE session_number=?1 AND at>=?2 AND at<?3", db_int(session_number),
-                  db_int(from), db_time(at));
-}
-
-enum err point_insert(struct db *d, int64_t session_number, const struct curve_point *p, struct span window)
-{
-    if (window.us > 0) {
-        bool is_older = false;
-        enum err e = point_thin(d, session_number, p->at, window, &is_older);
-        if (e != OK || is_older)
-            return e;
-    }
-    return DB_RUN(
-        d,
-        "INSERT INTO charging_curve(session_number, at, power_w, register_wh, voltage_m, current_m, temperature_m) "
-        "VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(session_number, at) DO UPDATE SET "
-        "power_w=coalesce(excluded.power_w, charging_curve.power_w), "
-        "register_wh=coalesce(excluded.register_wh, charging_curve.register_wh), "
-        "voltage_m=coalesce(excluded.voltage_m, charging_curve.voltage_m), "
-        "current_m=coalesce(excluded.current_m, charging_curve.current_m), "
-        "temperature_m=coalesce(excluded.temperature_m, charging_curve.temperature_m)",
-        db_int(session_number), db_time(p->at), value_of(p->power_w), value_of(p->register_wh), value_of(p->voltage_m),
-        value_of(p->current_m), value_of(p->temperature_m));
-}
-
 enum err history_insert(struct db *d, const struct session *s, const struct history *h)
 {
     char id[UUID_TEXT_SIZE];

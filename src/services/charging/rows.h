@@ -22,9 +22,6 @@ MUST_USE enum err session_update(struct db *d, const struct session *s); /* all 
 MUST_USE enum err session_update_place(struct db *d, const struct session *s);
 MUST_USE enum err session_update_readings(struct db *d, const struct session *s); /* what readings change: no index */
 
-/* window: at most one point in each such span, the newest; 0: all. A point that is there takes on what is new. */
-MUST_USE enum err point_insert(struct db *d, int64_t session_number, const struct curve_point *p, struct span window);
-
 struct history {
     struct str type;
     const struct uuid *event_id; /* NULL: time itself */

@@ -4,10 +4,50 @@
 
 #include <stdlib.h>
 
-#define NOTES_FIRST 256
-#define BLOCK_MAX   1000 /* readings in a row: bounds what is read to find one */
-#define DIGITS_MAX  20
-#define BLOCK_SIZE  ((size_t)BLOCK_MAX * (DIGITS_MAX + 1) + 2)
+#define NOTES_FIRST  256
+#define GROUPS_FIRST 256  /* a power of two */
+#define BLOCK_MAX    1000 /* readings in a row: bounds what is read to find one */
+#define DIGITS_MAX   20
+#define BLOCK_SIZE   ((size_t)BLOCK_MAX * (DIGITS_MAX + 1) + 2)
+
+/* The slot of the group that takes more, or where a new one goes: of several of a transaction the last. The numbers of readings
+ * are ours, by a keyed permutation: nobody chooses them to collide. */
+static uint32_t *slot_of(const struct readings *r, uint64_t number, bool is_named)
+{
+    const size_t mask = 2 * r->group_room - 1;
+    size_t i = (size_t)((number << 1 | is_named) * 0x9E3779B97F4A7C15u >> 32) & mask;
+
+    while (r->slots[i] != 0) {
+        const struct reading_group *g = &r->groups[r->slots[i] - 1];
+        if (g->number == number && g->is_named == is_named)
+            break;
+        i = (i + 1) & mask;
+    }
+    return &r->slots[i];
+}
+
+static void groups_grow(struct readings *r)
+{
+    r->group_room = r->group_room == 0 ? GROUPS_FIRST : r->group_room * 2;
+    r->groups = mem_grow(r->groups, r->group_room, sizeof *r->groups);
+    free(r->slots);
+    r->slots = mem_new(2 * r->group_room, sizeof *r->slots);
+    for (size_t i = 0; i < r->group_count; i++)
+        *slot_of(r, r->groups[i].number, r->groups[i].is_named) = (uint32_t)(i + 1);
+}
+
+static struct reading_group *group_of(struct readings *r, const struct reading_note *note)
+{
+    if (r->group_count == r->group_room)
+        groups_grow(r);
+    uint32_t *slot = slot_of(r, note->number, note->is_named);
+    if (*slot != 0 && r->groups[*slot - 1].count < BLOCK_MAX)
+        return &r->groups[*slot - 1];
+    struct reading_group *g = &r->groups[r->group_count++];
+    *g = (struct reading_group){.number = note->number, .position = note->position, .is_named = note->is_named};
+    *slot = (uint32_t)r->group_count;
+    return g;
+}
 
 void readings_note(struct readings *r, struct reading_note note)
 {
@@ -15,26 +55,34 @@ void readings_note(struct readings *r, struct reading_note note)
         r->room = r->room == 0 ? NOTES_FIRST : r->room * 2;
         r->notes = mem_grow(r->notes, r->room, sizeof *r->notes);
     }
-    r->notes[r->count++] = note;
+    struct reading_group *g = group_of(r, &note);
+    const uint32_t at = (uint32_t)r->count++;
+    r->notes[at].position = note.position;
+    if (g->count++ == 0)
+        g->first = at;
+    else
+        r->notes[g->last].next = at;
+    g->last = at;
 }
 
-static int note_compare(const void *a, const void *b)
+static int group_compare(const void *a, const void *b)
 {
-    const struct reading_note *x = a, *y = b;
+    const struct reading_group *x = a, *y = b;
     if (x->number != y->number)
         return x->number < y->number ? -1 : 1;
-    if (x->is_named != y->is_named)
-        return x->is_named ? 1 : -1;
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* How many from here on go into one row. */
-static size_t block_count(const struct reading_note *n, size_t left)
+static void write_positions(const struct readings *r, const struct reading_group *g, struct buf *list)
 {
-    size_t count = 1;
-    while (count < left && count < BLOCK_MAX && n[count].number == n->number && n[count].is_named == n->is_named)
-        count++;
-    return count;
+    uint32_t at = g->first;
+    buf_clear(list);
+    for (uint32_t i = 0; i < g->count; i++, at = r->notes[at].next) {
+        buf_put_byte(list, i == 0 ? '[' : ',');
+        buf_put_int(list, (int64_t)r->notes[at].position);
+    }
+    buf_put_byte(list, ']');
+    check(!list->failed);
 }
 
 /* In the order of their key: neighbours go into the same page. */
@@ -43,22 +91,17 @@ enum err readings_write(struct readings *r, struct db *d)
     struct buf list;
     enum err e = OK;
     buf_init(&list, BLOCK_SIZE);
-    if (r->count > 1)
-        qsort(r->notes, r->count, sizeof *r->notes, note_compare);
-    for (size_t i = 0, count; e == OK && i < r->count; i += count) {
-        const struct reading_note *n = &r->notes[i];
-        count = block_count(n, r->count - i);
-        buf_clear(&list);
-        for (size_t k = 0; k < count; k++) {
-            buf_put_byte(&list, k == 0 ? '[' : ',');
-            buf_put_int(&list, (int64_t)n[k].position);
-        }
-        buf_put_byte(&list, ']');
-        check(!list.failed);
+    if (r->group_count > 1) {
+        qsort(r->groups, r->group_count, sizeof *r->groups, group_compare);
+        memset(r->slots, 0, 2 * r->group_room * sizeof *r->slots); /* they say where a group was */
+    }
+    for (size_t i = 0; e == OK && i < r->group_count; i++) {
+        const struct reading_group *g = &r->groups[i];
+        write_positions(r, g, &list);
         e = DB_RUN(d,
                    "INSERT INTO transaction_reading_blocks (number, first, is_named, positions) VALUES (?1, ?2, ?3, ?4)"
                    " ON CONFLICT DO NOTHING",
-                   db_int((int64_t)n->number), db_int((int64_t)n->position), db_int(n->is_named),
+                   db_int((int64_t)g->number), db_int((int64_t)g->position), db_int(g->is_named),
                    db_text(buf_str(&list)));
     }
     buf_release(&list);
@@ -67,11 +110,16 @@ enum err readings_write(struct readings *r, struct db *d)
 
 void readings_forget(struct readings *r)
 {
+    if (r->group_count > 0)
+        memset(r->slots, 0, 2 * r->group_room * sizeof *r->slots);
     r->count = 0;
+    r->group_count = 0;
 }
 
 void readings_release(struct readings *r)
 {
     free(r->notes);
+    free(r->groups);
+    free(r->slots);
     *r = (struct readings){0};
 }

@@ -6,18 +6,22 @@
 
 #include "proto/ap3000/decide.h"
 #include "proto/ocpp16/decide.h"
+#include "services/stations/begun.h"
 #include "services/stations/embedded.h"
 #include "services/stations/readings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_SIZE_MAX ((size_t)4 << 20) /* of one event's payload when read */
+#define TEXT_SIZE_MAX   ((size_t)4 << 20) /* of one event's payload when read */
+#define NUMBERS_KNOWN   4096              /* ids whose numbers are remembered; a power of two */
+#define CONNECTORS_SEEN 64                /* with a bit in struct seen: of more, each start looks for its row */
 
 const struct migration stations_migrations[] = {
     {"stations/0001", embedded_0001_stations_sql},
     {"stations/0002", embedded_0002_piles_sql},
     {"stations/0003", embedded_0003_piles_sql},
+    {"stations/0004", embedded_0004_totals_sql},
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
@@ -29,15 +33,23 @@ struct seen {
     uint64_t sequence;
     struct instant last_seen;
     int64_t event_count;
+    uint64_t connectors;                   /* bits of those that have a row for certain */
     bool has_skew;
     int64_t skew_ms;
 };
 
+/* Undoing the permutation of ids costs eight keyed hashes, and a transaction's id comes with each of its readings. */
+struct known_number {
+    uint32_t id, number;
+};
+
 struct stations {
     uint64_t id_key[2];
+    struct known_number known[NUMBERS_KNOWN];
     char gateway_id[65];
     struct map seen;
-    struct readings readings; /* of this batch */
+    struct readings readings; /* of this batch, and the next two */
+    struct begun begun;
     uint64_t last_number;     /* highest transaction number of this batch; 0: none */
     struct arena arena;
     void (*on_committed)(void *data, uint64_t position);
@@ -52,6 +64,7 @@ struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id,
     (void)str_copy(s->gateway_id, sizeof s->gateway_id, gateway_id);
     map_init(&s->seen, id_key);
     arena_init(&s->arena, TEXT_SIZE_MAX);
+    begun_init(&s->begun);
     s->on_committed = on_committed;
     s->data = data;
     return s;
@@ -68,6 +81,7 @@ static void forget_seen(void *state)
     map_release(&s->seen);
     map_init(&s->seen, s->id_key);
     readings_forget(&s->readings);
+    begun_forget(&s->begun);
     s->last_number = 0;
 }
 
@@ -78,6 +92,7 @@ void stations_free(struct stations *s)
     forget_seen(s);
     map_release(&s->seen);
     readings_release(&s->readings);
+    begun_release(&s->begun);
     arena_release(&s->arena);
     free(s);
 }
@@ -117,7 +132,10 @@ static uint64_t number_of(struct stations *s, struct str transaction_id)
     int64_t id;
     if (transaction_id.at == NULL || str_to_int(transaction_id, &id) != OK || id <= 0 || id > INT32_MAX)
         return 0;
-    return permute31_back(s->id_key, (uint32_t)id);
+    struct known_number *known = &s->known[id & (NUMBERS_KNOWN - 1)]; /* ids are as good as random */
+    if (known->id != (uint32_t)id)
+        *known = (struct known_number){(uint32_t)id, permute31_back(s->id_key, (uint32_t)id)};
+    return known->number;
 }
 
 static struct str join_flags(struct stations *s, struct str_list flags)
@@ -237,6 +255,17 @@ static bool has_flag(struct str_list flags, struct str flag)
     return false;
 }
 
+/* Whether its row was asked for in this batch already; notes that it is now. */
+static bool has_connector(struct change *c, int64_t connector_id)
+{
+    if (connector_id < 0 || connector_id >= CONNECTORS_SEEN)
+        return false;
+    const uint64_t bit = (uint64_t)1 << connector_id;
+    const bool is_there = (c->seen->connectors & bit) != 0;
+    c->seen->connectors |= bit;
+    return is_there;
+}
+
 static enum err on_started(struct change *c)
 {
     const struct ev_transaction_started *p = c->payload;
@@ -249,25 +278,24 @@ static enum err on_started(struct change *c)
                                  : c->e->device_time;
     enum err e = OK;
     if (p->supersedes.at != NULL)
-        e = DB_RUN(c->db,
-                   "UPDATE transactions SET state = 'closed', stopped_at = ?2, flags = trim(flags || ' superseded')"
-                   " WHERE number = ?1 AND state = 'open'",
-                   db_int((int64_t)number_of(c->s, p->supersedes)), db_time(started));
-    if (e == OK)
-        e = DB_RUN(
-            c->db,
-            "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, "
-            "state,"
-            " started_at, meter_start_wh, device_started_at, received_at, flags, position, order_no)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (number) DO NOTHING",
-            db_int((int64_t)number), db_text(p->transaction_id), db_text(c->e->station), db_int(p->connector_id.value),
-            db_text(p->id_tag), db_text(p->id_tag_status), db_time(started), db_int(p->meter_start_wh.value),
-            db_time(c->e->device_time), db_time(c->e->received), db_text(join_flags(c->s, p->flags)),
-            db_int((int64_t)c->e->position), db_text(p->order_no));
+        e = begun_supersede(&c->s->begun, c->db, number_of(c->s, p->supersedes), started);
+    begun_add(&c->s->begun, &(struct transaction_row){.number = number,
+                                                      .position = c->e->position,
+                                                      .connector_id = p->connector_id.value,
+                                                      .meter_start_wh = p->meter_start_wh.value,
+                                                      .transaction_id = p->transaction_id,
+                                                      .station = c->e->station,
+                                                      .id_tag = p->id_tag,
+                                                      .id_tag_status = p->id_tag_status,
+                                                      .order_no = p->order_no,
+                                                      .flags = join_flags(c->s, p->flags),
+                                                      .started = started,
+                                                      .device_started = c->e->device_time,
+                                                      .received = c->e->received});
     if (e == OK && p->order_no.at != NULL && instant_is_set(c->e->device_time))
         e = DB_RUN(c->db, "UPDATE orders SET started_at = ?2 WHERE number = ?1", db_int((int64_t)number),
                    db_time(c->e->device_time));
-    if (e == OK)
+    if (e == OK && !has_connector(c, p->connector_id.value))
         e = DB_RUN(c->db,
                    "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                    db_text(c->e->station), db_int(p->connector_id.value));
@@ -319,16 +347,16 @@ static enum err on_stopped(struct change *c)
     struct instant stopped = !instant_is_set(p->stop_timestamp.at) || has_flag(p->flags, STR("clock_corrected"))
                                  ? c->e->received
                                  : p->stop_timestamp.at;
-    return DB_RUN(c->db,
-                  "UPDATE transactions SET state = 'closed', stopped_at = ?2, meter_stop_wh = ?3, energy_wh = ?4, "
-                  "stop_reason = ?5,"
-                  " stop_id_tag = ?6, device_stopped_at = ?7, flags = trim(flags || ' ' || ?8), stop_key = ?9"
-                  " WHERE number = ?1 AND (stop_reason IS NULL OR ?10)",
-                  db_int((int64_t)number_of(c->s, p->transaction_id)), db_time(stopped), db_int(p->meter_stop_wh.value),
-                  db_int(p->energy_wh.value), db_text(p->reason), db_text(p->id_tag), db_time(p->stop_timestamp.at),
-                  db_text(join_flags(c->s, p->flags)),
-                  db_int((int64_t)ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at)),
-                  db_int(has_flag(p->flags, STR("overrides_operator"))));
+    const struct transaction_end end = {.at = stopped,
+                                        .device_at = p->stop_timestamp.at,
+                                        .meter_wh = p->meter_stop_wh.value,
+                                        .energy_wh = p->energy_wh.value,
+                                        .key = (int64_t)ocpp_stop_key(p->meter_stop_wh.value, p->stop_timestamp.at),
+                                        .reason = p->reason,
+                                        .id_tag = p->id_tag,
+                                        .flags = join_flags(c->s, p->flags),
+                                        .is_override = has_flag(p->flags, STR("overrides_operator"))};
+    return begun_stop(&c->s->begun, c->db, number_of(c->s, p->transaction_id), &end);
 }
 
 static enum err on_command_queued(struct change *c)
@@ -544,6 +572,8 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
     size_t i = 0;
     for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;)
         e = write_seen(d, v);
+    if (e == OK)
+        e = begun_write(&s->begun, d);
     if (e == OK)
         e = readings_write(&s->readings, d);
     if (e == OK && s->last_number > 0)

