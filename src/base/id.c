@@ -43,29 +43,47 @@ static inline void sip_round(uint64_t v[4])
     v[2] = rotl(v[2], 32);
 }
 
-static inline void sip_word(uint64_t v[4], uint64_t word)
+static inline void sip_word(uint64_t v[4], uint64_t word, int rounds)
 {
     v[3] ^= word;
-    sip_round(v);
-    sip_round(v);
+    for (int r = 0; r < rounds; r++)
+        sip_round(v);
     v[0] ^= word;
+}
+
+/* The bytes behind the last whole word, the first the least. */
+static inline uint64_t sip_rest(struct bytes b)
+{
+    const size_t rest = b.len & 7;
+    uint64_t last = 0;
+    if (b.len >= 8)
+        return rest == 0 ? 0 : load64le(b.at + b.len - 8) >> (64 - 8 * rest);
+    for (size_t i = 0; i < rest; i++)
+        last |= (uint64_t)b.at[i] << 8 * i;
+    return last;
+}
+
+static inline __attribute__((always_inline)) uint64_t sip(const uint64_t key[2], struct bytes b, int rounds, int last_rounds)
+{
+    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
+                     key[1] ^ 0x7465646279746573u};
+    for (size_t i = 0; b.len - i >= 8; i += 8)
+        sip_word(v, load64le(b.at + i), rounds);
+    sip_word(v, (uint64_t)b.len << 56 | sip_rest(b), rounds);
+    v[2] ^= 0xff;
+    for (int r = 0; r < last_rounds; r++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 uint64_t siphash(const uint64_t key[2], struct bytes b)
 {
-    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
-                     key[1] ^ 0x7465646279746573u};
-    size_t i = 0;
-    for (; b.len - i >= 8; i += 8)
-        sip_word(v, load64le(b.at + i));
-    uint64_t last = (uint64_t)b.len << 56;
-    for (int shift = 0; i < b.len; i++, shift += 8)
-        last |= (uint64_t)b.at[i] << shift;
-    sip_word(v, last);
-    v[2] ^= 0xff;
-    for (int r = 0; r < 4; r++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return sip(key, b, 2, 4);
+}
+
+uint64_t siphash_table(const uint64_t key[2], struct bytes b)
+{
+    return sip(key, b, 1, 3);
 }
 
 static inline uint64_t fold(uint64_t a, uint64_t b)

@@ -193,15 +193,22 @@ bool buf_grow(struct buf *b, size_t len)
     return true;
 }
 
+static const char two_digits[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                 "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                 "8081828384858687888990919293949596979899";
+
 void buf_put_int(struct buf *b, int64_t n)
 {
     char digits[1 + DIGITS_MAX];
     size_t first = sizeof digits;
     uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
-    do {
-        digits[--first] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
+    for (; rest >= 100; rest /= 100) {
+        first -= 2;
+        memcpy(digits + first, two_digits + 2 * (rest % 100), 2);
+    }
+    if (rest >= 10)
+        digits[--first] = two_digits[2 * rest + 1];
+    digits[--first] = rest >= 10 ? two_digits[2 * rest] : (char)('0' + rest);
     if (n < 0)
         digits[--first] = '-';
     buf_put(b, digits + first, sizeof digits - first);
@@ -266,7 +273,7 @@ void map_release(struct map *m)
 
 static uint64_t map_hash(const struct map *m, struct str key)
 {
-    return siphash(m->key, (struct bytes){(const uint8_t *)key.at, key.len});
+    return siphash_table(m->key, (struct bytes){(const uint8_t *)key.at, key.len});
 }
 
 /* The slot of a key, or the empty one where it would stand. There is always an empty one. */

@@ -7,8 +7,10 @@
 #define US_PER_DAY   (86400LL * US_PER_S)
 #define DAYS_PER_400 146097
 #define DAYS_TO_1970 719468 /* from 0000-03-01 */
-#define SCALE_MAX    18
-#define SCALED_MAX   (((int64_t)1 << 62) - 1)
+#define SCALE_MAX       18
+#define PLAIN_MAX       12 /* characters of a number that is read without looking for overflow, */
+#define PLAIN_SCALE_MAX 6 /* and digits that may be added to it: together fewer than 63 bits hold */
+#define SCALED_MAX      (((int64_t)1 << 62) - 1)
 
 /* 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z */
 #define INSTANT_MIN (-62135596800LL * US_PER_S)
@@ -245,9 +247,42 @@ enum err decimal_read(struct str s, int digits, struct decimal *out)
     return OK;
 }
 
+/* What nearly all are: "-1234.5", short enough that nothing can overflow, with no more digits behind the point than are kept. False: it
+ * is not, or no number. */
+static bool parse_plain(struct str s, int digits, int64_t *out)
+{
+    const bool is_negative = s.len > 0 && s.at[0] == '-';
+    size_t i = is_negative ? 1 : 0, point = SIZE_MAX;
+    const size_t begin = i;
+    int64_t n = 0;
+
+    if (s.len > PLAIN_MAX || digits < 0 || digits > PLAIN_SCALE_MAX)
+        return false;
+    for (; i < s.len; i++) {
+        if (is_digit(s.at[i]))
+            n = n * 10 + (s.at[i] - '0');
+        else if (s.at[i] == '.' && point == SIZE_MAX && i > begin)
+            point = i;
+        else
+            return false;
+    }
+    const size_t behind = point == SIZE_MAX ? 0 : s.len - point - 1;
+    if (s.len == begin || (point != SIZE_MAX && behind == 0) || behind > (size_t)digits)
+        return false;
+    for (size_t k = behind; k < (size_t)digits; k++)
+        n *= 10;
+    *out = is_negative ? -n : n;
+    return true;
+}
+
 enum err decimal_parse(struct str s, int digits, int64_t *out, bool *inexact)
 {
     struct decimal d;
+    if (parse_plain(s, digits, out)) {
+        if (inexact != NULL)
+            *inexact = false;
+        return OK;
+    }
     enum err e = decimal_read(s, digits, &d);
     if (e != OK)
         return e;

@@ -79,6 +79,13 @@ struct str topic_name(enum topic topic);
  * body: JSON or, where topic.def says so, what JSON is made of when it leaves; neither changes afterwards. */
 MUST_USE enum err outbox_put(struct db *d, enum topic topic, struct str key, struct uuid event_id, struct str type,
                              struct instant at, struct bytes body);
+/* The same for many of one topic within a transaction: where the next goes is asked for once. All zero at first, and again when a
+ * transaction ends or is undone. */
+struct outbox_end {
+    int64_t next; /* 0: not known */
+};
+MUST_USE enum err outbox_append(struct db *d, struct outbox_end *end, enum topic topic, struct str key, struct uuid event_id,
+                                struct str type, struct instant at, struct bytes body);
 struct topic_message {
     uint64_t position;
     struct str key, type;

@@ -1,5 +1,5 @@
 /* The outbox: a service's own events, committed with the change that they tell of. The position is counted inside the
- * statement: there is one writer, so it has no gap and rises in the order of commits. */
+ * transaction: there is one writer, so it has no gap and rises in the order of commits. */
 #include "bus/bus.h"
 
 #define POSITION_BITS 48
@@ -21,17 +21,36 @@ struct str topic_name(enum topic topic)
     return (struct str){NULL, 0};
 }
 
+static enum err find_end(struct db *d, struct outbox_end *end, enum topic topic)
+{
+    struct db_rows *r = DB_ROWS(d, "SELECT max(place) FROM outbox_messages WHERE place>?1 AND place<=?2",
+                                db_int(place_of(topic, 0)), db_int(place_of(topic, UINT64_MAX)));
+    end->next = (db_next(r) && !db_col_is_null(r, 0) ? db_col_int(r, 0) : place_of(topic, 0)) + 1;
+    return db_rows_end(r);
+}
+
+enum err outbox_append(struct db *d, struct outbox_end *end, enum topic topic, struct str key, struct uuid event_id,
+                       struct str type, struct instant at, struct bytes body)
+{
+    enum err e = end->next == 0 ? find_end(d, end, topic) : OK;
+    if (e == OK)
+        e = DB_RUN(d,
+                   "INSERT INTO outbox_messages(place, topic, key, event_id, type, at, body) VALUES (?1, ?2, ?3, ?4, ?5, "
+                   "?6, ?7) ON CONFLICT(event_id, topic) DO NOTHING",
+                   db_int(end->next), db_int(topic), db_text(key),
+                   db_blob((struct bytes){event_id.at, sizeof event_id.at}), db_text(type), db_time(at), db_blob(body));
+    if (e != OK)
+        end->next = 0;
+    else if (db_changes(d) > 0)
+        end->next++;
+    return e;
+}
+
 enum err outbox_put(struct db *d, enum topic topic, struct str key, struct uuid event_id, struct str type,
                     struct instant at, struct bytes body)
 {
-    /* VALUES, since what SELECT gives of the table that it goes into would be laid by in one of its own: that doubled
-     * the cost. */
-    return DB_RUN(d,
-                  "INSERT INTO outbox_messages(place, topic, key, event_id, type, at, body) VALUES "
-                  "((SELECT coalesce(max(place), ?1) FROM outbox_messages WHERE place>?1 AND place<=?2) + 1, ?3, ?4, ?5, ?6, "
-                  "?7, ?8) ON CONFLICT(event_id, topic) DO NOTHING",
-                  db_int(place_of(topic, 0)), db_int(place_of(topic, UINT64_MAX)), db_int(topic), db_text(key),
-                  db_blob((struct bytes){event_id.at, sizeof event_id.at}), db_text(type), db_time(at), db_blob(body));
+    struct outbox_end end = {0};
+    return outbox_append(d, &end, topic, key, event_id, type, at, body);
 }
 
 struct db_rows *topic_read(struct db *d, enum topic topic, uint64_t after, int most)

@@ -18,7 +18,7 @@ enum err parked_add(struct db *d, struct str consumer, const struct event *e, co
     char id[UUID_TEXT_SIZE];
     buf_init(&record, RECORD_SIZE_MAX);
     record_write(e, &record);
-    uuid_write(e->id, id);
+    uuid_write(event_id(e), id);
     enum err result = record.failed ? ERR_LIMIT : OK;
     if (result == OK)
         result = DB_RUN(d,
@@ -101,7 +101,7 @@ enum err dead_letter_add(struct db *d, struct str consumer, const struct event *
     buf_init(&json, JSON_MAX);
     record_write(e, &record);
     event_write(e, gateway_id, &json);
-    uuid_write(e->id, id);
+    uuid_write(event_id(e), id);
     enum err result = record.failed || json.failed ? ERR_LIMIT : OK;
     if (result == OK)
         result =

@@ -1,6 +1,7 @@
 /* eventlog/event.c - the tables of event.def and payload.def, and the published form of an event (gateway-contract.md 1). */
 #include "eventlog/event.h"
 #include "eventlog/put.h"
+#include "eventlog/segment.h"
 
 #define SCHEMA_TABLES
 #include "schema/expand.h"
@@ -24,6 +25,11 @@ int event_type_find(struct str wire)
             return i;
     }
     return -1;
+}
+
+struct uuid event_id(const struct event *e)
+{
+    return e->log == NULL ? e->id : identity_event(e->log, e->position, e->received);
 }
 
 /* ---- packed: EVENT_PACKED, where the body begins in the frame and its size (32 bits each), schema_pack ---- */
@@ -95,7 +101,7 @@ static void write_json(const struct event *e, struct str gateway_id, struct buf 
     struct json_writer w;
     char id[UUID_TEXT_SIZE], trace[TRACE_TEXT_SIZE];
 
-    uuid_write(e->id, id);
+    uuid_write(event_id(e), id);
     hex_write((struct bytes){e->trace, sizeof e->trace}, trace);
     jw_init(&w, out);
     jw_open_object(&w);

@@ -33,9 +33,11 @@ int event_type_find(struct str wire); /* -1: none */
 #define EVENT_PACKED         1 /* first byte of a packed payload: the version of its form */
 
 /* All text borrows. What the log fills in on append: position and id. */
+struct log_identity;
 struct event {
     uint64_t position;             /* in the log: from 1, no gap */
-    struct uuid id;                /* eventId: v7, made of time, log and position */
+    struct uuid id;                /* eventId: v7, made of time, log and position; who did not append it asks event_id() */
+    const struct log_identity *log; /* of what a reader gives, while the reader is open: its id is made of it. NULL: id says it */
     enum event_type type;
     struct str station;            /* chargePointId */
     struct instant received;       /* timestamp */
@@ -46,6 +48,9 @@ struct event {
     struct str frame;              /* as it came in, or for COMMAND_SENT as it goes out; absent: no frame */
     struct str answer;             /* as it was sent for that frame; absent: none */
 };
+
+/* Few of those who read want it, so it is made when it is asked for. */
+struct uuid event_id(const struct event *e);
 
 /* Is the payload packed? */
 static inline bool event_is_packed(const struct event *e)

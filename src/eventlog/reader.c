@@ -258,7 +258,7 @@ static enum err take_event(struct log_reader *r, uint64_t position, struct event
             return error;
     }
     e.position = position;
-    e.id = identity_event(&r->identity, position, e.received);
+    e.log = &r->identity;
     *out = e;
     return OK;
 }

@@ -128,7 +128,7 @@ static void decide(struct str station, const struct session *s, enum session_emi
     }
 }
 
-static struct uuid event_id(const struct session *s, struct instant now)
+static struct uuid announcement_id(const struct session *s, struct instant now)
 {
     uint8_t of[sizeof s->id.at + 8];
     memcpy(of, s->id.at, sizeof s->id.at);
@@ -137,8 +137,8 @@ static struct uuid event_id(const struct session *s, struct instant now)
     return uuid_v7((uint64_t)(now.us / 1000), (uint16_t)(low >> 52), low & 0x3fffffffffffffff);
 }
 
-enum err session_announce(struct db *d, struct str station, struct session *s, enum session_emit emit,
-                          enum session_state before, const struct uuid *cause, struct instant now)
+enum err session_announce(struct db *d, struct outbox_end *end, struct str station, struct session *s,
+                          enum session_emit emit, enum session_state before, const struct uuid *cause, struct instant now)
 {
     struct announcement a = {{{NULL, 0}}, {{0, false}}};
     char text[UUID_TEXT_SIZE], card_no[CARD_SIZE];
@@ -154,5 +154,5 @@ enum err session_announce(struct db *d, struct str station, struct session *s, e
     if (body.at == NULL)
         return ERR_LIMIT;
     uuid_write(s->id, text);
-    return outbox_put(d, TOPIC_SESSIONS, str_of(text), event_id(s, now), emit_types[emit], now, body);
+    return outbox_append(d, end, TOPIC_SESSIONS, str_of(text), announcement_id(s, now), emit_types[emit], now, body);
 }

@@ -33,6 +33,7 @@ struct charging {
     struct charging_options options;
     struct book book;
     struct arena arena;
+    struct outbox_end outbox;
     int64_t counted[STATISTIC_COUNT];   /* of the batch at hand */
     int64_t committing[STATISTIC_COUNT]; /* written, not committed yet */
     struct instant cleaned;
@@ -41,7 +42,7 @@ struct charging {
 /* What an input came from: an event, or time. */
 struct cause {
     struct str type;
-    const struct uuid *event_id;
+    const struct event *event; /* NULL: time */
     struct instant received;
     struct str detail;
 };
@@ -57,9 +58,10 @@ struct charging_options charging_options_default(void)
 static struct uuid session_id(const struct event *e)
 {
     static const uint64_t key[2] = {0x73657373696f6e5f, 0x69645f6f665f6576};
-    struct bytes id = {e->id.at, sizeof e->id.at};
+    const struct uuid of = event_id(e);
+    struct bytes id = {of.at, sizeof of.at};
     uint64_t low = siphash(key, id);
-    uint64_t ms = be64(e->id.at) >> 16;
+    uint64_t ms = be64(of.at) >> 16;
     return uuid_v7(ms, (uint16_t)(siphash((const uint64_t[2]){key[1], key[0]}, id) & 0xfff), low & 0x3fffffffffffffff);
 }
 
@@ -107,14 +109,20 @@ static enum err apply(struct charging *c, struct db *d, struct book_entry *entry
     book_change(&c->book, entry, is_turn || s->started.us != was.started.us);
     count(c, &was, s);
     enum err e = OK;
+    if (!is_turn && out.emit == EMIT_NOTHING)
+        return OK;
+    struct uuid id = {{0}};
+    if (cause->event != NULL)
+        id = event_id(cause->event);
+    const struct uuid *const from = cause->event == NULL ? NULL : &id;
     if (is_turn && c->options.keeps_history) {
         s->history_count++;
         e = history_insert(
             d, s,
-            &(struct history){cause->type, cause->event_id, in->at, in->received, was.state, s->state, cause->detail});
+            &(struct history){cause->type, from, in->at, in->received, was.state, s->state, cause->detail});
     }
     if (e == OK && out.emit != EMIT_NOTHING)
-        e = session_announce(d, entry->station->name, s, out.emit, was.state, cause->event_id, cause->received);
+        e = session_announce(d, &c->outbox, entry->station->name, s, out.emit, was.state, from, cause->received);
     return e;
 }
 
@@ -389,7 +397,7 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     struct charging *c = state;
     struct handling h = {.c = c, .d = d, .e = e, .why = why};
     arena_reset(&c->arena);
-    h.cause = (struct cause){event_kinds[e->type].wire, &e->id, e->received, {NULL, 0}};
+    h.cause = (struct cause){event_kinds[e->type].wire, e, e->received, {NULL, 0}};
     h.in = (struct session_input){.received = e->received, .device_at = e->device_time};
     h.in.at = session_time(e->device_time, e->received, &h.in.flags);
     enum err result = book_open(&c->book, d, e->station, &h.at);
@@ -406,6 +414,7 @@ static enum err on_batch_begin(void *state, struct db *d)
 {
     struct charging *c = state;
     (void)d;
+    c->outbox = (struct outbox_end){0};
     book_trim(&c->book);
     return OK;
 }
@@ -430,6 +439,7 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
 {
     struct charging *c = state;
     enum err e = book_write(&c->book, d, SPAN_S(c->options.power_window_s));
+    c->outbox = (struct outbox_end){0};
     if (e == OK)
         e = statistics_write(c, d);
     if (e != OK)
@@ -441,6 +451,7 @@ static void on_batch_undone(void *state)
 {
     struct charging *c = state;
     book_clear(&c->book);
+    c->outbox = (struct outbox_end){0};
     memset(c->counted, 0, sizeof c->counted);
     memset(c->committing, 0, sizeof c->committing);
 }
