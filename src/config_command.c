@@ -9,6 +9,7 @@
 #include "config/config.h"
 
 #include <errno.h>
+#include <lz4.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,7 +134,8 @@ static const struct {
     const char *(*version)(void);
 } libraries[] = {
     {"libuv", uv_version_string},         {"openssl", openssl_version}, {"sqlite", sqlite3_libversion},
-    {"libyaml", yaml_get_version_string}, {"zstd", ZSTD_versionString},
+    {"libyaml", yaml_get_version_string}, {"lz4", LZ4_versionString},
+    {"zstd", ZSTD_versionString},
 };
 
 int version_main(int argc, char **argv)

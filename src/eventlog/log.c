@@ -13,7 +13,7 @@
  *     head of the file                              head of a batch, at a multiple of 8; behind it its data and zeros up to the next
  *     at    size                                    at  size
  *        0     8  "CLlogseg"                         0     4  "CLba"; "CLen": the index
- *        8     4  format, 2                          4     4  count of events
+ *        8     4  format, 3                          4     4  count of events
  *       12    16  log_id: random, the same in all    8     8  position of the first
  *                 segments of a log                 16     8  least received of its events, microseconds since 1970, signed
  *       28     8  number of the segment, from 1     24     8  greatest received
@@ -23,7 +23,7 @@
  *       54        gateway_id                        44     4  checksum of the data
  *     4092     4  checksum of all before            48     4  checksum of log_id, salt and the 48 bytes before
  *
- * The data are the records one after another (record.c); where that is shorter, squeezed into one zstd frame. A mark is the first batch that begins in each 128 KiB of the file: going from
+ * The data are the records one after another (record.c); where that is shorter, squeezed (squeeze.c). A mark is the first batch that begins in each 128 KiB of the file: going from
  * mark to mark a reader finds its way in the open segment, in a sealed one the index has them. Salt and log_id in the checksum: what
  * another file left on the disk is never taken for a batch of this one, nor is what a station sent.
  * Event ids are not stored: they follow from log_id, position and received (log_identity in segment.h).
@@ -169,7 +169,7 @@ static void set_state(struct eventlog *l, enum log_state state, const char *why)
 static enum err leave_segment(struct eventlog *l, uint64_t first, struct fault *why)
 {
     const bool is_new = l->newest_first != first;
-    const struct segment_head head = {l->identity, l->newest_number + is_new, first, 0};
+    const struct segment_head head = {l->identity, l->newest_number + is_new, first, 0, SEGMENT_FORMAT};
     struct segment *next = NULL;
     enum err e = segment_create(&l->place, &head, why);
 
@@ -503,7 +503,7 @@ static enum err begin_log(struct eventlog *l, struct segment_list *found, struct
         return ERR_IO;
     }
     identity_derive(&l->identity);
-    const struct segment_head head = {l->identity, 1, 1, 0};
+    const struct segment_head head = {l->identity, 1, 1, 0, SEGMENT_FORMAT};
     enum err e = segment_create(&l->place, &head, why);
     if (e == OK)
         segment_list_add(found, 1);
@@ -549,8 +549,9 @@ static enum err open_last(struct eventlog *l, const struct segment_list *found, 
     }
     l->newest_first = head->first;
     l->newest_number = head->number;
-    /* The gateway's name is written once a segment: under a new name a new one is begun. */
-    l->must_leave = strcmp(head->identity.gateway_id, l->identity.gateway_id) != 0;
+    /* The gateway's name is written once a segment, and so is the format: under a new one of either a new one is begun. */
+    l->must_leave =
+        strcmp(head->identity.gateway_id, l->identity.gateway_id) != 0 || head->format != SEGMENT_FORMAT;
     const struct log_identity named = l->identity;
     l->identity = head->identity;
     memcpy(l->identity.gateway_id, named.gateway_id, sizeof named.gateway_id);
@@ -560,7 +561,7 @@ static enum err open_last(struct eventlog *l, const struct segment_list *found, 
     if (e != OK || !l->must_leave || end >= l->newest_first)
         return e;
     /* Nothing is in it yet: it is made anew under its own name. */
-    const struct segment_head renamed = {l->identity, l->newest_number, l->newest_first, 0};
+    const struct segment_head renamed = {l->identity, l->newest_number, l->newest_first, 0, SEGMENT_FORMAT};
     segment_close(l->open);
     l->open = NULL;
     l->must_leave = false;

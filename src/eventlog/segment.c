@@ -137,6 +137,7 @@ static enum err read_file_head(struct segment *s, uint64_t first, struct fault *
     memcpy(h->identity.log_id, bytes + AT_LOG_ID, sizeof h->identity.log_id);
     memcpy(h->identity.gateway_id, bytes + AT_GATEWAY, gateway);
     h->number = be64(bytes + AT_NUMBER);
+    h->format = be32(bytes + AT_FORMAT);
     h->first = first;
     h->salt = be64(bytes + AT_SALT);
     identity_derive(&h->identity);

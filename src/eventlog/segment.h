@@ -6,7 +6,7 @@
 #include "eventlog/files.h"
 #include "eventlog/squeeze.h"
 
-#define SEGMENT_FORMAT      2
+#define SEGMENT_FORMAT      3
 #define SEGMENT_PATH_MAX    4096
 #define SEGMENT_NAME_MAX    64
 #define SEGMENT_HEAD_SIZE   4096  /* of the file's head: the first batch begins behind it */
@@ -33,6 +33,7 @@ struct segment_head {
     uint64_t number; /* 1 is the first of the log */
     uint64_t first;  /* position of its first event */
     uint64_t salt;   /* random: tells a file from the one it replaced; chosen by segment_create */
+    uint32_t format; /* SEGMENT_FORMAT, or an older one; segment_create's own */
 };
 struct batch_head {
     uint64_t first;

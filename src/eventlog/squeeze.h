@@ -1,11 +1,11 @@
-/* eventlog/squeeze.h - records made short and long again: zstd, whose types go no further than squeeze.c. */
+/* eventlog/squeeze.h - records made short and long again: LZ4, and zstd for reading what older versions wrote; neither goes further than squeeze.c. */
 #ifndef EVENTLOG_SQUEEZE_H
 #define EVENTLOG_SQUEEZE_H
 #include "base/memory.h"
 
 /* Of one thread; all zeros is a good beginning. */
 struct squeezer {
-    struct ZSTD_CCtx_s *in;
+    void *in;
     struct ZSTD_DCtx_s *out;
 };
 void squeezer_release(struct squeezer *z);

@@ -18,7 +18,7 @@ passed=0 failed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-read -r -a libraries <<<"$(pkg-config --libs sqlite3 libzstd openssl libuv) -lpthread -lm"
+read -r -a libraries <<<"$(pkg-config --libs sqlite3 libzstd liblz4 openssl libuv) -lpthread -lm"
 export CC=${CC:-cc}
 flags=(-std=c11 -D_GNU_SOURCE '-DCHARGELINE_VERSION="defect"' -O0 -Isrc -Itests "-I$work/embedded")
 

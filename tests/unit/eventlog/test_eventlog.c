@@ -77,11 +77,11 @@ static void test_reopen(void)
 #define AT_CRC    (SEGMENT_HEAD_SIZE - 4)
 
 /* As another version of the program would have written the first segment. */
-static void set_format(uint32_t format)
+static void set_format(uint64_t first, uint32_t format)
 {
     uint8_t head[SEGMENT_HEAD_SIZE];
     char name[SEGMENT_NAME_MAX], path[KIT_PATH_MAX];
-    segment_name(1, name);
+    segment_name(first, name);
     kit_path(path, name);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     check(fd >= 0 && pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head);
@@ -97,12 +97,15 @@ static void test_formats(void)
     struct eventlog *l = kit_open(&o);
     CHECK("a log", kit_round(l, 4));
     eventlog_close(l);
-    set_format(1);
+    set_format(1, 1);
     l = kit_open(&o);
     CHECK("one of an older format goes on", eventlog_position(l) == 4 && kit_batch(l, 3));
+    struct eventlog_stats stats;
+    eventlog_stats(l, &stats);
+    CHECK("in a segment of its own", stats.segments == 2);
     eventlog_close(l);
     CHECK("and is read whole", kit_count(kit_dir, 1) == 7);
-    set_format(SEGMENT_FORMAT + 1);
+    set_format(5, SEGMENT_FORMAT + 1);
     struct fault why = {0};
     l = NULL;
     CHECK("one of a newer format is refused", eventlog_open(&o, &l, &why) == ERR_UNSUPPORTED && l == NULL);
