@@ -238,7 +238,7 @@ class Log:
             segment = Segment(os.path.join(self.folder, name))
             log_id, number = log_id or segment.log_id, segment.number
             r.check("a segment's head is sound and says what its name says", segment.is_sound and
-                    (segment.format, segment.first, segment.log_id) == (2, int(name[4:24]), log_id), name)
+                    (segment.format, segment.first, segment.log_id) == (3, int(name[4:24]), log_id), name)
             r.check("segments are numbered without a gap", i == 0 or number == self.number + 1, (name, number))
             self.number = number
             self.identify(log_id)
