@@ -7,6 +7,8 @@
 #define TIME_MS           (12 * 3600 * 1000) /* and once they were */
 #define MODULE_MS         (30 * 60 * 1000)
 #define VERSIONS_MS       (12 * 3600 * 1000)
+#define RADIO_MS          (2 * 3600 * 1000) /* 8.10 */
+#define RADIO_AFTER_MS    30000
 #define BOOT_MS           2000                        /* within it, what a pile says when it comes up is spread */
 #define VERSIONS_AFTER_MS 10000                       /* the host has polled its slaves by then */
 #define SETTLE_BOOT_MS    10000                       /* what was kept over a power cut is offered */
@@ -87,6 +89,24 @@ static void on_versions(struct pile_step *t)
     sim_pile_say_versions(t);
 }
 
+static void on_cabinet(struct pile_step *t)
+{
+    t->p->due_ms[DUE_CABINET] = t->now.ms + sim_pile_heartbeat_ms(t->p);
+    sim_cabinet_beat(t);
+}
+
+static void on_meter(struct pile_step *t)
+{
+    t->p->due_ms[DUE_METER] = t->now.ms + MODULE_MS;
+    sim_pile_say_meter(t);
+}
+
+static void on_radio(struct pile_step *t)
+{
+    t->p->due_ms[DUE_RADIO] = t->now.ms + RADIO_MS;
+    sim_pile_say_radio(t);
+}
+
 static int64_t alarm_ms(struct pile_step *t)
 {
     return sim_pile_scaled(t, ALARM_MS / 2 + sim_pile_chance(t, 0, (uint32_t)ALARM_MS), SCALED_LEAST_MS);
@@ -113,6 +133,7 @@ static void (*const on_due[DUE_COUNT])(struct pile_step *t) = {
     [DUE_REGISTER] = on_register,         [DUE_HEARTBEAT] = on_heartbeat, [DUE_TIME] = on_time_due,
     [DUE_SETTLE] = sim_pile_settle,       [DUE_MODULE] = on_module,       [DUE_VERSIONS] = on_versions,
     [DUE_FIRMWARE] = sim_firmware_on_due, [DUE_ALARM] = on_alarm,         [DUE_REBOOT] = on_reboot,
+    [DUE_CABINET] = on_cabinet,           [DUE_METER] = on_meter,         [DUE_RADIO] = on_radio,
 };
 
 /* ---- Power ------------------------------------------------------------------------------------------------------- */
@@ -139,6 +160,8 @@ static void boot_host(struct pile_step *t)
     due[DUE_TIME] = t->now.ms;
     due[DUE_MODULE] = t->now.ms + sim_pile_chance(t, 0, BOOT_MS);
     due[DUE_VERSIONS] = t->now.ms + VERSIONS_AFTER_MS;
+    if (sim_pile_has(t, PILE_QUIRK_radio))
+        due[DUE_RADIO] = t->now.ms + RADIO_AFTER_MS;
 }
 
 void sim_pile_boot(struct pile_step *t)
@@ -146,6 +169,8 @@ void sim_pile_boot(struct pile_step *t)
     struct sim_pile *p = t->p;
     int64_t *due = p->due_ms;
     p->is_fresh = false;
+    if (sim_pile_has(t, PILE_QUIRK_meter) && p == &t->l->piles[0])
+        due[DUE_METER] = t->now.ms + sim_pile_chance(t, 0, BOOT_MS);
     if (p->is_host) {
         boot_host(t);
         return;
@@ -156,6 +181,8 @@ void sim_pile_boot(struct pile_step *t)
     due[DUE_TIME] = t->now.ms + sim_pile_chance(t, 0, BOOT_MS);
     if (t->l->pile_count == 1 && !is_legacy)
         due[DUE_MODULE] = t->now.ms + sim_pile_chance(t, 0, BOOT_MS);
+    if (sim_cabinet_is(t))
+        due[DUE_CABINET] = t->now.ms + sim_pile_chance(t, 0, BOOT_MS);
     if (p->kept_count > 0)
         due[DUE_SETTLE] = t->now.ms + SETTLE_BOOT_MS;
     if (t->w->is_driven)
@@ -176,6 +203,8 @@ void sim_pile_clear(struct pile_step *t)
     p->kept_count = 0;
     p->due_ms[DUE_SETTLE] = SIM_NEVER;
     p->asked[ASK_SETTLE].tries = 0;
+    for (size_t i = 0; i < p->port_count; i++)
+        sim_cabinet_forget(&p->ports[i]);
     sim_memory_reset(p);
 }
 

@@ -101,6 +101,7 @@ struct sim_port {
     struct charge charge; /* vehicle NULL: none is plugged in */
     struct sim_order order;
     struct sim_period period;
+    struct sim_uncleared *uncleared; /* of a cabinet: what was charged there is in it yet; owned. NULL: not */
 };
 
 enum sim_ask { ASK_REGISTER, ASK_HEARTBEAT, ASK_TIME, ASK_CARD, ASK_SETTLE, ASK_RUNNING, ASK_COUNT };
@@ -120,6 +121,9 @@ enum pile_due {
     DUE_SETTLE,
     DUE_MODULE,   /* 0x11 */
     DUE_VERSIONS, /* 0x35 */
+    DUE_CABINET,  /* 0x41 */
+    DUE_METER,    /* 0x17 */
+    DUE_RADIO,    /* 0x3B */
     DUE_FIRMWARE, /* a host asks for it by itself */
     DUE_ALARM,
     DUE_REBOOT,
@@ -165,6 +169,7 @@ struct sim_line {
     size_t pile_count; /* the host among them, as the first */
     int64_t connect_at_ms, light_at_ms, drop_at_ms, cut_at_ms, move_at_ms;
     int64_t quiet_at_ms; /* then the module says link */
+    int64_t metered_mj;  /* by all its piles, ever */
     int64_t held_at_ms;
     struct buf held; /* QUIRK glue, split: what is to be written then */
     struct ap3000_stream stream;

@@ -76,6 +76,8 @@ void sim_line_free(struct sim_line *l)
     if (l == NULL)
         return;
     for (size_t i = 0; i < l->pile_count; i++) {
+        for (size_t k = 0; k < l->piles[i].port_count; k++)
+            sim_cabinet_forget(&l->piles[i].ports[k]);
         free(l->piles[i].ports);
         free(l->piles[i].kept);
     }

@@ -45,7 +45,7 @@ bool sim_port_has_room(const struct sim_pile *p)
 {
     size_t open_count = 0;
     for (size_t i = 0; i < p->port_count; i++)
-        open_count += sim_port_is_busy(&p->ports[i]);
+        open_count += (size_t)sim_port_is_busy(&p->ports[i]) + (p->ports[i].uncleared != NULL);
     return p->kept_count + open_count < KEPT_MAX;
 }
 
@@ -62,6 +62,7 @@ static void begin(struct pile_step *t, struct sim_port *port)
                                           [AP3000_START_SERVER] = {"by the server", 13},
                                           [AP3000_START_CODE] = {"by the code", 11}};
     bool is_legacy = sim_pile_has(t, PILE_QUIRK_legacy);
+    sim_cabinet_clear(t, port);
     port->advanced_ms = t->now.ms;
     port->look_at_ms = t->now.ms + look_ms(t);
     port->beat_at_ms = is_legacy ? t->now.ms : t->now.ms + sim_pile_scaled(t, BEAT_MS, SCALED_LEAST_MS);
@@ -71,6 +72,7 @@ static void begin(struct pile_step *t, struct sim_port *port)
     t->w->totals.sessions++;
     t->w->totals.active++;
     sim_pile_tell(t, PILE_STARTED, port, starters[port->order.start_mode], 0, 0);
+    sim_cabinet_begin(t, port);
     sim_rider_started(t, port);
 }
 
@@ -94,16 +96,23 @@ static void put_settlement(const struct pile_step *t, const struct sim_port *por
           size == SETTLEMENT_SIZE);
 }
 
-/* The order is over: its settlement goes to the EEPROM, behind those that wait there. */
-static void settle(struct pile_step *t, struct sim_port *port)
+void sim_port_keep(struct pile_step *t, const uint8_t settlement[SETTLEMENT_SIZE])
 {
     struct sim_pile *p = t->p;
     if (p->kept == NULL)
         p->kept = mem_new(KEPT_MAX, sizeof *p->kept);
     check(p->kept_count < KEPT_MAX); /* sim_port_has_room() */
-    put_settlement(t, port, p->kept[p->kept_count++]);
+    memcpy(p->kept[p->kept_count++], settlement, SETTLEMENT_SIZE);
     if (p->kept_count == 1)
         p->due_ms[DUE_SETTLE] = t->now.ms + (t->w->is_leaving ? 0 : RELAY_MS);
+}
+
+static void settle(struct pile_step *t, struct sim_port *port)
+{
+    uint8_t settlement[SETTLEMENT_SIZE];
+    put_settlement(t, port, settlement);
+    if (!sim_cabinet_finish(t, port, settlement))
+        sim_port_keep(t, settlement);
     port->look_at_ms = port->beat_at_ms = SIM_NEVER;
     t->w->totals.active--;
     sim_pile_tell(t, PILE_STOPPED, port, str_of(ap3000_value_text(&ap3000_stop_reason_list, port->reason)),
@@ -128,6 +137,7 @@ static void fill(struct pile_step *t, struct sim_port *port)
 
 static void leave(struct pile_step *t, struct sim_port *port)
 {
+    sim_cabinet_clear(t, port);
     port->charge = (struct charge){0};
     sim_pile_tell(t, PILE_LEFT, port, (struct str){NULL, 0}, 0, 0);
     sim_rider_left(t, port);
@@ -142,6 +152,7 @@ static void settle_and_leave(struct pile_step *t, struct sim_port *port)
 
 static void fail(struct pile_step *t, struct sim_port *port)
 {
+    sim_cabinet_clear(t, port);
     port->charge = (struct charge){0};
     sim_pile_tell(t, PILE_FAILED, port, str_of(ap3000_value_text(&ap3000_port_status_list, port->fault)), 0, 0);
     sim_rider_broken(t, port);
@@ -231,6 +242,7 @@ static void count_chunk(struct pile_step *t, struct sim_port *port, int64_t ms)
     o->elapsed_ms += ms;
     o->energy_mj += taken_mj;
     t->w->totals.energy_mj += taken_mj;
+    t->l->metered_mj += taken_mj;
     port->period.ms += ms;
     port->period.energy_mj += taken_mj;
     port->period.most_dw = power_dw > port->period.most_dw ? power_dw : port->period.most_dw;

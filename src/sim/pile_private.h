@@ -1,6 +1,6 @@
 /* sim/pile_private.h - what the files of a pile share: its time (pile.c), its line (pile_line.c), its ports
  * (pile_port.c), who comes to them (pile_rider.c), what it says (pile_say.c), what it is told to do (pile_commands.c),
- * its memory (pile_memory.c), firmware (pile_firmware.c). */
+ * its memory (pile_memory.c), firmware (pile_firmware.c), doors (pile_cabinet.c). */
 #ifndef SIM_PILE_PRIVATE_H
 #define SIM_PILE_PRIVATE_H
 #include "sim/pile.h"
@@ -59,7 +59,11 @@ void sim_pile_settle(struct pile_step *t);
 void sim_pile_say_charging(struct pile_step *t, struct sim_port *port);
 void sim_pile_say_module(struct pile_step *t);
 void sim_pile_say_versions(struct pile_step *t);
+void sim_pile_say_meter(struct pile_step *t);
+void sim_pile_say_radio(struct pile_step *t);
 void sim_pile_say_alarm(struct pile_step *t, uint8_t kind, uint8_t where);
+/* What nobody answers; m: the struct of the layout. */
+void sim_pile_say(struct pile_step *t, uint8_t command, const struct ap3000_layout *l, const void *m);
 uint16_t sim_pile_next_id(struct pile_step *t);
 void sim_pile_answer(struct pile_step *t, const struct ap3000_frame *f, const struct ap3000_layout *l, const void *m);
 void sim_pile_on_frame(struct pile_step *t, const struct ap3000_frame *f);
@@ -75,6 +79,8 @@ bool sim_port_is_waiting(const struct sim_port *port); /* a charger is plugged i
 void sim_port_advance(struct pile_step *t, struct sim_port *port);
 uint16_t sim_port_power_dw(const struct sim_port *port);
 bool sim_port_has_room(const struct sim_pile *p); /* for the settlement of one charge more */
+/* Into the EEPROM, behind those that wait there. */
+void sim_port_keep(struct pile_step *t, const uint8_t settlement[SETTLEMENT_SIZE]);
 
 /* pile_rider.c */
 void sim_rider_rouse(struct pile_step *t, struct sim_port *port);
@@ -115,6 +121,15 @@ uint16_t sim_memory_get(const struct sim_pile *p, enum memory_at where);
 int64_t sim_pile_heartbeat_ms(const struct sim_pile *p);
 /* 0x83 to 0x86, 0x8B to 0x8F, 0x90 to 0x93, 0x97. False: none of them. */
 bool sim_memory_take(struct pile_step *t, const struct ap3000_frame *f);
+
+/* pile_cabinet.c. Of another pile they do nothing. */
+bool sim_cabinet_is(const struct pile_step *t);
+void sim_cabinet_beat(struct pile_step *t);
+void sim_cabinet_begin(struct pile_step *t, struct sim_port *port); /* a charge has begun */
+/* A charge has ended; false: it is to be settled at once. */
+bool sim_cabinet_finish(struct pile_step *t, struct sim_port *port, const uint8_t settlement[SETTLEMENT_SIZE]);
+void sim_cabinet_clear(struct pile_step *t, struct sim_port *port); /* what was there is out */
+void sim_cabinet_forget(struct sim_port *port);
 
 /* pile_firmware.c. False: none of its commands. */
 bool sim_firmware_take(struct pile_step *t, const struct ap3000_frame *f);

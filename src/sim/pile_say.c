@@ -14,6 +14,7 @@
 #define CASE_RAW      (65 + 24) /* degrees of the case */
 #define HEAT_DW_A_C   400       /* so much power warms a port by a degree */
 #define HOST_MHZ      472
+#define SMOKE_ONE_IN  100
 
 uint16_t sim_pile_next_id(struct pile_step *t)
 {
@@ -36,7 +37,7 @@ void sim_pile_answer(struct pile_step *t, const struct ap3000_frame *f, const st
     sim_line_say(t, f->command, f->message_id, write_payload(l, m, payload));
 }
 
-static void say(struct pile_step *t, uint8_t command, const struct ap3000_layout *l, const void *m)
+void sim_pile_say(struct pile_step *t, uint8_t command, const struct ap3000_layout *l, const void *m)
 {
     uint8_t payload[PAYLOAD_MAX];
     sim_line_say(t, command, sim_pile_next_id(t), write_payload(l, m, payload));
@@ -64,7 +65,7 @@ void sim_pile_say_module(struct pile_step *t)
         .imei = str_of(imei),
         .module_version = STR(version),
     };
-    say(t, 0x11, &ap3000_host_heartbeat_layout, &m);
+    sim_pile_say(t, 0x11, &ap3000_host_heartbeat_layout, &m);
 }
 
 /* All its slaves are of one type here, and of one version until one is upgraded. */
@@ -81,14 +82,44 @@ void sim_pile_say_versions(struct pile_step *t)
     struct ap3000_slave s = {
         .slave_type = lowest->device_type, .min_firmware = lowest->firmware, .physical_id = lowest->physical_id};
     check(ap3000_write(&ap3000_slave_layout, &s, block, sizeof block, &size, NULL) == OK);
-    say(t, 0x35, &ap3000_slave_versions_layout, &(struct ap3000_slave_versions){.count = 1, .slaves = {block, size}});
+    sim_pile_say(t, 0x35, &ap3000_slave_versions_layout,
+                 &(struct ap3000_slave_versions){.count = 1, .slaves = {block, size}});
+}
+
+/* An ordinary pile says it too; then what only a leakage host has says nothing (8.5). */
+void sim_pile_say_meter(struct pile_step *t)
+{
+    uint16_t voltage_dv = mains_dv(t);
+    uint32_t energy_10wh = (uint32_t)(t->l->metered_mj / (10 * MILLIJOULE_A_WH)), power_dw = 0;
+    for (size_t i = 0; i < t->l->pile_count; i++)
+        for (size_t k = 0; k < t->l->piles[i].port_count; k++)
+            power_dw += sim_port_power_dw(&t->l->piles[i].ports[k]);
+    uint16_t current_10ma = (uint16_t)(power_dw * 100 / voltage_dv);
+    struct ap3000_host_status m = {
+        .breaker = AP3000_CLOSED,
+        .temperature_raw = CASE_RAW,
+        .voltage_dv = voltage_dv,
+        .current_10ma = current_10ma,
+        .energy_10wh = energy_10wh,
+        .meter_current_10ma = current_10ma,
+        .meter_energy_10wh = energy_10wh,
+        .smoke_alarm = sim_pile_chance(t, 1, SMOKE_ONE_IN) == 1,
+        .live_temp_raw = CASE_RAW,
+        .neutral_temp_raw = CASE_RAW,
+    };
+    sim_pile_say(t, 0x17, &ap3000_host_status_layout, &m);
+}
+
+void sim_pile_say_radio(struct pile_step *t)
+{
+    sim_pile_say(t, 0x3B, &ap3000_fsk_request_layout, &(struct ap3000_fsk_request){.frequency_mhz = HOST_MHZ});
 }
 
 void sim_pile_say_alarm(struct pile_step *t, uint8_t kind, uint8_t where)
 {
     const char *text = ap3000_value_text(&ap3000_alarm_type_list, kind);
     sim_pile_tell(t, PILE_ALARM, NULL, str_of(text), 0, 0);
-    say(t, 0x42, &ap3000_alarm_layout, &(struct ap3000_alarm){.alarm_type = kind, .port_or_address = where});
+    sim_pile_say(t, 0x42, &ap3000_alarm_layout, &(struct ap3000_alarm){.alarm_type = kind, .port_or_address = where});
 }
 
 static void say_charging(struct pile_step *t, struct sim_port *port)
@@ -115,7 +146,7 @@ static void say_charging(struct pile_step *t, struct sim_port *port)
     };
     memcpy(m.order_no, port->order.no, sizeof m.order_no);
     *since = (struct sim_period){.least_dw = UINT16_MAX};
-    say(t, 0x06, &ap3000_charging_layout, &m);
+    sim_pile_say(t, 0x06, &ap3000_charging_layout, &m);
 }
 
 /* ---- Frames that are answered ------------------------------------------------------------------------------------ */

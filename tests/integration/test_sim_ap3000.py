@@ -212,7 +212,7 @@ def idle():
 def quirks():
     code, out, _ = run("127.0.0.1:1", "--quirk", "list")
     names = [line.split()[0] for line in out.splitlines()]
-    check("the quirks are listed", code == 0 and len(names) == 12, out)
+    check("the quirks are listed", code == 0 and len(names) == 15, out)
     with contextlib.ExitStack() as stack:
         started = []
         for name in names + [" ".join(names)]:
@@ -236,6 +236,10 @@ def quirks():
                 check("everything twice", set(listener.repeats.values()) <= {2, 4}, listener.repeats)
             if name == "split":
                 check("many reads a frame", listener.reads > 5 * sum(count.values()), (listener.reads, count))
+            if name == "cabinet":
+                check("its own heartbeat, and ends of charges", count[0x41] >= 3 and count[0x43] >= count[0x03] - 3, count)
+            if name == "meter":
+                check("each has a meter", count[0x17] == 3 and count[0x3B] == 0, count)
             if name == "short-frames":
                 check("short registration, settlement", listener.sizes[0x20] == {6} and listener.sizes[0x03] <= {29}, listener.sizes)
 

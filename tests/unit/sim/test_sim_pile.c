@@ -247,6 +247,71 @@ static void check_legacy(void)
     sim_line_free(l);
 }
 
+/* 6.11, 6.13, 6.14: told when it ends, settled when its place is cleared. */
+static void check_cabinet(void)
+{
+    struct sim_line *l = make_registered((struct setup){.quirks = 1u << PILE_QUIRK_cabinet});
+    struct ap3000_start m = start_of(0, AP3000_RATE_TIME, 600);
+    CHECK("a heartbeat of its own", count(0x41) == 1 && last(0x41)->payload.len == 9 && read_byte(0x41, 0) == 2);
+    give_start(l, &m);
+    pass(l, 5 * MINUTE_MS);
+    CHECK("its fan is on", count(0x41) >= 2 && read_byte(0x41, 5) == 1);
+    pass(l, 10 * MINUTE_MS);
+    CHECK("a charge that ends is told", count(0x43) == 1 && last(0x43)->payload.len == 29);
+    CHECK("and not settled", count(0x03) == 0 && l->piles[0].kept_count == 0);
+    struct pile_step t = {l, &l->piles[0], &world, now};
+    CHECK("its place is cleared", sim_port_apply(&t, &l->piles[0].ports[0], PORT_UNPLUG));
+    pass(l, 3000);
+    CHECK("then it is", count(0x03) == 1 && memcmp(last(0x03)->payload.at, last(0x43)->payload.at, 29) == 0);
+    CHECK("with the minutes that it stood there", le16(last(0x03)->payload.at + 35) == 5);
+    pass(l, 3 * MINUTE_MS);
+    CHECK("its door is open", (read_byte(0x41, 1) & 1) == 1);
+    sim_line_free(l);
+}
+
+/* A door that is not closed is told with the order that began behind it. */
+static void check_doors(void)
+{
+    unsigned begun = 0;
+    struct sim_line *l = make_registered((struct setup){.quirks = 1u << PILE_QUIRK_cabinet});
+    struct ap3000_start m = start_of(0, AP3000_RATE_TIME, 60);
+    for (; begun < 60 && count(0x44) == 0; begun++) {
+        m.order_no[15] = (uint8_t)begun;
+        give_start(l, &m);
+        if (count(0x44) == 0)
+            pass(l, 2 * MINUTE_MS);
+        give_result(l, &l->piles[0], 0x03);
+        pass(l, MINUTE_MS + 1000);
+    }
+    CHECK("some riders leave it open", count(0x44) == 1 && begun > 1 && said.events[PILE_AJAR] == 1);
+    CHECK("of that order", memcmp(last(0x44)->payload.at + 2, m.order_no, AP3000_ORDER_SIZE) == 0);
+    CHECK("the next order clears the place of the one before", count(0x43) == begun);
+    sim_line_free(l);
+}
+
+/* 8.5, 8.10. */
+static void check_host_extras(void)
+{
+    struct sim_line *l = make((struct setup){.quirks = 1u << PILE_QUIRK_meter | 1u << PILE_QUIRK_radio, .slaves = 2});
+    pass(l, 1);
+    sim_line_on_open(l, now);
+    pass(l, 29000);
+    CHECK("a meter is read", count(0x17) == 1 && last(0x17)->physical_id == l->piles[0].physical_id);
+    CHECK("all of it", last(0x17)->payload.len == 23 && le16(last(0x17)->payload.at + 2) > 2000);
+    CHECK("no question yet", count(0x3B) == 0);
+    pass(l, 2000);
+    CHECK("who its slaves are it asks 30 s after a restart", count(0x3B) == 1 && last(0x3B)->payload.len == 2);
+    pass(l, 31 * MINUTE_MS);
+    CHECK("the meter again after half an hour", count(0x17) == 2 && count(0x3B) == 1);
+    pass(l, 90 * MINUTE_MS);
+    CHECK("the question after two hours", count(0x3B) == 2);
+    sim_line_free(l);
+    l = make_registered((struct setup){.quirks = 1u << PILE_QUIRK_meter | 1u << PILE_QUIRK_radio});
+    pass(l, MINUTE_MS);
+    CHECK("a pile has a meter, and no slaves", count(0x17) == 1 && count(0x3B) == 0);
+    sim_line_free(l);
+}
+
 static void check_networks(void)
 {
     struct sim_line *l = make_registered((struct setup){.quirks = 1u << PILE_QUIRK_moves});
@@ -278,6 +343,9 @@ int main(void)
     check_quirks();
     check_short_start();
     check_legacy();
+    check_cabinet();
+    check_doors();
+    check_host_extras();
     check_networks();
     return CHECK_REPORT();
 }
