@@ -59,7 +59,7 @@ static const struct list charge_points = {
               "p.firmware_version, p.serial_number, p.iccid, p.imsi, p.meter_type, p.meter_serial_number, p.booted_at, "
               "p.clock_skew_ms, "
               "CASE WHEN l.physical_id > 0 THEN printf('%08X', l.physical_id) END, l.host, l.iccid_binding, "
-              "l.device_type, l.port_count, l.virtual_id, l.work_mode, l.imei, l.heartbeat_style, "
+              "l.device_type, l.port_count, l.virtual_id, l.work_mode, l.imei, l.heartbeat_style, l.is_cabinet, "
               "p.created_at, p.updated_at, p.event_count, p.sequence, p.generation, "
               "(SELECT COUNT(*) FROM transactions t WHERE t.charge_point_id = p.charge_point_id AND t.state = 'open')",
     .from = "charge_points p LEFT JOIN piles l ON l.charge_point_id = p.charge_point_id",
@@ -292,6 +292,8 @@ static enum err remove_charge_point(struct db *d, void *arg, struct fault *why)
         return ERR_STATE;
     }
     e = DB_RUN(d, "DELETE FROM connectors WHERE charge_point_id = ?1", db_text(id));
+    if (e == OK) /* what a person set; the rest of a pile's row is what the log says of it */
+        e = DB_RUN(d, "UPDATE piles SET iccid_binding = NULL WHERE charge_point_id = ?1", db_text(id));
     if (e == OK)
         e = DB_RUN(d, "DELETE FROM charge_points WHERE charge_point_id = ?1", db_text(id));
     if (e == OK && db_changes(d) == 0) {

@@ -153,17 +153,14 @@ struct transaction *station_add_transaction(struct station *s, const struct tran
 
 uint64_t transaction_start_key(const struct transaction_start *s)
 {
-    char text[TAG_SIZE_MAX];
-    struct {
-        int64_t connector_id, meter_start_wh, timestamp;
-        char tag[TAG_SIZE_MAX];
-    } content = {s->connector_id, s->meter_start_wh, s->timestamp.us, {0}};
-    size_t len = tag_key(s->id_tag, text);
-    memcpy(content.tag, text, len);
+    int64_t numbers[] = {s->connector_id, s->meter_start_wh, s->timestamp.us};
+    uint8_t content[sizeof numbers + TAG_SIZE_MAX];
+    size_t len = tag_key(s->id_tag, (char *)content + sizeof numbers);
 #ifdef DEFECT_START_WITHOUT_TIME /* planted: two starts with one reading are one */
-    content.timestamp = 0;
+    numbers[2] = 0;
 #endif
-    uint64_t key = siphash(content_hash_key, (struct bytes){(const uint8_t *)&content, sizeof content});
+    memcpy(content, numbers, sizeof numbers);
+    uint64_t key = siphash(content_hash_key, (struct bytes){content, sizeof numbers + len});
     return key == 0 ? 1 : key;
 }
 

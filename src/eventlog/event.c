@@ -36,7 +36,8 @@ struct uuid event_id(const struct event *e)
 
 #define PACKED_HEAD_SIZE 9
 
-void event_pack(enum event_type type, const void *payload, struct str frame, struct str body, struct buf *out)
+void event_pack(enum event_type type, const void *payload, struct str frame, struct str body,
+                struct packed_list *list, struct buf *out)
 {
     uint8_t head[PACKED_HEAD_SIZE] = {EVENT_PACKED};
 
@@ -44,7 +45,7 @@ void event_pack(enum event_type type, const void *payload, struct str frame, str
     put32(head + 1, (uint32_t)(body.at - frame.at));
     put32(head + 5, (uint32_t)body.len);
     buf_put(out, head, sizeof head);
-    schema_pack(event_kinds[type].payload, payload, frame, out);
+    schema_pack_with(event_kinds[type].payload, payload, frame, list, out);
 }
 
 enum err event_packed_body(const struct event *e, struct str *out)

@@ -32,12 +32,12 @@ int event_type_find(struct str wire); /* -1: none */
 #define EVENT_SCHEMA_VERSION "1.0"
 #define EVENT_PACKED         1 /* first byte of a packed payload: the version of its form */
 
-/* All text borrows. What the log fills in on append: position and id. */
+/* All text borrows. What the log fills in on append: position and log. */
 struct log_identity;
 struct event {
     uint64_t position;             /* in the log: from 1, no gap */
-    struct uuid id;                /* eventId: v7, made of time, log and position; who did not append it asks event_id() */
-    const struct log_identity *log; /* of what a reader gives, while the reader is open: its id is made of it. NULL: id says it */
+    const struct log_identity *log; /* its id is made of it: borrowed from the log, or the reader, that it is of. NULL: id says it */
+    struct uuid id;                /* of one that is of no log here: event_id() */
     enum event_type type;
     struct str station;            /* chargePointId */
     struct instant received;       /* timestamp */
@@ -49,7 +49,7 @@ struct event {
     struct str answer;             /* as it was sent for that frame; absent: none */
 };
 
-/* Few of those who read want it, so it is made when it is asked for. */
+/* eventId: v7, made of time, log and position. Few want it, so it is made when it is asked for. */
 struct uuid event_id(const struct event *e);
 
 /* Is the payload packed? */
@@ -59,7 +59,8 @@ static inline bool event_is_packed(const struct event *e)
 }
 /* Packs the payload struct of a type behind out's end. frame: of the event that it will be; body: the part of it that is the message's
  * own payload. */
-void event_pack(enum event_type type, const void *payload, struct str frame, struct str body, struct buf *out);
+void event_pack(enum event_type type, const void *payload, struct str frame, struct str body,
+                struct packed_list *list, struct buf *out);
 /* The body that was given to event_pack; ERR_UNKNOWN: the payload is not packed. */
 MUST_USE enum err event_packed_body(const struct event *e, struct str *out);
 /* A packed payload becomes JSON, in out (which is cleared); another stays as it is. */

@@ -360,10 +360,10 @@ enum err eventlog_append_always(struct eventlog *l, struct event *e)
         take_back(l);
     struct buffer *b = l->fill;
     const size_t at = b->data.len;
-    record_write(e, &b->data);
+    record_put(e, size, &b->data);
     check(!b->data.failed);
     e->position = position;
-    e->id = identity_event(&l->identity, position, e->received);
+    e->log = &l->identity;
     struct part *p = part_for(b, at, size, e);
     p->end = b->data.len;
     p->head.count++;

@@ -36,7 +36,7 @@ struct eventlog;
 MUST_USE enum err eventlog_open(const struct eventlog_options *o, struct eventlog **out, struct fault *why);
 void eventlog_close(struct eventlog *l); /* commits what is pending (unless the disk refuses), joins its threads; leaves plain files */
 
-/* Adds to the batch of this round: fills e->position and e->id. ERR_LIMIT: pending_max is reached, nothing was added. The owner
+/* Adds to the batch of this round: fills e->position and e->log. ERR_LIMIT: pending_max is reached, nothing was added. The owner
  * stops reading from its stations then; eventlog_has_room() says when to go on: at half of it. ERR_RANGE: a text is longer
  * than a record holds (station 65,534 bytes, all together 16 MiB). Appender's thread only. */
 MUST_USE enum err eventlog_append(struct eventlog *l, struct event *e);

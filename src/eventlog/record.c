@@ -56,7 +56,11 @@ size_t record_size(const struct event *e)
 
 void record_write(const struct event *e, struct buf *out)
 {
-    size_t size = record_size(e);
+    record_put(e, record_size(e), out);
+}
+
+void record_put(const struct event *e, size_t size, struct buf *out)
+{
     uint8_t *p = size == 0 ? NULL : buf_reserve(out, size);
 
     if (p == NULL) {

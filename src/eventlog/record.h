@@ -7,6 +7,8 @@
 
 /* Bytes that the record of e will have; 0: more than a record can hold. */
 size_t record_size(const struct event *e);
+/* record_write for who has asked for the size already. */
+void record_put(const struct event *e, size_t size, struct buf *out);
 /* Size of the record at the front; 0: none is there whole. Its inside is not looked at. */
 size_t record_skip(struct bytes in);
 #endif

@@ -514,8 +514,16 @@ enum err segment_find(struct segment *s, enum segment_seek which, uint64_t posit
     uint64_t at;
 
     if (which == SEGMENT_FLOOR_OF || which == SEGMENT_NEXT_OF) {
-        enum err e = segment_posting(s, which == SEGMENT_NEXT_OF, position, &at);
-        return e == OK ? segment_read_head(s, at, row, why) : e;
+        const bool is_next = which == SEGMENT_NEXT_OF;
+        enum err e = segment_posting(s, is_next, position, &at);
+        if (e == OK)
+            e = segment_read_head(s, at, row, why);
+        if (e != OK || (row->head.first > position) == is_next)
+            return e;
+        /* It leads the wrong way, and who followed it would go in circles: it is read without. */
+        s->is_indexed = false;
+        s->is_index_damaged = true;
+        which = is_next ? SEGMENT_NEXT : SEGMENT_FLOOR;
     }
     const struct segment_mark *mark = mark_at(s, position);
     struct batch_row here, found = {0};

@@ -2,7 +2,9 @@
 
 #include <zstd.h>
 
-#define LEVEL (-3) /* the fast end of zstd: what JSON says again and again goes for half a microsecond an event */
+#define LEVEL     (-3) /* the fast end of zstd: what JSON says again and again goes for half a microsecond an event */
+#define MATCH_MIN 7    /* shorter ones cost more looks than they save bytes: of what stations say none were lost */
+#define HASH_LOG  15
 
 void squeezer_release(struct squeezer *z)
 {
@@ -15,14 +17,17 @@ struct bytes squeeze(struct squeezer *z, struct bytes data, struct buf *room)
 {
     const size_t most = ZSTD_compressBound(data.len);
 
-    if (z->in == NULL)
-        z->in = ZSTD_createCCtx();
+    if (z->in == NULL && (z->in = ZSTD_createCCtx()) != NULL) {
+        (void)ZSTD_CCtx_setParameter(z->in, ZSTD_c_compressionLevel, LEVEL);
+        (void)ZSTD_CCtx_setParameter(z->in, ZSTD_c_minMatch, MATCH_MIN);
+        (void)ZSTD_CCtx_setParameter(z->in, ZSTD_c_hashLog, HASH_LOG);
+    }
     buf_clear(room);
     uint8_t *to = z->in == NULL ? NULL : buf_reserve(room, most);
     room->failed = false;
     if (to == NULL)
         return data;
-    size_t len = ZSTD_compressCCtx(z->in, to, most, data.at, data.len, LEVEL);
+    size_t len = ZSTD_compress2(z->in, to, most, data.at, data.len);
     return ZSTD_isError(len) || len >= data.len ? data : (struct bytes){to, len};
 }
 

@@ -4,12 +4,16 @@
  * The protocol authenticates nothing. What there is: networks, the card number that a pile is bound to, registration,
  * and this rule: on a connection of its own a pile takes its place from wherever it was; behind somebody else's it is
  * let in only while it is not heard of elsewhere, unless that is the same module, or its host. So a connection can
- * claim one pile, and not a second one that is alive. */
+ * claim one pile, and not a second one that is alive.
+ *
+ * Alive is who was heard within a heartbeat and a margin, whatever its host still says for itself: a slave that was
+ * moved to another host has its place there as soon as it has missed one heartbeat on the old one. */
 #include "gateway/parts.h"
 
 #define LINE_SILENT_MS   60000 /* a module says something every 30 s: who did not is half open */
 #define REFUSED_MS       60000 /* then it is looked at again */
-#define SILENCE_MARGIN_S 40    /* 1.5 */
+#define SILENCE_MARGIN_S 40    /* 1.5: two heartbeats are missing, it is offline */
+#define QUIET_MARGIN_S   20    /* one is: it may be somewhere else by now */
 #define STOOD_STILL_MS   1000  /* a timer that fires so late says that we stood still, not the pile */
 #define JUMPS_WINDOW_MS  600000
 #define JUMPS_MAX        3 /* in the window: a pile has one module, which comes back now and then */
@@ -30,8 +34,11 @@ static bool is_claimable(const struct pile_session *p, const struct slot *slot)
         return true;
     const struct line *there = slot->session->line;
     bool is_slave_here = slot->pile->host[0] != 0 && strcmp(slot->pile->host, here->host) == 0;
-    return is_slave_here || is_same_module(here, there) || clock_monotonic_ms() - there->last_byte_ms > LINE_SILENT_MS;
+    return is_slave_here || is_same_module(here, there) || pile_of(slot->session)->is_quiet ||
+           clock_monotonic_ms() - there->last_byte_ms > LINE_SILENT_MS;
 }
+
+static const char alive_elsewhere[] = "alive_elsewhere"; /* the one reason that passes by itself */
 
 /* NULL: it may. */
 static const char *reason_against(const struct pile_session *p, const struct slot *slot, enum err loaded)
@@ -44,7 +51,7 @@ static const char *reason_against(const struct pile_session *p, const struct slo
     if (bound.len > 0 && !str_eq_nocase(bound, str_of(p->s.line->iccid)))
         return "other_iccid";
     if (!is_claimable(p, slot))
-        return "alive_elsewhere";
+        return alive_elsewhere;
     return NULL;
 }
 
@@ -81,23 +88,41 @@ static void note_jump(struct pile_session *p, struct slot *slot)
 
 /* --- a pile comes in, and goes --- */
 
-static void silence_start(struct pile_session *p)
+static int64_t quiet_after_ms(const struct slot *slot)
 {
-    int64_t beat_s = p->s.slot->pile->heartbeat_s;
-    timer_start(p->s.gateway->loop, &p->silence, (2 * beat_s + SILENCE_MARGIN_S) * 1000);
+    return (slot->pile->heartbeat_s + QUIET_MARGIN_S) * 1000;
+}
+
+/* Who was refused its place asks again, if it is still heard of where it claimed it: a slave that was moved may not
+ * speak for another three minutes. */
+static void let_claimant_in(struct slot *slot, int64_t now_ms)
+{
+    struct pile_session *p = slot->claimant;
+    slot->claimant = NULL;
+    if (p == NULL || now_ms - p->heard_ms > quiet_after_ms(slot))
+        return;
+    LOG_INFO("pile.moved", F_CSTR("station", slot->station.id), F_INT("conn", conn_number(p->s.conn)),
+             F_STR("remote", conn_remote(p->s.conn)));
+    pile_load(p);
 }
 
 static void on_silence(struct timer *t)
 {
     struct pile_session *p = CONTAINER(t, struct pile_session, silence);
-    int64_t allowed_ms = (2 * p->s.slot->pile->heartbeat_s + SILENCE_MARGIN_S) * 1000;
-    int64_t now_ms = clock_monotonic_ms(), left_ms = allowed_ms - (now_ms - p->heard_ms);
-    if (now_ms - t->due_ms > STOOD_STILL_MS)
-        left_ms = STOOD_STILL_MS; /* what came meanwhile is read first */
-    if (left_ms > 0)
-        timer_start(p->s.gateway->loop, t, left_ms);
-    else
+    struct slot *slot = p->s.slot;
+    int64_t quiet_ms = quiet_after_ms(slot), allowed_ms = (2 * slot->pile->heartbeat_s + SILENCE_MARGIN_S) * 1000;
+    int64_t now_ms = clock_monotonic_ms(), silent_ms = now_ms - p->heard_ms;
+    if (now_ms - t->due_ms > STOOD_STILL_MS) {
+        timer_start(p->s.gateway->loop, t, STOOD_STILL_MS); /* what came meanwhile is read first */
+    } else if (silent_ms < quiet_ms) {
+        timer_start(p->s.gateway->loop, t, quiet_ms - silent_ms);
+    } else if (silent_ms < allowed_ms) {
+        p->is_quiet = true;
+        timer_start(p->s.gateway->loop, t, allowed_ms - silent_ms);
+        let_claimant_in(slot, now_ms); /* which may end p */
+    } else {
         pile_end(p, CONN_END_PING);
+    }
 }
 
 static void come_in(struct pile_session *p, struct slot *slot)
@@ -107,13 +132,23 @@ static void come_in(struct pile_session *p, struct slot *slot)
     p->is_new = true;
     if (slot->session != NULL)
         note_jump(p, slot);
+    slot->claimant = NULL;
     slot->pile->physical_id = p->physical_id;
     (void)session_open(s, slot, STR("ap3000"), 0);
     slot->lost_ms = 0;
     s->is_ready_for_commands = true;
-    silence_start(p);
+    timer_start(s->gateway->loop, &p->silence, quiet_after_ms(slot));
     talk_on_back(slot);
     firmware_on_back(slot);
+}
+
+static void forget_claim(const struct pile_session *p)
+{
+    char id[PILE_ID_SIZE];
+    pile_id_write(p->physical_id, p->is_second, id);
+    struct slot *slot = slot_find(p->s.gateway, str_of(id));
+    if (slot != NULL && slot->claimant == p)
+        slot->claimant = NULL;
 }
 
 void pile_end(struct pile_session *p, enum conn_end why)
@@ -127,6 +162,8 @@ void pile_end(struct pile_session *p, enum conn_end why)
     s->line->pile_count--;
     if (s->is_open)
         session_end(s, why);
+    else
+        forget_claim(p);
     s->conn = NULL;
     if (list_is_empty(&s->waiter.link)) /* else the load's end finds it */
         session_unref(s);
@@ -166,6 +203,8 @@ static void on_loaded(struct waiter *w, struct slot *slot, enum err e)
         tell_refused(p, slot, reason);
         p->refused_until_ms = clock_monotonic_ms() + REFUSED_MS;
         p->refused_at_change = s->gateway->station_changes;
+        if (reason == alive_elsewhere)
+            slot->claimant = p;
         buf_release(&p->backlog);
         if (slot->session == NULL)
             slot_rest(slot);

@@ -281,7 +281,7 @@ static void read_and_decide(struct session *s, struct str text, const struct ocp
     struct ocpp_call call;
     struct ocpp_known known = {0};
     in.text = text;
-    in.answers_trigger = clock_monotonic_ms() < s->trigger_until_ms;
+    in.answers_trigger = s->trigger_until_ms != 0 && clock_monotonic_ms() < s->trigger_until_ms;
     ocpp_call_read(&in, &frame, e, &why, &g->arena, &call);
     if (call.error != OK && sure == OK) { /* its payload may be no JSON at all, or end before further items */
         sure = ocpp_frame_read(text, &g->arena, &frame, &why);

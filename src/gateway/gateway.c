@@ -20,7 +20,7 @@ static uint64_t rotate(uint64_t x, int k)
 
 /* xoshiro256++, seeded from the system: for trace ids, message ids and the tails of quarantine ids, none of them a
  * secret. */
-static uint64_t random_next(struct gateway *g)
+static inline uint64_t random_next(struct gateway *g)
 {
     uint64_t *s = g->random_state, result = rotate(s[0] + s[3], 23) + s[0], t = s[1] << 17;
     s[2] ^= s[0];
@@ -34,9 +34,14 @@ static uint64_t random_next(struct gateway *g)
 
 void gateway_random(struct gateway *g, uint8_t *out, size_t len)
 {
-    for (size_t i = 0; i < len; i += 8) {
-        uint64_t r = random_next(g);
-        memcpy(out + i, &r, len - i < 8 ? len - i : 8);
+    uint64_t r;
+    for (; len >= sizeof r; out += sizeof r, len -= sizeof r) {
+        r = random_next(g);
+        memcpy(out, &r, sizeof r);
+    }
+    if (len > 0) {
+        r = random_next(g);
+        memcpy(out, &r, len);
     }
 }
 

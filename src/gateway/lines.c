@@ -64,6 +64,7 @@ static void on_frame(struct line *line, const struct ap3000_frame *f, struct byt
     if (p == NULL)
         p = pile_new_on(line, f->physical_id);
     p->heard_ms = now_ms;
+    p->is_quiet = false;
     if (p->s.is_open) {
         pile_frame(p, f, raw);
         return;

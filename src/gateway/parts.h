@@ -59,6 +59,7 @@
 #define PILE_NETWORKS_MAX       32
 
 struct session;
+struct pile_session;
 struct command;
 
 /* A station in memory. */
@@ -79,6 +80,7 @@ struct slot {
     unsigned pins;               /* jobs under way that hold it */
     unsigned jumps;              /* of a pile, from one living line to another, since jumps_ms */
     int64_t jumps_ms;
+    struct pile_session *claimant; /* the last that was refused since the pile is alive elsewhere, or NULL */
 };
 
 /* Something to go on with when a slot is loaded. */
@@ -149,6 +151,7 @@ struct pile_session {
     bool is_second;             /* looked for under its longer id: another pile has its printed number */
     bool is_new;                /* its first frame on this line has not been decided yet */
     bool is_answered;           /* the frame at hand has had its answer: it waited, and that did not */
+    bool is_quiet;              /* not heard of for longer than its heartbeat: its place may be claimed */
     int64_t refused_until_ms;   /* may not speak here, unless a person decides something; 0: may */
     uint64_t refused_at_change; /* gateway.station_changes then */
     struct out *out_first;      /* answers before commands */
@@ -259,7 +262,7 @@ struct gateway {
     size_t held_spare_count;
     struct link paused_room;
     uint64_t round;
-    struct link waiting_tables; /* look-ups whose station's newest events are not in the tables yet */
+    struct link waiting_tables; /* look-ups of what is in the log and not in the tables yet */
     atomic_uint waiting_table_count;
     _Atomic uint64_t durable, projected;
     uint64_t flushed;

@@ -6,7 +6,7 @@ enum wish_kind { WISH_CLOSE, WISH_APPLY, WISH_DISCARD, WISH_RELOAD, WISH_DELETE,
 
 struct wish {
     struct mail mail;
-    struct job job;
+    struct table_wait wait; /* its job is that of all kinds */
     struct waiter waiter;
     struct gateway *gateway;
     enum wish_kind kind;
@@ -22,7 +22,11 @@ struct wish {
     struct transaction transaction;
     bool has_transaction;
     int64_t register_wh;
-    struct ap3000_known known; /* of a pile: the order that is meant */
+    /* of a pile: */
+    struct slot *slot;         /* pinned while its tables are looked at */
+    bool is_looked_up;         /* they were, as far as wait.position */
+    struct ap3000_known known; /* the order that is meant */
+    char order_key[ORDER_KEY_SIZE];
 };
 
 static void wish_end(struct wish *w, enum err e, const char *reason)
@@ -71,16 +75,15 @@ static enum err find_transaction(struct wish *w, struct db *d, const char *id_te
 /* A settlement of a pile names its order itself. */
 static enum err find_settlement_order(struct wish *w, struct db *d)
 {
-    char key[ORDER_KEY_SIZE];
     struct arena a;
     arena_init(&a, AP3000_ARENA_MIN);
-    enum err e = ap3000_settlement_key(str_of(w->frame), &a, key);
+    enum err e = ap3000_settlement_key(str_of(w->frame), &a, w->order_key);
     arena_release(&a);
     if (e != OK) {
         fault_set(&w->why, STR("frame"), "it is no settlement that can be read; discard it");
         return ERR_RANGE;
     }
-    e = stations_find_order(d, str_of(w->station), str_of(key), &w->known.order);
+    e = stations_find_order(d, str_of(w->station), str_of(w->order_key), &w->known.order);
     w->known.has_order = e == OK;
     return e == ERR_UNKNOWN ? OK : e;
 }
@@ -97,6 +100,7 @@ static enum err find_quarantine(struct wish *w, struct db *d)
         e = str_eq(db_col_text(r, 2), STR("open")) ? OK : ERR_STATE;
         (void)str_copy(w->station, sizeof w->station, db_col_text(r, 0));
         (void)str_copy(suggested, sizeof suggested, db_col_text(r, 3));
+        free(w->frame);
         w->frame = mem_new(1, frame.len + 1);
         memcpy(w->frame, frame.at, frame.len);
     }
@@ -119,7 +123,7 @@ static enum err find_quarantine(struct wish *w, struct db *d)
 
 static void run_wish(struct job *j)
 {
-    struct wish *w = CONTAINER(j, struct wish, job);
+    struct wish *w = CONTAINER(j, struct wish, wait.job);
     struct db *d = workers_state();
     if (d == NULL)
         w->error = ERR_IO;
@@ -137,6 +141,10 @@ static void resolve(struct wish *w, struct slot *slot, struct str resolution)
                                        .transaction_id = w->transaction_id[0] == 0 ? (struct str){NULL, 0}
                                                                                    : str_of(w->transaction_id)};
     (void)gateway_tell(w->gateway, slot, EVENT_QUARANTINE_RESOLVED, &p);
+    if (slot->pile != NULL) {
+        slot->pile->waiting_position = slot->station.position;
+        slot->pile->waiting_count -= slot->pile->waiting_count > 0;
+    }
     struct uuid id;
     if (uuid_parse(str_of(w->subject), &id) != OK || slot->station.orphans == NULL)
         return;
@@ -172,12 +180,35 @@ static enum err decide_at_pile(struct wish *w, struct slot *slot)
     } else if (w->kind == WISH_APPLY) {
         in.text = str_of(w->frame);
         e = ap3000_apply_settlement(&in, str_of(w->frame), &w->known, &g->arena, &g->text, &d);
+        o = e == OK ? pile_order(slot->pile, str_of(w->order_key)) : NULL;
+        if (o != NULL) /* to which it was applied */
+            (void)snprintf(w->transaction_id, sizeof w->transaction_id, "%u", (unsigned)o->id);
     }
     pile_append(g, slot, &d, NULL);
     pile_wishes_of(&d, &wishes);
     pile_grant(slot, &wishes);
     g->pile_quarantined -= e == OK && w->kind != WISH_CLOSE && g->pile_quarantined > 0;
     return e;
+}
+
+static void done_look(struct job *j);
+
+/* What waits of a pile, and its order, are looked up once its slot is in memory, when the tables have what memory has
+ * not; and once more, if that has become more meanwhile: the settlement may have come again, or another person been
+ * quicker, and it is booked once. */
+static bool must_look(const struct wish *w, const struct slot *slot)
+{
+    return w->kind != WISH_CLOSE && (!w->is_looked_up || pile_tables_position(slot->pile, true) > w->wait.position);
+}
+
+static void look(struct wish *w, struct slot *slot)
+{
+    w->slot = slot;
+    w->error = ERR_CLOSED;
+    w->wait.position = pile_tables_position(slot->pile, true);
+    w->wait.job.done = done_look;
+    slot->pins++;
+    table_wait_add(w->gateway, &w->wait);
 }
 
 static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
@@ -190,6 +221,10 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
     }
     if (!gateway_has_room(g)) {
         wish_end(w, ERR_FULL, "the log cannot be written at the moment");
+        return;
+    }
+    if (slot->pile != NULL && must_look(w, slot)) {
+        look(w, slot);
         return;
     }
     if (slot->pile != NULL) {
@@ -235,9 +270,23 @@ static void on_slot(struct waiter *waiter, struct slot *slot, enum err e)
     wish_taken(w, slot);
 }
 
+static void done_look(struct job *j)
+{
+    struct wish *w = CONTAINER(j, struct wish, wait.job);
+    struct slot *slot = w->slot;
+    w->is_looked_up = true;
+    if (w->error == OK)
+        on_slot(&w->waiter, slot, OK);
+    else
+        wish_end(w, w->error, w->error == ERR_STATE ? "it is resolved already" : NULL);
+    slot->pins--;
+    if (slot->session == NULL)
+        slot_rest(slot);
+}
+
 static void done_wish(struct job *j)
 {
-    struct wish *w = CONTAINER(j, struct wish, job);
+    struct wish *w = CONTAINER(j, struct wish, wait.job);
     if (w->error != OK) {
         wish_end(w, w->error, w->error == ERR_STATE ? "it is resolved already" : NULL);
         return;
@@ -331,6 +380,8 @@ static void on_wish(struct mail *m)
             slot->has_row = false;
             slot->is_deleted = true;
         }
+        if (slot != NULL && slot->pile != NULL)
+            slot->pile->iccid_binding[0] = 0;
         wish_end(w, OK, NULL);
         break;
     case WISH_RELOAD: {
@@ -343,9 +394,9 @@ static void on_wish(struct mail *m)
         break;
     }
     default:
-        w->job.run = run_wish;
-        w->job.done = done_wish;
-        workers_add(g->workers, &w->job);
+        w->wait.job.run = run_wish;
+        w->wait.job.done = done_wish;
+        workers_add(g->workers, &w->wait.job);
     }
 }
 

@@ -40,8 +40,11 @@ struct ap3000_input pile_input_of(struct gateway *g, struct slot *slot)
 void pile_append(struct gateway *g, struct slot *slot, const struct ap3000_decision *d, const uint8_t *trace)
 {
     g->pile_quarantined += (int64_t)gateway_append_all(g, slot, d->events, d->event_count, trace);
+    for (size_t i = 0; i < d->event_count; i++)
+        g->pile_quarantined -= d->events[i].type == EVENT_QUARANTINE_RESOLVED && g->pile_quarantined > 0;
     if (d->event_count > 0)
         slot->has_row = slot->has_row || slot->station.registration != REGISTRATION_UNKNOWN;
+    pile_note_position(slot->pile, slot->station.position);
 }
 
 /* --- wishes --- */
@@ -181,6 +184,7 @@ struct pile_lookup {
     uint8_t raw[AP3000_FRAME_SIZE_MAX];
     size_t raw_len;
     char order_key[ORDER_KEY_SIZE];
+    uint64_t quarantined; /* content of what may wait there, or 0 */
     struct tag_lookup tag;
     struct ap3000_known known;
     enum err error;
@@ -199,6 +203,29 @@ static void run_lookup(struct job *j)
         l->known.has_order = e == OK;
         l->error = e == ERR_UNKNOWN ? OK : e;
     }
+    l->known.quarantine_id[0] = 0;
+    if (l->error == OK && l->quarantined != 0) {
+        enum err e = stations_find_quarantined(d, str_of(l->slot->station.id), l->quarantined, l->known.quarantine_id);
+        l->error = e == ERR_UNKNOWN ? OK : e;
+    }
+}
+
+/* Memory has every order but those that it has dropped: the tables must be as far as the last of these, no further. */
+static uint64_t position_for(const struct pile_lookup *l)
+{
+    bool is_of_log = l->order_key[0] != 0; /* as is all but tags */
+    return is_of_log ? pile_tables_position(l->slot->pile, l->quarantined != 0) : 0;
+}
+
+static void look_up(struct gateway *g, struct pile_lookup *l)
+{
+    l->wait.position = position_for(l);
+    l->wait.job.was_run = false; /* nor is it, perhaps */
+    l->error = ERR_CLOSED;
+    if (l->wait.position == 0)
+        workers_add(g->workers, &l->wait.job);
+    else
+        table_wait_add(g, &l->wait);
 }
 
 static void done_lookup(struct job *j)
@@ -207,6 +234,10 @@ static void done_lookup(struct job *j)
     struct pile_session *p = l->pile;
     struct session *s = &p->s;
     struct gateway *g = s->gateway;
+    if (l->error == OK && position_for(l) > l->wait.position) {
+        look_up(g, l); /* memory has dropped an order meanwhile, which may be just this one */
+        return;
+    }
     if (l->error == OK) {
         tag_lookup_end(g, &l->tag);
         l->known.tag = l->tag.tag;
@@ -238,22 +269,17 @@ static void start_lookup(struct pile_session *p, const struct ap3000_reading *r,
     struct pile_lookup *l = mem_new(1, sizeof *l);
     l->wait.job.run = run_lookup;
     l->wait.job.done = done_lookup;
-    l->error = ERR_CLOSED; /* what it stays when it is never run */
     l->pile = p;
     l->slot = s->slot;
     memcpy(l->raw, raw.at, raw.len);
     l->raw_len = raw.len;
     tag_lookup_begin(g, r->wants_tag, &l->tag);
     memcpy(l->order_key, r->wants_order, sizeof l->order_key);
+    l->quarantined = r->wants_quarantined;
     l->slot->pins++;
     s->held++; /* the session outlives the job */
     session_pause(s, PAUSE_LOOKUP);
-    if (l->order_key[0] == 0) { /* tags are not made from the log */
-        workers_add(g->workers, &l->wait.job);
-        return;
-    }
-    l->wait.position = s->slot->station.position;
-    table_wait_add(g, &l->wait);
+    look_up(g, l);
 }
 
 static bool needs_lookup(struct gateway *g, const struct ap3000_reading *r, struct ap3000_known *known)

@@ -140,6 +140,8 @@ static void done_load(struct job *j)
     pile_free(load->pile);
     if (load->firmware.job_id[0] != 0 && slot->firmware == NULL)
         firmware_resume(slot, &load->firmware);
+    if (slot->is_deleted && slot->pile != NULL)
+        slot->pile->iccid_binding[0] = 0;
     if (slot->is_deleted && load->error == OK)
         load->error = ERR_UNKNOWN; /* the row was read before it went */
     slot->is_loaded = load->error == OK || load->error == ERR_UNKNOWN;

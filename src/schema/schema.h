@@ -118,6 +118,8 @@ struct shapes *shapes_new(void);
 void shapes_free(struct shapes *s);
 MUST_USE enum err schema_read_shaped(struct shapes *s, const struct message *m, struct str json, enum reading how,
                                      struct arena *a, void *out, struct fault *why);
+/* Which of its readings was the last one, where a shape was found for it; 0: it was read without. */
+uint64_t shapes_reading(const struct shapes *s);
 /* The same from where a reader stands; takes exactly that value. */
 MUST_USE enum err schema_read_value(const struct message *m, struct json *j, enum reading how, struct arena *a,
                                     void *out, struct fault *why);
@@ -128,6 +130,21 @@ void schema_write(const struct message *m, const void *in, struct buf *out);
  * is read back writes the same JSON. ERR_CORRUPT: these bytes were not made so; ERR_MEMORY. Texts borrow from packed
  * and beside. */
 void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out);
+/* A list as it was packed, to be put in again. Where its texts lie in the beside is told from where the one before it
+ * ended, so that it means the same wherever all of these lie in the same places. */
+struct packed_list {
+    const void *of;     /* the list's `at` */
+    struct bytes bytes; /* absent: not known; then it is packed, and they are told, in out as long as that is not changed */
+    size_t last;        /* where its last text ends in the beside */
+};
+void schema_pack_with(const struct message *m, const void *in, struct str beside, struct packed_list *list,
+                      struct buf *out);
+/* What was packed for a message of that reading's shape, with texts as long as its own in the same places: kept by one
+ * reading, and found by the next one like it. Only for what follows from shape, lengths and `extra`, and from no value.
+ * False: nothing like it was kept, or it is no longer the last reading. *list borrows until the next call. */
+bool shapes_recall(struct shapes *s, uint64_t reading, uint64_t extra, struct packed_list *list);
+uint64_t shapes_recalled(const struct shapes *s); /* how often it was found */
+void shapes_keep(struct shapes *s, uint64_t reading, uint64_t extra, const struct packed_list *list);
 MUST_USE enum err schema_unpack(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
                                 void *out);
 /* The same but for its own lists of parts, which stay absent: where they come last they are not even looked at. */

@@ -21,11 +21,35 @@ struct any_list { /* what struct X_list is for every X */
 
 /* ---- to bytes ---- */
 
+/* Writes at `at`, which has room up to `end`; out has it when all is packed. */
 struct packer {
     struct str beside;
     uintptr_t last; /* where the last text in it ended */
+    uint8_t *at, *end;
+    struct packed_list *known;   /* NULL: none is */
+    size_t known_at, known_size; /* in out, of what was packed of it just now */
     struct buf *out;
 };
+
+/* Room for size more bytes. False: there is no memory, and out has failed. */
+static bool make_room(struct packer *p, size_t size)
+{
+    p->out->len = (size_t)(p->at - p->out->at);
+    uint8_t *to = buf_reserve(p->out, size);
+
+    if (to == NULL) {
+        p->end = p->at;
+        return false;
+    }
+    p->at = to;
+    p->end = p->out->at + p->out->room;
+    return true;
+}
+
+static inline bool has_room(struct packer *p, size_t size)
+{
+    return __builtin_expect((size_t)(p->end - p->at) >= size, 1) || make_room(p, size);
+}
 
 /* Into room that is there. */
 static inline uint8_t *put_varint(uint8_t *to, uint64_t n)
@@ -38,10 +62,8 @@ static inline uint8_t *put_varint(uint8_t *to, uint64_t n)
 
 static void pack_number(struct packer *p, uint64_t n)
 {
-    uint8_t *to = buf_reserve(p->out, VARINT_MAX);
-
-    if (to != NULL)
-        p->out->len += (size_t)(put_varint(to, n) - to);
+    if (has_room(p, VARINT_MAX))
+        p->at = put_varint(p->at, n);
 }
 
 static uint64_t zigzag(int64_t n)
@@ -49,22 +71,48 @@ static uint64_t zigzag(int64_t n)
     return (uint64_t)n << 1 ^ (n < 0 ? UINT64_MAX : 0);
 }
 
-static inline void pack_text(struct packer *p, struct str s)
+/* One that is not in the beside. */
+static void pack_own_text(struct packer *p, struct str s)
 {
-    const uintptr_t at = (uintptr_t)s.at, from = (uintptr_t)p->beside.at, end = from + p->beside.len;
+    if (!has_room(p, VARINT_MAX + s.len))
+        return;
+    p->at = put_varint(p->at, (uint64_t)s.len << 1 | 1);
+    if (s.len > 0)
+        memcpy(p->at, s.at, s.len);
+    p->at += s.len;
+}
 
-    if (p->beside.at == NULL || at < from || at > end || s.len > end - at) {
-        pack_number(p, (uint64_t)s.len << 1 | 1);
-        buf_put_str(p->out, s);
-        return;
+/* A text of the beside in two numbers, nearly always of a byte or two each. */
+static inline uint8_t *put_place(uint8_t *to, size_t len, uint64_t from_last)
+{
+    const uint64_t first = (uint64_t)len << 1;
+
+    if (__builtin_expect(first >= 0x80 || from_last >= 0x4000, 0))
+        return put_varint(put_varint(to, first), from_last);
+    *to++ = (uint8_t)first;
+    *to = (uint8_t)from_last;
+    if (from_last < 0x80)
+        return to + 1;
+    *to++ = (uint8_t)(from_last | 0x80);
+    *to++ = (uint8_t)(from_last >> 7);
+    return to;
+}
+
+static inline bool is_beside(const struct packer *p, struct str s)
+{
+    const size_t from = (uintptr_t)s.at - (uintptr_t)p->beside.at; /* huge where it begins before it */
+
+    return p->beside.at != NULL && from <= p->beside.len && s.len <= p->beside.len - from;
+}
+
+static void pack_text(struct packer *p, struct str s)
+{
+    if (!is_beside(p, s)) {
+        pack_own_text(p, s);
+    } else if (has_room(p, 2 * VARINT_MAX)) {
+        p->at = put_place(p->at, s.len, zigzag((int64_t)((uintptr_t)s.at - p->last)));
+        p->last = (uintptr_t)s.at + s.len;
     }
-    uint8_t *to = buf_reserve(p->out, 2 * VARINT_MAX);
-    if (to == NULL)
-        return;
-    uint8_t *behind = put_varint(to, (uint64_t)s.len << 1);
-    behind = put_varint(behind, zigzag((int64_t)(at - p->last)));
-    p->out->len += (size_t)(behind - to);
-    p->last = at + s.len;
 }
 
 static void pack_object(struct packer *p, const struct message *m, const char *in);
@@ -80,17 +128,37 @@ static inline bool is_there(const struct field *f, const char *slot)
     return at != NULL;
 }
 
-static void pack_list(struct packer *p, const struct field *f, const char *slot)
+static void pack_items(struct packer *p, const struct field *f, const char *slot, struct any_list list)
 {
-    struct any_list list;
-
-    memcpy(&list, slot, sizeof list);
     pack_number(p, list.count);
     for (size_t i = 0; i < list.count; i++) {
         if (f->kind == KIND_STRS)
             pack_text(p, ((const struct str_list *)(const void *)slot)->at[i]);
         else
             pack_object(p, f->part, list.at + i * f->part->size);
+    }
+}
+
+static void pack_list(struct packer *p, const struct field *f, const char *slot)
+{
+    struct any_list list;
+    struct packed_list *known = p->known;
+
+    memcpy(&list, slot, sizeof list);
+    if (known == NULL || known->of != list.at) {
+        pack_items(p, f, slot, list);
+    } else if (known->bytes.at == NULL) {
+        const size_t from = (size_t)(p->at - p->out->at);
+        pack_items(p, f, slot, list);
+        if (p->out->failed)
+            return;
+        p->known_at = from;
+        p->known_size = (size_t)(p->at - p->out->at) - from;
+        known->last = (size_t)(p->last - (uintptr_t)p->beside.at);
+    } else if (has_room(p, known->bytes.len)) {
+        memcpy(p->at, known->bytes.at, known->bytes.len);
+        p->at += known->bytes.len;
+        p->last = (uintptr_t)p->beside.at + known->last;
     }
 }
 
@@ -102,7 +170,8 @@ static void pack_value(struct packer *p, const struct field *f, const char *slot
         pack_number(p, zigzag(((const struct integer *)(const void *)slot)->value));
         break;
     case KIND_BOOLEAN:
-        buf_put_byte(p->out, ((const struct boolean *)(const void *)slot)->value);
+        if (has_room(p, 1))
+            *p->at++ = ((const struct boolean *)(const void *)slot)->value;
         break;
     case KIND_PART: {
         const char *part;
@@ -120,36 +189,81 @@ static void pack_value(struct packer *p, const struct field *f, const char *slot
     }
 }
 
-/* The bits are filled in behind their values: one walk over the fields does both. */
-static void pack_object(struct packer *p, const struct message *m, const char *in)
+/* Its values, one after another; returns which are there. Texts of the beside, of which most structs consist, are put here:
+ * what the packer remembers is in registers meanwhile. */
+static uint64_t pack_values(struct packer *p, const struct message *m, const char *in)
 {
-    const size_t size = (m->field_count + 7) / 8, at = p->out->len;
+    const uintptr_t from = (uintptr_t)p->beside.at, size = p->beside.len;
+    const struct field *f = m->fields, *const behind = f + m->field_count;
+    uint8_t *at = p->at, *end = p->end;
+    uintptr_t last = p->last;
     uint64_t there = 0;
 
-    if (buf_reserve(p->out, size) == NULL)
-        return;
-    p->out->len += size;
-    for (size_t i = 0; i < m->field_count; i++) {
-        const struct field *f = &m->fields[i];
+    for (uint64_t bit = 1; f < behind; f++, bit <<= 1) {
         const char *slot = in + f->offset;
-        if (!is_there(f, slot))
+        const struct str *text = (const struct str *)(const void *)slot;
+        if (f->kind == KIND_STR) {
+            if (text->at == NULL)
+                continue;
+            there |= bit;
+            const uintptr_t begin = (uintptr_t)text->at;
+            if (__builtin_expect(begin - from <= size && text->len <= size - (begin - from) &&
+                                     end - at >= 2 * VARINT_MAX,
+                                 1)) {
+                at = put_place(at, text->len, zigzag((int64_t)(begin - last)));
+                last = begin + text->len;
+                continue;
+            }
+        } else if (!is_there(f, slot)) {
             continue;
-        there |= (uint64_t)1 << i;
-        if (__builtin_expect(f->kind == KIND_STR, 1))
-            pack_text(p, *(const struct str *)(const void *)slot);
-        else
-            pack_value(p, f, slot);
+        }
+        there |= bit;
+        p->at = at;
+        p->last = last;
+        pack_value(p, f, slot);
+        at = p->at;
+        end = p->end;
+        last = p->last;
     }
+    p->at = at;
+    p->last = last;
+    return there;
+}
+
+static void pack_object(struct packer *p, const struct message *m, const char *in)
+{
+    const size_t size = (m->field_count + 7) / 8;
+
+    if (!has_room(p, size))
+        return;
+    const size_t bits_at = (size_t)(p->at - p->out->at); /* the room may move */
+    p->at += size;
+    const uint64_t there = pack_values(p, m, in);
     for (size_t i = 0; i < size && !p->out->failed; i++)
-        p->out->at[at + i] = (uint8_t)(there >> 8 * i);
+        p->out->at[bits_at + i] = (uint8_t)(there >> 8 * i);
 }
 
 void schema_pack(const struct message *m, const void *in, struct str beside, struct buf *out)
 {
-    struct packer p = {beside, (uintptr_t)beside.at, out};
+    schema_pack_with(m, in, beside, NULL, out);
+}
+
+void schema_pack_with(const struct message *m, const void *in, struct str beside, struct packed_list *list,
+                      struct buf *out)
+{
+    struct packer p = {.beside = beside, .last = (uintptr_t)beside.at, .known = list, .out = out};
 
     check(m->field_count <= SCHEMA_FIELDS_MAX);
+    p.at = p.end = buf_reserve(out, 1);
+    if (p.at == NULL)
+        return;
+    p.end = out->at + out->room;
     pack_object(&p, m, in);
+    if (out->failed)
+        return;
+    out->len = (size_t)(p.at - out->at);
+    if (p.known_size > 0)
+        list->bytes = (struct bytes){out->at + p.known_at, p.known_size};
 }
 
 /* ---- from bytes ---- */

@@ -6,8 +6,12 @@
  * text is the same between the holes becomes a copy of the image: what the holes hold is read and checked, pointers are
  * moved, and nothing else has to be looked at, since the same bytes mean the same. What a hole does not take at once
  * (an escape, a letter beyond ASCII, a fraction, a value out of bounds) is read as if there were no shapes; so the
- * outcome is always that of schema_read. */
+ * outcome is always that of schema_read.
+ *
+ * What is made of a message may be kept too, where it depends on nothing but where everything is: the shape, and how long
+ * what was in each hole. */
 #include "schema/schema.h"
+#include "base/id.h"
 #include "base/scan.h"
 #include "schema/trace.h"
 
@@ -20,6 +24,8 @@
 #define LEARN_EVERY 16    /* once all places are taken, one in so many messages of no known shape takes the last one */
 #define DIGITS_MAX  18    /* of an integer in a hole: it cannot overflow */
 #define ALIGN       16
+#define KEPT_MAX    256  /* packed lists; which one has a place is for its hash to say, so the newest has it */
+#define KEPT_SIZE   4096 /* of one */
 
 /* A pointer in the image. */
 struct move {
@@ -37,15 +43,30 @@ struct shape {
     const struct message *message;
     enum reading how;
     size_t image_size, text_len, hole_count, mark_count, move_count;
+    uint64_t serial; /* no other shape has it, or had it */
     struct hole holes[TRACE_MAX + 1];
     struct move marks[TRACE_MAX], moves[TRACE_MAX];
     char text[TEXT_MAX];
     _Alignas(ALIGN) char image[IMAGE_MAX]; /* the message's own struct first */
 };
+/* Of the message read last. */
+struct reading_of {
+    uint64_t number, serial; /* of the reading; of its shape, 0: none */
+    size_t count;
+    uint16_t lens[TRACE_MAX]; /* what each hole took */
+};
+struct kept {
+    uint64_t serial, extra;
+    size_t count, size, last;
+    uint16_t lens[]; /* then the bytes */
+};
 struct shapes {
     struct shape *shapes[SHAPES_MAX];
     size_t count;
     unsigned missed;
+    uint64_t serial, recalled;
+    struct reading_of now;
+    struct kept *kept[KEPT_MAX];
 };
 
 static inline size_t aligned(size_t n)
@@ -64,6 +85,8 @@ void shapes_free(struct shapes *s)
         return;
     for (size_t i = 0; i < s->count; i++)
         free(s->shapes[i]);
+    for (size_t i = 0; i < KEPT_MAX; i++)
+        free(s->kept[i]);
     free(s);
 }
 
@@ -229,6 +252,7 @@ static void shapes_learn(struct shapes *s, const struct message *m, struct str j
     if (is_read && !t->is_odd && learn(l->shape, l, json, out, t)) {
         if (s->count == SHAPES_MAX)
             free(s->shapes[--s->count]);
+        l->shape->serial = ++s->serial;
         s->shapes[s->count++] = l->shape;
     } else {
         free(l->shape);
@@ -302,7 +326,8 @@ static inline bool fill_fixed(struct filling *f, const struct shape *s, const st
     return true;
 }
 
-static bool shape_fill(const struct shape *s, struct str json, struct arena *a, void *out)
+/* False also where a hole takes more than can be noted. */
+static bool shape_fill(const struct shape *s, struct str json, struct arena *a, void *out, struct reading_of *now)
 {
     struct filling f = {json.at, json.at + json.len, out, NULL, aligned(s->message->size)};
     const size_t rest = s->image_size > f.root_room ? s->image_size - f.root_room : 0;
@@ -326,18 +351,27 @@ static bool shape_fill(const struct shape *s, struct str json, struct arena *a, 
         if (h->field == NULL)
             return f.at == f.end;
         void *slot = slot_at(&f, h->slot);
-        if (!(is_number_field(h->field) ? fill_integer(&f, h->field, slot) : fill_text(&f, h->field, slot)))
+        const char *begin = f.at;
+        if (!(is_number_field(h->field) ? fill_integer(&f, h->field, slot) : fill_text(&f, h->field, slot)) ||
+            f.at - begin > UINT16_MAX)
             return false;
+        now->lens[h - s->holes] = (uint16_t)(f.at - begin);
     }
 }
 
 enum err schema_read_shaped(struct shapes *s, const struct message *m, struct str json, enum reading how,
                             struct arena *a, void *out, struct fault *why)
 {
+    if (s != NULL) {
+        s->now.number++;
+        s->now.serial = 0;
+    }
     for (size_t i = 0; s != NULL && i < s->count; i++) {
         struct shape *found = s->shapes[i];
-        if (found->message != m || found->how != how || !shape_fill(found, json, a, out))
+        if (found->message != m || found->how != how || !shape_fill(found, json, a, out, &s->now))
             continue;
+        s->now.serial = found->serial;
+        s->now.count = found->hole_count - 1; /* the last one is the end */
         if (i > 0) {
             s->shapes[i] = s->shapes[i - 1];
             s->shapes[i - 1] = found;
@@ -352,4 +386,54 @@ enum err schema_read_shaped(struct shapes *s, const struct message *m, struct st
     if (s != NULL && e == OK && told->reason[0] == '\0')
         shapes_learn(s, m, json, how);
     return e;
+}
+
+/* ---- what was made of it ---- */
+
+uint64_t shapes_reading(const struct shapes *s)
+{
+    return s == NULL || s->now.serial == 0 ? 0 : s->now.number;
+}
+
+static struct kept **kept_place(struct shapes *s, uint64_t extra)
+{
+    const uint64_t key[2] = {s->now.serial, extra};
+
+    return &s->kept[content_hash(key, (struct bytes){(const uint8_t *)s->now.lens,
+                                                     s->now.count * sizeof s->now.lens[0]}) % KEPT_MAX];
+}
+
+bool shapes_recall(struct shapes *s, uint64_t reading, uint64_t extra, struct packed_list *list)
+{
+    if (reading == 0 || reading != shapes_reading(s))
+        return false;
+    const struct kept *k = *kept_place(s, extra);
+    if (k == NULL || k->serial != s->now.serial || k->extra != extra || k->count != s->now.count ||
+        memcmp(k->lens, s->now.lens, k->count * sizeof k->lens[0]) != 0)
+        return false;
+    list->bytes = (struct bytes){(const uint8_t *)(k->lens + k->count), k->size};
+    list->last = k->last;
+    s->recalled++;
+    return true;
+}
+
+uint64_t shapes_recalled(const struct shapes *s)
+{
+    return s->recalled;
+}
+
+void shapes_keep(struct shapes *s, uint64_t reading, uint64_t extra, const struct packed_list *list)
+{
+    const size_t count = reading == 0 ? 0 : s->now.count, lens_size = count * sizeof s->now.lens[0];
+
+    if (reading == 0 || reading != shapes_reading(s) || list->bytes.at == NULL || list->bytes.len > KEPT_SIZE)
+        return;
+    struct kept **place = kept_place(s, extra), *k = malloc(sizeof *k + lens_size + list->bytes.len);
+    if (k == NULL)
+        return;
+    *k = (struct kept){s->now.serial, extra, count, list->bytes.len, list->last};
+    memcpy(k->lens, s->now.lens, lens_size);
+    memcpy(k->lens + count, list->bytes.at, list->bytes.len);
+    free(*place);
+    *place = k;
 }

@@ -313,6 +313,7 @@ enum err conn_queue(struct conn *c, enum ws_kind kind, struct bytes payload)
     bool fits = has_room(c, payload.len + (c->options->is_raw ? 0 : WS_HEAD_SIZE_MAX));
     if (c->state != CONN_OPEN)
         return ERR_CLOSED; /* the flush found it gone */
+    wire_lend(c->wire, &c->out);
     if (fits && c->options->is_raw) {
         buf_put(&c->out, payload.at, payload.len);
     } else if (fits) {

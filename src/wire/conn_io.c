@@ -270,7 +270,7 @@ void conn_flush(struct conn *c)
     if (c->tls != NULL) {
         if (c->out.len > 0 && tls_session_is_open(c->tls)) {
             failed = tls_session_send(c->tls, (struct bytes){c->out.at, c->out.len}) != OK;
-            buf_release(&c->out);
+            wire_take_back(c->wire, &c->out);
         }
         b = tls_session_output(c->tls);
     }
@@ -279,7 +279,10 @@ void conn_flush(struct conn *c)
     int n = failed ? UV_EPIPE : send_now(c, b);
     if (n >= 0 && (size_t)n < b->len)
         failed = !write_rest(c, b->at + n, b->len - (size_t)n);
-    buf_release(b);
+    if (b == &c->out)
+        wire_take_back(c->wire, b);
+    else
+        buf_release(b);
     if (n < 0 || failed)
         on_stream_end(c);
 }

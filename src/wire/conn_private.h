@@ -12,6 +12,8 @@
 #define READ_SIZE         65536            /* one a loop, not a connection */
 #define PLAIN_SIZE_MAX    (READ_SIZE * 2)  /* what one read may decrypt to: itself and a record that was half read */
 #define OUTPUT_SIZE_MAX   ((size_t)INT32_MAX)
+#define SPARE_SIZE        256              /* of a buffer for output: an answer or two */
+#define SPARES_MAX        512              /* kept by a loop: a round's answers leave together */
 #define CLOSE_TIMEOUT_MS  2000             /* for the peer's close frame, and for its end of the stream */
 #define CONTROL_BURST     32               /* control frames at once */
 #define REMOTE_SIZE       54               /* [IPv6]:port */
@@ -92,6 +94,8 @@ struct wire {
     struct link marked;
     uint64_t mask_key[2], mask_count;
     struct buf plain; /* of TLS; emptied after each read */
+    uint8_t *spares[SPARES_MAX]; /* buffers of SPARE_SIZE bytes that no connection has at the moment */
+    size_t spare_count;
     int64_t note_second;
     unsigned note_count;
     uint8_t read_buffer[READ_SIZE];
@@ -116,6 +120,9 @@ struct listener {
 };
 
 struct wire *wire_of(struct loop *l); /* made at the first call */
+/* An output buffer that is empty between rounds: taken from the spare ones, and given back to them. */
+void wire_lend(struct wire *w, struct buf *out);
+void wire_take_back(struct wire *w, struct buf *out);
 void wire_random(void *to, size_t size);
 void wire_mask(struct wire *w, uint8_t mask[4]);
 int64_t wire_now_ms(const struct wire *w);

@@ -25,6 +25,24 @@ void wire_random(void *to, size_t size)
     }
 }
 
+void wire_lend(struct wire *w, struct buf *out)
+{
+    if (out->at != NULL)
+        return;
+    out->at = w->spare_count > 0 ? w->spares[--w->spare_count] : malloc(SPARE_SIZE);
+    out->room = out->at == NULL ? 0 : SPARE_SIZE;
+}
+
+void wire_take_back(struct wire *w, struct buf *out)
+{
+    if (out->room != SPARE_SIZE || w->spare_count == SPARES_MAX) {
+        buf_release(out);
+        return;
+    }
+    w->spares[w->spare_count++] = out->at;
+    buf_init(out, out->max);
+}
+
 /* RFC 6455, 10.3: not to be guessed by who chooses the payload. A keyed hash of a counter is that, without a system call. */
 void wire_mask(struct wire *w, uint8_t mask[4])
 {
@@ -84,6 +102,8 @@ static void close_all(void *data)
     struct wire *w = data;
     uv_walk(loop_uv(w->loop), destroy_one, NULL);
     buf_release(&w->plain);
+    while (w->spare_count > 0)
+        free(w->spares[--w->spare_count]);
 }
 
 struct wire *wire_of(struct loop *l)

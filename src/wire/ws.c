@@ -98,7 +98,9 @@ static bool utf8_feed(uint32_t *state, const uint8_t *p, size_t n)
 static uint64_t unmask(uint8_t *p, size_t n, const uint8_t mask[MASK_SIZE], uint8_t *mask_at)
 {
     uint8_t turned[sizeof(uint64_t)];
-    for (size_t i = 0; i < sizeof turned; i++)
+    memcpy(turned, mask, MASK_SIZE);
+    memcpy(turned + MASK_SIZE, mask, MASK_SIZE);
+    for (size_t i = 0; *mask_at != 0 && i < sizeof turned; i++)
         turned[i] = mask[(*mask_at + i) % MASK_SIZE];
     uint64_t key, word, seen = 0;
     memcpy(&key, turned, sizeof key);
@@ -344,8 +346,43 @@ void ws_reader_release(struct ws_reader *r)
     r->control = NULL;
 }
 
+/* Is the front of the input one masked text message in one frame, whole and within the limits? Then *head is what stands
+ * before its payload of *size bytes. Anything else, what is to be refused too, is read step by step. */
+static bool is_whole_text(const struct ws_reader *r, const uint8_t *at, size_t len, size_t *head, size_t *size)
+{
+    if (r->state != READ_HEAD || r->head_len != 0 || r->opcode != 0 || r->is_closed || !r->expect_mask ||
+        r->limits->fragments_max == 0 || len < 2 + MASK_SIZE || at[0] != (FIN | OP_TEXT) || (at[1] & MASK_BIT) == 0)
+        return false;
+    const uint8_t length = at[1] & LENGTH_BITS;
+    if (length == LENGTH_IS_64)
+        return false;
+    *head = 2 + length_size(length) + MASK_SIZE;
+    if (len < *head)
+        return false;
+    *size = length == LENGTH_IS_16 ? be16(at + 2) : length;
+    return (length < LENGTH_IS_16 || *size >= LENGTH_IS_16) && *size <= r->limits->message_max && *size <= len - *head;
+}
+
+static enum err whole_text_take(struct ws_reader *r, uint8_t **at, size_t *len, size_t head, size_t size,
+                                struct ws_message *out, uint16_t *code)
+{
+    uint8_t *payload = *at + head, mask_at = 0;
+    uint32_t utf8 = 0;
+    const uint64_t seen = unmask(payload, size, payload - MASK_SIZE, &mask_at);
+
+    *at += head + size;
+    *len -= head + size;
+    if ((seen & HIGH_BITS) != 0 && (!utf8_feed(&utf8, payload, size) || utf8 != 0))
+        return fail(r, ERR_FORMAT, WS_CLOSE_UTF8, code);
+    *out = (struct ws_message){WS_TEXT, {payload, size}, 0};
+    return OK;
+}
+
 enum err ws_read(struct ws_reader *r, uint8_t **at, size_t *len, struct ws_message *out, uint16_t *code)
 {
+    size_t head, size;
+    if (is_whole_text(r, *at, *len, &head, &size))
+        return whole_text_take(r, at, len, head, size, out, code);
     if (r->state == READ_GIVEN) {
         buf_release(&r->partial);
         buf_init(&r->partial, r->limits->message_max);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """test_crash.py   SIGKILL at random instants under load, again and again; then checker.py compares what was told with what is there.
 
-CRASH_ROUNDS kills (100); CRASH_STATIONS (200); CRASH_SEED repeats a run's choices; CRASH_KEEP=1 leaves the data behind.
+CRASH_ROUNDS kills (100); CRASH_STATIONS (200); CRASH_SEED repeats a run's choices; CRASH_LIFE_MS (1900), the longest life of a server
+from ready to the kill; CRASH_KEEP=1 leaves the data behind.
 A long run is cut into legs of LEG_ROUNDS, each on a data directory of its own, since the checker holds a leg in memory."""
 import asyncio
 import os
@@ -22,7 +23,7 @@ STATIONS = int(os.environ.get("CRASH_STATIONS", "200"))
 SEED = int(os.environ.get("CRASH_SEED", str(random.SystemRandom().randrange(1 << 32))))
 THINK_S = float(os.environ.get("CRASH_THINK_MS", "80")) / 1000
 LEG_ROUNDS = 250
-LIFE_S = (0.1, 1.9)          # of a server, from ready to the kill
+LIFE_S = (0.1, int(os.environ.get("CRASH_LIFE_MS", "1900")) / 1000)
 EARLY_KILLS = 0.15           # killed while it starts or recovers
 GRACEFUL = 0.08              # asked to stop instead, under the same load
 EARLY_S = 0.2

@@ -257,6 +257,16 @@ async def bound(site):
     c = await site.command(pile, 0x96, {"seconds": 1}, wait_s=5)
     check("13.4 it does not get what is for the pile", thief.asked(0x96) == [], c)
     await site.event(pile, "13.4 it is told", "security.event")
+    await thief.line.close()
+    r = await site.call("DELETE", f"/charge-points/{name_of(pile)}?force=true")
+    check("it is deleted", r.status == 200, r.text)
+    await site.put(name_of_id(A), registration="accepted")
+    check("one that is registered anew is not bound", (await site.point(pile)).get("iccid_binding") is None)
+    other = Pile(await Line(site.server, "89860000000000000000").connect(), A)
+    other.send(0x20, **other.registration())
+    await until(lambda: on(site, other, iccid="89860000000000000000"), "it comes by any card")
+    other.send(0x21, **other.state())
+    await site.event(other, "and is told to be connected by it", "charge_point.connected", iccid="89860000000000000000")
 
 
 def name_of_id(physical_id):
@@ -273,6 +283,9 @@ async def pending(site):
         check("13.4 its settlement is answered", holds(await pile.ask_and_see(settle_raw(pile, order)), {"result": 0}))
     rows = await until(lambda: site.quarantined(pile), "13.4 it is kept aside")
     check("13.4 once", rows and len(rows) == 1, rows)
+    later = Order("20260115103012" + CARD + "1354400031", 1, 0, CARD).advance(600, 7)
+    await pile.ask_and_see(settle_raw(pile, later))
+    await until(lambda: both(site, pile), "13.4 and the next")
     await site.quiet(pile, "13.4 and not applied", "transaction.stopped")
     await site.refused(pile, "13.4 no order is started at it", START, {"idTag": TAG, "connectorId": 1})
     await site.restart(pile)
@@ -282,9 +295,25 @@ async def pending(site):
     await site.event(pile, "13.4 and counts", "transaction.stopped", energyWh=50, orderNo=order.order_no)
     check("13.4 a repeat changes nothing", holds(await pile.ask_and_see(settle_raw(pile, order)), {"result": 0}))
     await site.quiet(pile, "13.4 it is one transaction", "transaction.stopped", after=1)
+    for _ in range(2):
+        check("13.4 one that comes again before it was applied", holds(await pile.ask_and_see(settle_raw(pile, later)), {"result": 0}))
+    e = await site.event(pile, "13.4 counts", "transaction.stopped", energyWh=70, orderNo=later.order_no)
+    row = await until(lambda: sent_again(site, pile), "13.4 and waits no longer")
+    check("13.4 it says what became of it", e and holds(row, {"state": "applied", "applied_to": e["payload"]["transactionId"]}), row)
+    r = await site.call("POST", f"/quarantine/{row['quarantine_id'] if row else 'none'}/apply", {})
+    check("13.4 and is not applied to anything else", r.status == 409, r.text)
+    await site.quiet(pile, "13.4 it is one transaction too", "transaction.stopped", after=2)
     _, id_ = await site.charge(pile, 0)
     check("13.4 and it charges", id_)
     await sequence_has_no_gap(site, pile)
+
+
+async def both(site, pile):
+    return len(await site.quarantined(pile)) == 2
+
+
+async def sent_again(site, pile):
+    return next((r for r in await site.quarantined(pile) if r["resolved_by"] == "sent again"), None)
 
 
 async def rejected(site):

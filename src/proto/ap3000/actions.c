@@ -356,6 +356,7 @@ static enum err make(struct ap3000_making *m)
     enum ap3000_action_index i = ap3000_action_index(m->action);
     m->command = m->action->command;
     m->port = PILE_PORT_NONE;
+    pile_end_holds(m->in->pile, m->in->now);
     enum err e = read_payload(m);
     if (e == OK)
         e = check_guard(m);

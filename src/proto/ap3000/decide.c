@@ -9,12 +9,13 @@
 
 /* How a frame of a pile is taken. A test sees that every command that piles start has a row, or is INTERNAL. */
 enum {
-    ALWAYS = 1,     /* also of a pile that is not accepted: the handler sees to what it may not say */
-    REMEMBERED = 2, /* its answer is given again, for PILE_REPEAT_S, and nothing else follows */
-    REPEATABLE = 4, /* answered anew each time; the handler asks whether it is a repeat */
-    SAYS_WHO = 8,   /* facts of the pile are in it: its handler takes them, then tells */
-    SHORT = 16,     /* it is answered also when it ends too early: the handler then gets no fields */
-    OF_HOST = 32,   /* only hosts say it */
+    ALWAYS = 1,      /* also of a pile that is not accepted: the handler sees to what it may not say */
+    REMEMBERED = 2,  /* its answer is given again, for PILE_REPEAT_S, and nothing else follows */
+    REPEATABLE = 4,  /* answered anew each time; the handler asks whether it is a repeat */
+    SAYS_WHO = 8,    /* facts of the pile are in it: its handler takes them, then tells */
+    SHORT = 16,      /* it is answered also when it ends too early: the handler then gets no fields */
+    OF_HOST = 32,    /* only hosts say it */
+    OF_CABINET = 64, /* only cabinets */
 };
 /* clang-format off */
 static const struct {
@@ -37,7 +38,7 @@ static const struct {
     [0x22] = {ap3000_on_time,                 ALWAYS},
     [0x35] = {NULL,                           OF_HOST}, /* it is all in the frame */
     [0x3B] = {ap3000_on_fsk_request,          OF_HOST},
-    [0x41] = {ap3000_on_cabinet_heartbeat,    0},
+    [0x41] = {NULL,                           OF_CABINET}, /* that it is said tells what it is */
     [0x42] = {ap3000_on_alarm,                0},
     [0x43] = {ap3000_on_finished,             0},
     [0x44] = {ap3000_on_port_push,            0},
@@ -112,7 +113,9 @@ void ap3000_frame_open(const struct ap3000_input *in, const struct ap3000_frame 
     if (f->command == 0x02)
         out->wants_tag = ap3000_card_tag(out->fields, a);
     ap3000_order_key(f->command, out->fields, out->wants_order);
-    if (out->wants_order[0] != 0 && pile_order(in->pile, str_of(out->wants_order)) != NULL)
+    if (f->command == 0x03 && in->pile->waiting_count > 0)
+        out->wants_quarantined = ap3000_content_key(in->text); /* and its order: memory may drop that meanwhile */
+    else if (out->wants_order[0] != 0 && pile_order(in->pile, str_of(out->wants_order)) != NULL)
         out->wants_order[0] = 0;
 }
 
@@ -158,6 +161,7 @@ static void handle(struct ap3000_step *s)
     bool is_readable = r->fields != NULL || (how & SHORT) != 0;
     const struct pile_recent *recent = pile_recent_find(s->pile, r->repeat_key, s->in->now);
     s->pile->is_host = s->pile->is_host || (how & OF_HOST) != 0;
+    s->pile->is_cabinet = s->pile->is_cabinet || (how & OF_CABINET) != 0;
     if (!(how & SAYS_WHO) || !is_readable)
         ap3000_step_presence(s, false);
     s->out->waits_for_disk = (how & REMEMBERED) != 0; /* a repeat too: what the first one told may be on its way yet */

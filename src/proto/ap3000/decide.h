@@ -46,6 +46,7 @@ struct ap3000_reading {
     uint64_t repeat_key;                  /* 0: a repeat of it says nothing */
     struct str wants_tag;                 /* absent: none */
     char wants_order[ORDER_KEY_SIZE];     /* key of an order that memory has not; "" none */
+    uint64_t wants_quarantined;           /* content of a settlement that may wait in quarantine; 0: it does not */
 };
 
 /* What the look-ups found. Memory holds all orders that are open: one that the tables call open and memory has not is
@@ -54,6 +55,7 @@ struct ap3000_known {
     struct id_tag tag;
     bool has_order;
     struct pile_order order;
+    char quarantine_id[UUID_TEXT_SIZE]; /* where a settlement of that content waits; "" nowhere */
 };
 
 /* What we want to say to the pile beyond the answer, in this order; each becomes a command of origin "server". */

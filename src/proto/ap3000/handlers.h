@@ -63,8 +63,7 @@ void ap3000_step_order_port(struct ap3000_step *s, struct pile_order *o, uint8_t
 /* Whoever ordered it does not want it any more; told if that is news. */
 void ap3000_step_order_cancel(struct ap3000_step *s, struct pile_order *o);
 /* "order.changed" alone; before: its state until now, ORDER_STATE_COUNT none. */
-void ap3000_step_order_told(struct ap3000_step *s, const struct pile_order *o, enum order_state before,
-                            const char *reason);
+void ap3000_step_order_told(struct ap3000_step *s, struct pile_order *o, enum order_state before, const char *reason);
 
 /* What a frame says of an order, by which one is found or made. */
 struct ap3000_named {
@@ -113,9 +112,8 @@ void ap3000_step_samples(struct ap3000_step *s, int32_t connector_id, uint32_t t
 typedef void ap3000_handler(struct ap3000_step *s);
 ap3000_handler ap3000_on_time, ap3000_on_registration, ap3000_on_heartbeat, ap3000_on_old_heartbeat, ap3000_on_card,
     ap3000_on_settlement, ap3000_on_order_running, ap3000_on_charging, ap3000_on_finished, ap3000_on_alarm,
-    ap3000_on_port_push, ap3000_on_cabinet_heartbeat, ap3000_on_over_temperature, ap3000_on_host_heartbeat,
-    ap3000_on_host_status, ap3000_on_fsk_request, ap3000_on_upgrade_request, ap3000_on_host_upgrade_request,
-    ap3000_on_packet_answer;
+    ap3000_on_port_push, ap3000_on_over_temperature, ap3000_on_host_heartbeat, ap3000_on_host_status,
+    ap3000_on_fsk_request, ap3000_on_upgrade_request, ap3000_on_host_upgrade_request, ap3000_on_packet_answer;
 
 /* The tag of a swipe, and of an order that was started at the pile. */
 struct str ap3000_card_tag(const struct ap3000_card *c, struct arena *a);

@@ -1,8 +1,8 @@
 /* life.c - the life of an order as rows (ap3000.md 10.2). A test compares all pairs with the specification.
  *
- * Which answer to 0x82 (5.8) is which input: 0 and 9 are DONE; 1, 4 to 8, 0x0A to 0x0D are REFUSED; 2, 3, 0x0E and
- * unknown ones are UNSURE, and so is no answer at all. An answer that comes when evidence has decided already has no
- * row, and changes nothing. */
+ * Which answer to 0x82 (5.8) is which input: 0 and 9 are DONE; 1, 4, 5, 6 are REFUSED; 7, 8, 0x0A to 0x0D are FAULT;
+ * 2, 3, 0x0E and unknown ones are UNSURE, and so is no answer at all. An answer that comes when evidence has decided
+ * already has no row, and changes nothing. */
 #include "proto/ap3000/pile.h"
 
 const struct str order_state_text[ORDER_STATE_COUNT] = {
@@ -35,6 +35,7 @@ static const struct {
     {ORDER_NEW,       ORDER_IN_SENT,        ORDER_STARTING},
     {ORDER_STARTING,  ORDER_IN_DONE,        ORDER_CHARGING},
     {ORDER_STARTING,  ORDER_IN_REFUSED,     ORDER_FAILED},
+    {ORDER_STARTING,  ORDER_IN_FAULT,       ORDER_FAILED}, /* and its port is held: step_order.c */
     {ORDER_STARTING,  ORDER_IN_UNSURE,      ORDER_UNCERTAIN},
     {ORDER_STARTING,  ORDER_IN_SEEN,        ORDER_CHARGING},
     {ORDER_UNCERTAIN, ORDER_IN_SEEN,        ORDER_CHARGING},

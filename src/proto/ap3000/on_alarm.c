@@ -100,9 +100,3 @@ void ap3000_on_packet_answer(struct ap3000_step *s)
     if (r->packet_index == 0)
         ap3000_step_wish(s, &(struct ap3000_wish){.kind = AP3000_WISH_FIRMWARE});
 }
-
-/* What it says changes nothing here; that it says it tells what it is. */
-void ap3000_on_cabinet_heartbeat(struct ap3000_step *s)
-{
-    s->pile->is_cabinet = true;
-}

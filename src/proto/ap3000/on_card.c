@@ -74,7 +74,7 @@ static bool is_port_free(struct ap3000_step *s, uint8_t port)
 {
     const struct ap3000_pile *p = s->pile;
     const struct pile_order *o = pile_order_on(s->pile, port);
-    if (o != NULL && o->state != ORDER_ENDED)
+    if ((o != NULL && o->state != ORDER_ENDED) || pile_is_held(p, port))
         return false;
     if (p->is_registered && port >= p->port_count)
         return false;

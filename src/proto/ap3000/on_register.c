@@ -88,6 +88,8 @@ static void tell(struct ap3000_step *s, bool is_trusted)
         if (!p->is_registered)
             payload.firmware_version = version_text(s, p->host_firmware);
     }
+    if (p->is_cabinet)
+        payload.is_cabinet = boolean_of(true);
     ap3000_step_event(s, is_trusted ? EVENT_CONNECTED : EVENT_BOOT_HELD, INSTANT_NONE, &payload);
 }
 
@@ -103,8 +105,8 @@ static uint64_t facts_key(const struct ap3000_step *s, bool is_trusted)
     memset(&facts, 0, sizeof facts); /* what lies between its members counts too */
     facts.heartbeat_s = p->heartbeat_s;
     facts.physical_id = p->physical_id;
-    facts.style =
-        (uint32_t)p->style | (uint32_t)is_trusted << 8 | (uint32_t)p->is_registered << 9 | (uint32_t)p->is_host << 10;
+    facts.style = (uint32_t)p->style | (uint32_t)is_trusted << 8 | (uint32_t)p->is_registered << 9 |
+                  (uint32_t)p->is_host << 10 | (uint32_t)p->is_cabinet << 11;
     const uint16_t said[] = {p->firmware,   p->device_type, p->power_board_version, p->port_count,
                              p->virtual_id, p->work_mode,   p->host_type,           p->host_firmware};
     memcpy(facts.said, said, sizeof said);

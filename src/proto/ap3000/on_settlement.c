@@ -11,6 +11,7 @@
 #define ENERGY_MARGIN_WH    10
 #define ENERGY_OVER_PERCENT 120
 #define REASON_OF_OTHERS    "Other"
+#define SENT_AGAIN          "sent again" /* in place of the name of who applied it */
 
 static const struct ap3000_result done = {.result = AP3000_DONE};
 
@@ -177,12 +178,13 @@ static void settle(struct ap3000_step *s, struct pile_order *o, const struct ap3
     leave_port(s, r);
 }
 
-/* One that nobody knew, from what the pile says. False: it cannot be made. */
-static bool make_settled(struct ap3000_step *s, const struct ap3000_named *n, const struct ap3000_settlement *r)
+/* One that nobody knew, from what the pile says. NULL: it cannot be made. */
+static struct pile_order *make_settled(struct ap3000_step *s, const struct ap3000_named *n,
+                                       const struct ap3000_settlement *r)
 {
     struct pile_order made;
     if (!ap3000_order_make(s, n, ORDER_SETTLED, &made))
-        return false;
+        return NULL;
     made.content = content_of(r);
     struct pile_order *o = ap3000_step_adopt(s, &made);
     check(o != NULL); /* there is always room for one that is not open */
@@ -191,7 +193,7 @@ static bool make_settled(struct ap3000_step *s, const struct ap3000_named *n, co
     if (n->is_applied)
         ap3000_step_flag(s, STR("applied_by_operator"));
     tell_stopped(s, o, r);
-    return true;
+    return o;
 }
 
 /* --- what cannot be applied is kept for a person --- */
@@ -205,16 +207,22 @@ static const struct {
     {"settled_differently", "the first settlement stands; discard it when it is looked at"},
 };
 
+static bool is_waiting(const struct ap3000_step *s)
+{
+    return s->known->quarantine_id[0] != 0 || station_meter_is_repeat(s->station, ap3000_content_key(s->in->text));
+}
+
 /* A repeat of one that waits already makes no second entry. */
 static void quarantine(struct ap3000_step *s, const char *reason)
 {
     const struct ap3000_reading *r = s->reading;
     const struct ap3000_settlement *fields = r->fields;
-    uint64_t key = ap3000_content_key(s->in->text);
-    s->out->is_repeat = station_meter_is_repeat(s->station, key);
+    s->out->is_repeat = is_waiting(s);
     if (s->out->is_repeat)
         return;
-    station_remember_meter(s->station, key);
+    station_remember_meter(s->station, ap3000_content_key(s->in->text));
+    s->pile->waiting_count++;
+    s->pile->has_waiting_news = true;
     char id[UUID_TEXT_SIZE];
     uuid_write(uuid_v7((uint64_t)(s->in->now.us / 1000), be16(s->in->random), be64(s->in->random + 2)), id);
     size_t row = 0;
@@ -231,6 +239,20 @@ static void quarantine(struct ap3000_step *s, const char *reason)
     ap3000_step_event(s, EVENT_QUARANTINED, INSTANT_NONE, &payload);
 }
 
+/* It was sent again, and is booked: what waits of it is of no use to anyone. */
+static void resolve_quarantined(struct ap3000_step *s, const struct pile_order *o)
+{
+    if (s->known->quarantine_id[0] == 0)
+        return;
+    struct ev_quarantine_resolved payload = {.quarantine_id = str_of(s->known->quarantine_id),
+                                             .resolution = STR("applied"),
+                                             .transaction_id = ap3000_transaction_text(s, o->id),
+                                             .by = STR(SENT_AGAIN)};
+    s->pile->waiting_count -= s->pile->waiting_count > 0;
+    s->pile->has_waiting_news = true;
+    ap3000_step_event(s, EVENT_QUARANTINE_RESOLVED, INSTANT_NONE, &payload);
+}
+
 static void decide(struct ap3000_step *s, const struct ap3000_settlement *r)
 {
     char key[ORDER_KEY_SIZE];
@@ -241,13 +263,19 @@ static void decide(struct ap3000_step *s, const struct ap3000_settlement *r)
 #ifdef DEFECT_SETTLEMENT_TWICE /* planted: a repeated settlement ends it again */
     is_settled = false;
 #endif
-    if (is_settled && o->content == content_of(r))
-        s->out->is_repeat = true;
-    else if (is_settled)
+    if (is_settled && o->content != content_of(r)) {
         quarantine(s, "settled_differently");
+        return;
+    }
+    if (is_settled)
+        s->out->is_repeat = true;
     else if (o != NULL)
         settle(s, o, r, &n);
-    else if (!make_settled(s, &n, r))
+    else
+        o = make_settled(s, &n, r);
+    if (o != NULL)
+        resolve_quarantined(s, o);
+    else
         quarantine(s, "unknown_order");
 }
 
@@ -255,8 +283,7 @@ void ap3000_on_settlement(struct ap3000_step *s)
 {
     const struct ap3000_settlement *r = s->reading->fields;
     bool is_trusted = ap3000_step_is_trusted(s);
-    bool is_waiting = station_meter_is_repeat(s->station, ap3000_content_key(s->in->text));
-    if (!is_trusted && !is_waiting && !s->in->policy->has_quarantine_room)
+    if (!is_trusted && !is_waiting(s) && !s->in->policy->has_quarantine_room)
         return; /* unanswered: the pile keeps it (13.4) */
     s->out->waits_for_disk = true;
     ap3000_step_answer(s, &ap3000_result_layout, &done);
@@ -316,8 +343,8 @@ enum err ap3000_apply_settlement(const struct ap3000_input *in, struct str frame
         ap3000_step_flag(&s, STR("applied_by_operator"));
         settle(&s, o, r, &n);
     } else {
-        bool is_made = make_settled(&s, &n, r);
-        check(is_made);
+        o = make_settled(&s, &n, r);
+        check(o != NULL); /* is_applied */
     }
     ap3000_step_finish(&s);
     return OK;

@@ -79,6 +79,7 @@ struct pile_order *ap3000_order_find(struct ap3000_step *s, const struct ap3000_
     if (pile_order_of(s->pile, s->known->order.id) != NULL)
         return NULL; /* it was settled since, and has another key by now: this is the next of that number */
     struct pile_order found = s->known->order;
+    pile_order_end_hold(&found, s->in->now);
     if (order_state_is_open(found.state)) { /* memory holds all that are open: the tables are behind */
         found.state = ORDER_SETTLED;
         found.content = CONTENT_UNKNOWN;

@@ -188,27 +188,72 @@ struct pile_order *pile_order_on(struct ap3000_pile *p, uint8_t port)
     return NULL;
 }
 
+static bool is_kept(const struct pile_order *o)
+{
+    return order_state_is_open(o->state) || o->is_held;
+}
+
 size_t pile_open_count(const struct ap3000_pile *p)
 {
     size_t n = 0;
     for (size_t i = 0; i < p->order_count; i++)
-        n += order_state_is_open(p->orders[i].state);
+        n += is_kept(&p->orders[i]);
     return n;
+}
+
+bool pile_is_held(const struct ap3000_pile *p, uint8_t port)
+{
+    for (size_t i = 0; i < p->order_count; i++)
+        if (p->orders[i].is_held && p->orders[i].port == port)
+            return true;
+    return false;
+}
+
+void pile_order_end_hold(struct pile_order *o, struct instant now)
+{
+    o->is_held = o->is_held && instant_before(now, instant_add(o->decided_at, SPAN_S(PILE_HOLD_S)));
+}
+
+void pile_end_holds(struct ap3000_pile *p, struct instant now)
+{
+    for (size_t i = 0; i < p->order_count; i++)
+        pile_order_end_hold(&p->orders[i], now);
 }
 
 static void drop_oldest_closed(struct ap3000_pile *p)
 {
     size_t i = 0;
-    while (order_state_is_open(p->orders[i].state))
+    while (is_kept(&p->orders[i]))
         i++;
+    if (p->orders[i].position > p->orders_position)
+        p->orders_position = p->orders[i].position;
+    p->has_orders_news = p->has_orders_news || p->orders[i].is_news;
     p->order_count--;
     memmove(&p->orders[i], &p->orders[i + 1], (p->order_count - i) * sizeof *p->orders);
+}
+
+void pile_note_position(struct ap3000_pile *p, uint64_t position)
+{
+    for (size_t i = 0; i < p->order_count; i++) {
+        struct pile_order *o = &p->orders[i];
+        o->position = o->is_news ? position : o->position;
+        o->is_news = false;
+    }
+    p->orders_position = p->has_orders_news ? position : p->orders_position;
+    p->waiting_position = p->has_waiting_news ? position : p->waiting_position;
+    p->has_orders_news = p->has_waiting_news = false;
+}
+
+uint64_t pile_tables_position(const struct ap3000_pile *p, bool is_of_quarantine)
+{
+    bool is_later = is_of_quarantine && p->waiting_position > p->orders_position;
+    return is_later ? p->waiting_position : p->orders_position;
 }
 
 struct pile_order *pile_add_order(struct ap3000_pile *p, const struct pile_order *o)
 {
     struct pile_order copy = *o; /* it may be one of these */
-    bool is_open = order_state_is_open(copy.state);
+    bool is_open = is_kept(&copy);
     size_t open_count = pile_open_count(p);
     if (is_open && open_count >= PILE_ORDERS_MAX)
         return NULL;

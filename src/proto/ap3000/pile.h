@@ -10,15 +10,16 @@
 #include "proto/ap3000/order.h"
 
 #define PILE_PORTS_MAX   256 /* a byte counts them */
-#define PILE_ORDERS_MAX  64  /* open ones in memory: four of each port of the largest pile; past it no start is taken */
+#define PILE_ORDERS_MAX  64  /* open or held in memory: four a port of the largest pile; past it no start */
 #define PILE_SETTLED_MAX 4   /* settled or failed ones kept in memory; older ones are looked up */
 #define PILE_RECENT_MAX  8   /* answers kept for repeats within PILE_REPEAT_S (3.3) */
 #define PILE_REPEAT_S    60
 #define PILE_HEARTBEAT_S 180
 #define PILE_ANSWER_MAX  15 /* payload bytes of an answer of ours */
 #define PILE_PORT_NONE   0xFF
-#define PILE_ID_SIZE     16 /* "AP16777215-FF" and a 0 */
-#define PILE_STOPS_MAX   3  /* tries to stop an order (10.2) */
+#define PILE_ID_SIZE     16  /* "AP16777215-FF" and a 0 */
+#define PILE_STOPS_MAX   3   /* tries to stop an order (10.2) */
+#define PILE_HOLD_S      120 /* so long a failed start may yet show that it runs (10.2) */
 
 enum pile_style { PILE_STYLE_UNKNOWN, PILE_STYLE_ASKED, PILE_STYLE_LEGACY, PILE_STYLE_MODERN }; /* 6.1 */
 
@@ -54,6 +55,10 @@ struct pile_order {
     uint8_t stops;          /* tries */
     uint8_t idle_beats;     /* 0x21 in a row, since decided_at, that show its port not charging */
     bool was_retransmitted; /* its start left twice (10.3) */
+    bool is_held;           /* it failed so that it may run all the same: its port is not free, for PILE_HOLD_S from
+                             * decided_at. pile_end_holds() takes it away */
+    bool is_news;           /* something of it was told that is not in the log yet */
+    uint64_t position;      /* in the log, of the last that was told of it; 0: the tables have that */
     struct instant placed_at, started_at, decided_at, seen_at; /* seen_at: newest 0x04 or 0x06 of it; not set: none */
     int64_t energy_wh;                                         /* newest */
     uint64_t content; /* of its first settlement; 0 none: then one that is settled was closed by an operator */
@@ -85,6 +90,10 @@ struct ap3000_pile {
     uint16_t ports_seen;               /* so many of them have come */
     struct pile_order *orders;         /* open ones and the last others, oldest first; owned */
     size_t order_count;
+    uint32_t waiting_count;   /* of its settlements in quarantine */
+    uint64_t orders_position; /* tables that are so far have every order that is not here: it was dropped, or is none */
+    uint64_t waiting_position;              /* these have every settlement that waits in quarantine */
+    bool has_orders_news, has_waiting_news; /* something of that is not in the log yet */
     struct pile_recent *recent; /* at most PILE_RECENT_MAX, room for as many as it needed at once; owned */
     uint8_t recent_count;
     uint64_t told_facts; /* hash of what the last "charge_point.connected" said; 0: none in this process */
@@ -130,9 +139,18 @@ MUST_USE enum err order_no_read(const uint64_t id_key[2], uint32_t physical_id, 
 struct pile_order *pile_order(struct ap3000_pile *p, struct str key);             /* NULL */
 struct pile_order *pile_order_of(struct ap3000_pile *p, uint32_t transaction_id); /* NULL */
 struct pile_order *pile_order_on(struct ap3000_pile *p, uint8_t port);            /* newest open one there, or NULL */
-size_t pile_open_count(const struct ap3000_pile *p);
-/* Adds a copy; drops the oldest that is not open past PILE_SETTLED_MAX: other pointers to orders are void then. NULL:
- * PILE_ORDERS_MAX are open. */
+size_t pile_open_count(const struct ap3000_pile *p);                              /* held ones too: they may run */
+bool pile_is_held(const struct ap3000_pile *p, uint8_t port);
+/* Holds whose time is over. Whoever asks for one has called this with the time of his input. */
+void pile_end_holds(struct ap3000_pile *p, struct instant now);
+void pile_order_end_hold(struct pile_order *o, struct instant now);
+/* What was told of its orders since the last call is in the log up to there. To be called when a decision has been
+ * appended, before anything is looked up in the tables. */
+void pile_note_position(struct ap3000_pile *p, uint64_t position);
+/* How far the tables must be to be asked for an order, or for one and for what waits in quarantine. */
+uint64_t pile_tables_position(const struct ap3000_pile *p, bool is_of_quarantine);
+/* Adds a copy; drops the oldest that is not open or held past PILE_SETTLED_MAX: other pointers to orders are void then.
+ * NULL: PILE_ORDERS_MAX are open. */
 struct pile_order *pile_add_order(struct ap3000_pile *p, const struct pile_order *o);
 
 /* Life as rows (10.2). What answers and evidence mean is decided before: see life.c for which answer code is which
@@ -140,7 +158,8 @@ struct pile_order *pile_add_order(struct ap3000_pile *p, const struct pile_order
 enum order_input {
     ORDER_IN_SENT,     /* its 0x82 start is about to leave */
     ORDER_IN_DONE,     /* answer 0 or 9 */
-    ORDER_IN_REFUSED,  /* answer 1, 4, 5, 6, or one after which nothing runs unless evidence says so */
+    ORDER_IN_REFUSED,  /* answer 1, 4, 5, 6: nothing runs */
+    ORDER_IN_FAULT,    /* answer 7, 8, 0x0A to 0x0D: nothing runs unless evidence says so; its port is held */
     ORDER_IN_UNSURE,   /* answer 2, 3, 0x0E, unknown; or none within the time */
     ORDER_IN_SEEN,     /* 0x04 or 0x06 that names it; of one that has ended, 0x06 of status 1 or 5 */
     ORDER_IN_NOT_SEEN, /* two heartbeats show that it does not run */

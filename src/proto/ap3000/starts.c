@@ -18,7 +18,7 @@ static bool is_taken(const struct ap3000_pile *p, uint8_t port)
 {
     size_t taken = 0;
     for (size_t i = 0; i < p->order_count; i++) {
-        if (!is_on_its_port(p->orders[i].state))
+        if (!is_on_its_port(p->orders[i].state) && !p->orders[i].is_held)
             continue;
         if (p->orders[i].port == port)
             return true;
@@ -45,6 +45,9 @@ static enum err check_start(struct ap3000_making *m)
         return ap3000_refuse(m, ERR_STATE, "", "its number is one that piles with a failed memory fall back to");
     if (is_faulty(p, m->port))
         return ap3000_refuse(m, ERR_STATE, "connectorId", "the port has a fault");
+    if (m->port != PILE_PORT_NONE && pile_is_held(p, m->port))
+        return ap3000_refuse(m, ERR_STATE, "connectorId",
+                             "a start failed there less than two minutes ago, and may be charging all the same");
     if (is_taken(p, m->port))
         return ap3000_refuse(m, ERR_STATE, "connectorId", "an order is open there");
     if (pile_open_count(p) >= PILE_ORDERS_MAX)
@@ -250,13 +253,13 @@ static const struct {
     {AP3000_START_NO_PORT,      ORDER_IN_REFUSED},
     {AP3000_START_WHICH_PORT,   ORDER_IN_REFUSED},
     {AP3000_START_TOTAL_POWER,  ORDER_IN_REFUSED},
-    {AP3000_START_MEMORY,       ORDER_IN_REFUSED},
-    {AP3000_START_CHECK_OPEN,   ORDER_IN_REFUSED},
+    {AP3000_START_MEMORY,       ORDER_IN_FAULT},
+    {AP3000_START_CHECK_OPEN,   ORDER_IN_FAULT},
     {AP3000_START_CHECK_WELDED, ORDER_IN_DONE},
-    {AP3000_START_CHECK_SHORT,  ORDER_IN_REFUSED},
-    {AP3000_START_SMOKE,        ORDER_IN_REFUSED},
-    {AP3000_START_OVERVOLTAGE,  ORDER_IN_REFUSED},
-    {AP3000_START_UNDERVOLTAGE, ORDER_IN_REFUSED},
+    {AP3000_START_CHECK_SHORT,  ORDER_IN_FAULT},
+    {AP3000_START_SMOKE,        ORDER_IN_FAULT},
+    {AP3000_START_OVERVOLTAGE,  ORDER_IN_FAULT},
+    {AP3000_START_UNDERVOLTAGE, ORDER_IN_FAULT},
     {AP3000_START_NO_RESPONSE,  ORDER_IN_UNSURE},
 };
 /* clang-format on */

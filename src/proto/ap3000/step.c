@@ -9,6 +9,7 @@ void ap3000_step_begin(struct ap3000_step *s, const struct ap3000_input *in, str
                        struct ap3000_decision *out)
 {
     static const struct ap3000_known nothing;
+    pile_end_holds(in->pile, in->now);
     *out = (struct ap3000_decision){0};
     *s = (struct ap3000_step){.in = in,
                               .known = &nothing,

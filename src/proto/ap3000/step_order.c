@@ -15,8 +15,7 @@ static struct str order_text(struct ap3000_step *s, const struct pile_order *o)
     return arena_copy(s->arena, str_of(no));
 }
 
-void ap3000_step_order_told(struct ap3000_step *s, const struct pile_order *o, enum order_state before,
-                            const char *reason)
+void ap3000_step_order_told(struct ap3000_step *s, struct pile_order *o, enum order_state before, const char *reason)
 {
     struct ev_order payload = {
         .order_no = order_text(s, o),
@@ -35,7 +34,10 @@ void ap3000_step_order_told(struct ap3000_step *s, const struct pile_order *o, e
         payload.content = arena_printf(s->arena, "%016llx", (unsigned long long)o->content);
     if (o->is_cancelled)
         payload.is_cancelled = boolean_of(true);
+    if (o->is_held)
+        payload.is_held = boolean_of(true);
     ap3000_step_event(s, EVENT_ORDER, INSTANT_NONE, &payload);
+    o->is_news = true;
 }
 
 static void tell_started(struct ap3000_step *s, const struct pile_order *o)
@@ -123,7 +125,7 @@ static void follow_up(struct ap3000_step *s, const struct pile_order *o, enum or
 enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum order_input input, const char *reason)
 {
     enum order_state before = o->state;
-    bool is_reopened = before == ORDER_FAILED && input == ORDER_IN_SEEN;
+    bool is_reopened = before == ORDER_FAILED && input == ORDER_IN_SEEN && !o->is_held;
     if (is_reopened && pile_open_count(s->pile) >= PILE_ORDERS_MAX)
         return ERR_STATE; /* its settlement is taken in any case */
     enum err e = order_apply(o, input);
@@ -135,8 +137,9 @@ enum err ap3000_step_order(struct ap3000_step *s, struct pile_order *o, enum ord
         return OK;
     o->decided_at = s->in->now;
     o->idle_beats = 0;
+    o->is_held = input == ORDER_IN_FAULT;
     if (is_reopened)
-        o->is_cancelled = true; /* nobody pays for it any more */
+        o->is_cancelled = true; /* its money is released: nobody pays for it any more */
     if (o->state == ORDER_CHARGING && !instant_is_set(o->started_at))
         o->started_at = s->in->now;
     bool is_first =

@@ -134,6 +134,7 @@ static enum err read_request(const struct ocpp_input *in, struct ocpp_call *c, s
     if (c->request == NULL)
         return ERR_MEMORY;
     enum err e = schema_read_shaped(in->shapes, c->action->request, c->frame.payload, how, a, c->request, &c->why);
+    c->reading = shapes_reading(in->shapes);
     if (e == ERR_RANGE && how == NORMAL && handlers[action].takes_long_text)
         e = read_with_long_text(c, a, &c->why);
     return e;
@@ -313,7 +314,7 @@ void ocpp_call_decide(const struct ocpp_input *in, const struct ocpp_call *call,
 /* --- what the handlers share --- */
 
 /* A message without a payload has one that lies nowhere in its frame. */
-static bool is_packable(const struct step *s)
+bool step_is_packable(const struct step *s)
 {
     const struct str frame = s->in->text, body = s->call->frame.payload;
     return s->in->policy->is_packing && (uintptr_t)body.at >= (uintptr_t)frame.at &&
@@ -325,8 +326,8 @@ void step_event(struct step *s, enum event_type type, struct instant device_time
     struct ocpp_decision *d = s->out;
     check(d->event_count < OCPP_EVENTS_MAX);
     s->payload_at[d->event_count] = s->text->len;
-    if (s->is_of_frame && is_packable(s))
-        event_pack(type, payload, s->in->text, s->call->frame.payload, s->text);
+    if (s->is_of_frame && step_is_packable(s))
+        event_pack(type, payload, s->in->text, s->call->frame.payload, s->list, s->text);
     else
         schema_write(event_kinds[type].payload, payload, s->text);
     d->events[d->event_count++] = (struct event){

@@ -27,6 +27,7 @@ struct ocpp_call {
     struct ocpp_frame frame;
     const struct ocpp_action *action; /* NULL: not known */
     void *request;                    /* the action's request struct */
+    uint64_t reading;                 /* shapes_reading */
     enum err error;                   /* why it is to be refused; OK else */
     struct str error_code;            /* the protocol's word for it */
     struct fault why;                 /* of the refusal, or of what was bent */

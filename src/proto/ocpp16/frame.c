@@ -1,6 +1,8 @@
 /* proto/ocpp16/frame.c - a frame is a JSON array; it is read in one pass, its payload left as text for the tables. */
 #include "proto/ocpp16/frame.h"
 
+#include "base/scan.h"
+
 /* An array that is read item by item; json_next_item() may not be asked again once it has said no. */
 static bool next_item(struct json *j, bool *is_closed)
 {
@@ -142,9 +144,42 @@ enum err ocpp_frame_read(struct str text, struct arena *a, struct ocpp_frame *ou
     return read_frame(text, false, a, out, why);
 }
 
+/* A call as machines write it: [2,"id","Action",{...}], no blank but behind the payload, no escape and no letter beyond
+ * ASCII before it. False: anything else, which may be a good one too. */
+static bool find_plain_call(struct str text, struct ocpp_frame *out)
+{
+    static const char head[] = "[2,\"", between[] = "\",\"", behind[] = "\",{";
+    const uint8_t *const start = (const uint8_t *)text.at;
+    const uint8_t *end = start + text.len;
+    const size_t fixed = sizeof head + sizeof between + sizeof behind - 3;
+
+    if (text.len < fixed + 2 || memcmp(start, head, sizeof head - 1) != 0 || *--end != ']')
+        return false;
+    while (end[-1] == ' ')
+        end--;
+    if (end[-1] != '}')
+        return false;
+    const uint8_t *const id = start + sizeof head - 1, *const id_end = scan_plain(id, end);
+    if (id_end - id > OCPP_ID_MAX || (size_t)(end - id_end) < sizeof between + sizeof behind - 2 ||
+        memcmp(id_end, between, sizeof between - 1) != 0)
+        return false;
+    const uint8_t *const action = id_end + sizeof between - 1, *const action_end = scan_plain(action, end);
+    if ((size_t)(end - action_end) < sizeof behind || memcmp(action_end, behind, sizeof behind - 1) != 0)
+        return false;
+    const uint8_t *const payload = action_end + sizeof behind - 2;
+    *out = (struct ocpp_frame){
+        .kind = OCPP_CALL,
+        .id = {(const char *)id, (size_t)(id_end - id)},
+        .id_json = {(const char *)id - 1, (size_t)(id_end - id) + 2},
+        .action = {(const char *)action, (size_t)(action_end - action)},
+        .payload = {(const char *)payload, (size_t)(end - payload)},
+    };
+    return true;
+}
+
 enum err ocpp_frame_find(struct str text, struct arena *a, struct ocpp_frame *out, struct fault *why)
 {
-    return read_frame(text, true, a, out, why);
+    return find_plain_call(text, out) ? OK : read_frame(text, true, a, out, why);
 }
 
 bool ocpp_frame_payload(struct str text, struct str *payload)

@@ -15,6 +15,7 @@ struct step {
     struct buf answer;                  /* payload of the answer, "{}" if left empty */
     size_t payload_at[OCPP_EVENTS_MAX]; /* where in text each event's payload begins */
     bool is_of_frame;                   /* the next event is the last one, which the frame goes with */
+    struct packed_list *list;           /* of that event's payload; NULL: none */
     struct fault refusal;               /* why the answer is a CALLERROR after all */
     struct str flags[8];
     size_t flag_count;
@@ -26,6 +27,7 @@ handler on_authorize, on_boot_notification, on_data_transfer, on_heartbeat, on_m
     on_sign_certificate, on_log_status, on_signed_firmware_status;
 
 void step_event(struct step *s, enum event_type type, struct instant device_time, const void *payload);
+bool step_is_packable(const struct step *s); /* is the payload of the event that the frame goes with packed? */
 void step_answer(struct step *s, const struct message *m, const void *conf);
 /* Refuse what was found wrong after all (an answer of CALLERROR). */
 void step_refuse(struct step *s, struct str code, struct str field, const char *reason);

@@ -38,13 +38,10 @@ static struct str default_unit(struct str measurand)
     return (struct str){NULL, 0};
 }
 
-static struct ev_sampled_value *sampled(struct step *s, const struct sampled_value *v)
+static struct ev_sampled_value sampled(const struct sampled_value *v)
 {
-    struct ev_sampled_value *out = arena_take(s->arena, sizeof *out);
-    if (out == NULL)
-        return NULL;
     struct str measurand = or_default(v->measurand.text, STR("Energy.Active.Import.Register"));
-    *out = (struct ev_sampled_value){
+    return (struct ev_sampled_value){
         .value = v->value.at == NULL ? STR("") : v->value,
         .measurand = measurand,
         .unit = v->unit.text.len > 0 ? v->unit.text : default_unit(measurand),
@@ -53,47 +50,81 @@ static struct ev_sampled_value *sampled(struct step *s, const struct sampled_val
         .location = v->location.text,
         .format = v->format.text,
     };
-    return out;
 }
 
 /* As the station wrote it, where that can be read again; a text that is no time stands once in the frame. */
-static struct stamp sample_time(struct step *s, struct stamp t)
+static struct stamp sample_time(struct step *s, struct stamp t, bool *is_of_frame)
 {
+    if (instant_is_set(t.at) && t.text.len <= TIME_TEXT_MAX)
+        return t;
+    *is_of_frame = false;
     if (instant_is_set(t.at))
-        return t.text.len <= TIME_TEXT_MAX ? t : stamp_of(s->arena, t.at);
+        return stamp_of(s->arena, t.at);
     step_flag(s, STR("clock_corrected"));
     return stamp_of(s->arena, s->in->now);
 }
 
-/* Samples of the list one by one; those past the limit are left out. */
-static struct ev_sample_list flatten(struct step *s, const struct meter_value_list *values)
+/* Samples of the list one by one; those past the limit are left out. *is_of_frame: all of them are there, and nothing that
+ * they say is of another place than the frame or the tables here. */
+static struct ev_sample_list flatten(struct step *s, const struct meter_value_list *values, bool *is_of_frame)
 {
     static struct ev_sample none;
     size_t count = 0, size = 0;
     for (size_t i = 0; i < values->count; i++)
         count += values->at[i].sampled_value.count;
     struct ev_sample_list list = {arena_take(s->arena, (count + 1) * sizeof *list.at), 0};
-    for (size_t i = 0; list.at != NULL && i < values->count; i++) {
+    struct ev_sampled_value *said = arena_take(s->arena, (count < SAMPLES_MAX ? count : SAMPLES_MAX) * sizeof *said);
+    for (size_t i = 0; list.at != NULL && said != NULL && i < values->count; i++) {
         const struct meter_value *m = &values->at[i];
-        struct stamp taken = sample_time(s, m->timestamp);
+        struct stamp taken = sample_time(s, m->timestamp, is_of_frame);
         for (size_t k = 0; taken.text.at != NULL && k < m->sampled_value.count; k++) {
             size += SAMPLE_SIZE + m->sampled_value.at[k].value.len;
-            bool has_room = size <= SAMPLES_SIZE_MAX && list.count < SAMPLES_MAX;
-            struct ev_sampled_value *v = has_room ? sampled(s, &m->sampled_value.at[k]) : NULL;
-            if (v != NULL)
-                list.at[list.count++] = (struct ev_sample){taken, v};
+            if (size > SAMPLES_SIZE_MAX || list.count == SAMPLES_MAX)
+                continue;
+            *said = sampled(&m->sampled_value.at[k]);
+            list.at[list.count++] = (struct ev_sample){taken, said++};
         }
     }
+    *is_of_frame = *is_of_frame && list.count == count;
     if (list.count < count)
         step_flag(s, STR("values_in_frame_only"));
     return list.at != NULL ? list : (struct ev_sample_list){&none, 0};
 }
 
+/* Where the readings lie in the frame, which is all that their list says, follows from the frame's shape and lengths: so it
+ * was packed before, most likely. */
+static bool recall_list(struct step *s, struct packed_list *list)
+{
+    return step_is_packable(s) && shapes_recall(s->in->shapes, s->call->reading,
+                                                (uint64_t)(s->call->frame.payload.at - s->in->text.at), list);
+}
+
+static void keep_list(struct step *s, const struct packed_list *list)
+{
+    shapes_keep(s->in->shapes, s->call->reading, (uint64_t)(s->call->frame.payload.at - s->in->text.at), list);
+}
+
+/* The last event, whose list is known or becomes so. */
+static void emit_with_frame(struct step *s, enum event_type type, struct instant at, struct ev_meter_values *payload,
+                            struct packed_list *list)
+{
+    list->of = payload->meter_values.at;
+    s->list = list;
+    s->is_of_frame = true;
+    step_event(s, type, at, payload);
+    s->list = NULL;
+}
+
 void emit_meter_values(struct step *s, const struct meter_value_list *values, struct integer connector_id,
                        struct transaction *t, bool is_last)
 {
+    static struct ev_sample known;
+    const enum event_type type = t == NULL ? EVENT_METER_VALUES : EVENT_TRANSACTION_METER;
     struct instant first = INSTANT_NONE;
-    struct ev_sample_list all = flatten(s, values);
+    struct packed_list list = {0};
+    const bool is_known = is_last && recall_list(s, &list);
+    bool is_of_frame = !is_known;
+    struct ev_sample_list all = is_known ? (struct ev_sample_list){&known, 1} : flatten(s, values, &is_of_frame);
     struct ev_meter_values payload = {.connector_id = connector_id, .flags = step_flags(s)};
     for (size_t i = 0; i < values->count && !instant_is_set(first); i++)
         first = values->at[i].timestamp.at;
@@ -103,11 +134,15 @@ void emit_meter_values(struct step *s, const struct meter_value_list *values, st
     do {
         payload.meter_values =
             (struct ev_sample_list){all.at + at, all.count - at < SCHEMA_ITEMS_MAX ? all.count - at : SCHEMA_ITEMS_MAX};
-        s->is_of_frame = is_last && at + payload.meter_values.count == all.count;
-        step_event(s, t == NULL ? EVENT_METER_VALUES : EVENT_TRANSACTION_METER,
-                   at == 0 ? first : all.at[at].timestamp.at, &payload);
+        struct instant taken = at == 0 ? first : all.at[at].timestamp.at;
         at += payload.meter_values.count;
+        if (is_last && at == all.count)
+            emit_with_frame(s, type, taken, &payload, &list);
+        else
+            step_event(s, type, taken, &payload);
     } while (at < all.count);
+    if (is_last && is_of_frame && all.count <= SCHEMA_ITEMS_MAX && step_is_packable(s))
+        keep_list(s, &list);
 }
 
 /* The one open transaction of that connector, if it was open when the sample was taken. */

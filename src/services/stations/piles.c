@@ -6,7 +6,7 @@
 
 #define ORDER_COLUMNS                                                                                            \
     "order_no, order_key, number, transaction_id, state, start_mode, connector_id, id_tag, command_id, content," \
-    " is_told, is_cancelled, placed_at, started_at, changed_at"
+    " is_told, is_cancelled, placed_at, started_at, changed_at, is_held"
 
 static const struct str style_words[] = {
     [PILE_STYLE_UNKNOWN] = {"unknown", 7},
@@ -25,7 +25,7 @@ static enum err load_facts(struct db *d, struct str station, struct ap3000_pile 
     struct db_rows *r = DB_ROWS(d,
                                 "SELECT physical_id, iccid, iccid_binding, host, firmware, device_type, port_count,"
                                 " virtual_id, work_mode, power_board, host_type, host_firmware, heartbeat_style,"
-                                " heartbeat_s FROM piles WHERE charge_point_id = ?1",
+                                " heartbeat_s, is_cabinet FROM piles WHERE charge_point_id = ?1",
                                 db_text(station));
     if (db_next(r)) {
         p->physical_id = (uint32_t)db_col_int(r, 0);
@@ -46,6 +46,7 @@ static enum err load_facts(struct db *d, struct str station, struct ap3000_pile 
             if (i != PILE_STYLE_ASKED && str_eq(db_col_text(r, 12), style_words[i]))
                 p->style = (enum pile_style)i;
         p->heartbeat_s = db_col_is_null(r, 13) ? PILE_HEARTBEAT_S : db_col_int(r, 13);
+        p->is_cabinet = db_col_int(r, 14) != 0;
     }
     return db_rows_end(r);
 }
@@ -83,6 +84,7 @@ static struct pile_order order_of(struct db_rows *r)
         .started_at = db_col_is_null(r, 13) ? INSTANT_NONE : db_col_time(r, 13),
         .decided_at = db_col_time(r, 14),
         .seen_at = INSTANT_NONE,
+        .is_held = db_col_int(r, 15) != 0,
     };
     if (instant_is_set(o.started_at) && instant_before(o.started_at, o.placed_at))
         o.placed_at = o.started_at; /* it began at the pile, before we heard of it */
@@ -102,7 +104,9 @@ static struct pile_order order_of(struct db_rows *r)
     return o;
 }
 
-/* All that are open and the last of the others, in the order in which they came: the newest of a port is its last. */
+/* All that are open, those that may still be held, and the last of the others, in the order in which they came: the
+ * newest of a port is its last. A hold lasts two minutes: what was decided so long before the last of all is held no
+ * longer, so that these are few rows of an index. */
 static enum err load_orders(struct db *d, struct str station, struct ap3000_pile *p)
 {
     struct db_rows *r = DB_ROWS(d,
@@ -110,8 +114,11 @@ static enum err load_orders(struct db *d, struct str station, struct ap3000_pile
                                 "SELECT order_key FROM orders WHERE charge_point_id = ?1 AND state NOT IN"
                                 " ('failed', 'settled') UNION SELECT order_key FROM (SELECT order_key FROM orders"
                                 " WHERE charge_point_id = ?1 AND state IN ('failed', 'settled')"
-                                " ORDER BY changed_at DESC LIMIT ?2)) ORDER BY placed_at, number",
-                                db_text(station), db_int(PILE_SETTLED_MAX));
+                                " ORDER BY changed_at DESC LIMIT ?2) UNION SELECT order_key FROM orders"
+                                " WHERE charge_point_id = ?1 AND state = 'failed' AND is_held AND changed_at >"
+                                " (SELECT max(changed_at) FROM orders WHERE charge_point_id = ?1) - ?3)"
+                                " ORDER BY placed_at, number",
+                                db_text(station), db_int(PILE_SETTLED_MAX), db_int(SPAN_S(PILE_HOLD_S).us));
     while (db_next(r)) {
         struct pile_order o = order_of(r);
         (void)pile_add_order(p, &o);
@@ -141,6 +148,29 @@ static enum err load_firmware(struct db *d, struct str station, struct firmware_
     return db_rows_end(r);
 }
 
+static enum err load_quarantined(struct db *d, struct str station, struct ap3000_pile *p)
+{
+    struct db_rows *r = DB_ROWS(d,
+                                "SELECT count(*) FROM quarantine WHERE charge_point_id = ?1 AND state = 'open'"
+                                " AND content IS NOT NULL",
+                                db_text(station));
+    p->waiting_count = db_next(r) ? (uint32_t)db_col_int(r, 0) : 0;
+    return db_rows_end(r);
+}
+
+enum err stations_find_quarantined(struct db *d, struct str station, uint64_t content, char out[UUID_TEXT_SIZE])
+{
+    struct db_rows *r = DB_ROWS(d,
+                                "SELECT quarantine_id FROM quarantine WHERE charge_point_id = ?1 AND state = 'open'"
+                                " AND content = ?2 LIMIT 1",
+                                db_text(station), db_int((int64_t)content));
+    bool found = db_next(r);
+    if (found)
+        (void)str_copy(out, UUID_TEXT_SIZE, db_col_text(r, 0));
+    enum err e = db_rows_end(r);
+    return e != OK ? e : (found ? OK : ERR_UNKNOWN);
+}
+
 enum err stations_load_pile(struct db *d, struct str station, struct ap3000_pile *p, struct firmware_job *job)
 {
     enum err e = load_facts(d, station, p);
@@ -148,6 +178,8 @@ enum err stations_load_pile(struct db *d, struct str station, struct ap3000_pile
         e = load_ports(d, station, p);
     if (e == OK)
         e = load_orders(d, station, p);
+    if (e == OK)
+        e = load_quarantined(d, station, p);
     if (e == OK)
         e = load_firmware(d, station, job);
     return e;

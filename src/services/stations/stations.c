@@ -20,7 +20,8 @@
 const struct migration stations_migrations[] = {
     {"stations/0001", embedded_0001_stations_sql},
     {"stations/0002", embedded_0002_piles_sql},
-    {"stations/0003", embedded_0003_totals_sql},
+    {"stations/0003", embedded_0003_piles_sql},
+    {"stations/0004", embedded_0004_totals_sql},
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
@@ -145,19 +146,20 @@ static enum err write_pile(struct change *c, const struct ev_connected *p)
     return DB_RUN(
         c->db,
         "INSERT INTO piles (charge_point_id, physical_id, iccid, host, firmware, device_type, port_count, virtual_id,"
-        " work_mode, power_board, host_type, host_firmware, imei, heartbeat_style, heartbeat_s)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        " work_mode, power_board, host_type, host_firmware, imei, heartbeat_style, heartbeat_s, is_cabinet)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
         " ON CONFLICT (charge_point_id) DO UPDATE SET physical_id = ?2, iccid = coalesce(?3, iccid),"
         " host = ?4, firmware = coalesce(?5, firmware), device_type = coalesce(?6, device_type),"
         " port_count = coalesce(?7, port_count), virtual_id = coalesce(?8, virtual_id),"
         " work_mode = coalesce(?9, work_mode), power_board = coalesce(?10, power_board),"
         " host_type = coalesce(?11, host_type), host_firmware = coalesce(?12, host_firmware),"
         " imei = coalesce(?13, imei), heartbeat_style = coalesce(?14, heartbeat_style),"
-        " heartbeat_s = coalesce(?15, heartbeat_s)",
+        " heartbeat_s = coalesce(?15, heartbeat_s), is_cabinet = max(is_cabinet, ?16)",
         db_text(c->e->station), db_int(physical_id), db_text(p->iccid), db_text(p->host),
         has_firmware ? db_int(firmware) : db_null(), int_or_null(p->device_type), int_or_null(p->connectors),
         int_or_null(p->virtual_id), int_or_null(p->work_mode), int_or_null(p->power_board), int_or_null(p->host_type),
-        int_or_null(p->host_firmware), db_text(p->imei), db_text(p->heartbeat_style), int_or_null(p->heartbeat_s));
+        int_or_null(p->host_firmware), db_text(p->imei), db_text(p->heartbeat_style), int_or_null(p->heartbeat_s),
+        db_int(p->is_cabinet.value));
 }
 
 static enum err on_connected(struct change *c)
@@ -397,12 +399,13 @@ static enum err on_quarantined(struct change *c)
     return DB_RUN(
         c->db,
         "INSERT INTO quarantine (quarantine_id, position, charge_point_id, action, reason, message_id, connector_id,"
-        " transaction_id, suggestion, frame, received_at, state)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open') ON CONFLICT DO NOTHING",
+        " transaction_id, suggestion, frame, received_at, content, state)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'open') ON CONFLICT DO NOTHING",
         db_text(p->quarantine_id), db_int((int64_t)c->e->position), db_text(c->e->station), db_text(p->action),
         db_text(p->reason), db_text(p->message_id), p->connector_id.is_set ? db_int(p->connector_id.value) : db_null(),
         db_text(p->transaction_id), db_text(p->suggestion), db_text(c->e->frame.at == NULL ? STR("") : c->e->frame),
-        db_time(c->e->received));
+        db_time(c->e->received),
+        pile_id_is(c->e->station) ? db_int((int64_t)ap3000_content_key(c->e->frame)) : db_null());
 }
 
 static enum err on_quarantine_resolved(struct change *c)
@@ -435,18 +438,18 @@ static enum err on_order(struct change *c)
     return DB_RUN(
         c->db,
         "INSERT INTO orders (charge_point_id, order_key, order_no, number, transaction_id, state, start_mode,"
-        " connector_id, id_tag, command_id, content, is_told, is_cancelled, reason, placed_at, started_at, changed_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?15)"
+        " connector_id, id_tag, command_id, content, is_told, is_cancelled, reason, placed_at, started_at, changed_at,"
+        " is_held) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?15, ?17)"
         " ON CONFLICT (charge_point_id, order_key) DO UPDATE SET state = ?6, start_mode = coalesce(?7, start_mode),"
         " connector_id = coalesce(?8, connector_id), id_tag = coalesce(?9, id_tag),"
         " command_id = coalesce(?10, command_id), content = coalesce(content, ?11), is_told = max(is_told, ?12),"
         " is_cancelled = max(is_cancelled, ?13), reason = ?14, started_at = coalesce(started_at, ?16),"
-        " changed_at = CASE WHEN state = ?6 THEN changed_at ELSE ?15 END",
+        " changed_at = CASE WHEN state = ?6 THEN changed_at ELSE ?15 END, is_held = ?17",
         db_text(c->e->station), db_text(p->order_key), db_text(p->order_no), db_int((int64_t)number),
         db_text(p->transaction_id), db_text(p->state), int_or_null(p->start_mode), int_or_null(p->connector_id),
         db_text(p->id_tag), db_text(p->command_id), db_text(p->content), db_int(p->is_told.value),
         db_int(p->is_cancelled.value), db_text(p->reason), db_time(c->e->received),
-        is_running ? db_time(c->e->received) : db_null());
+        is_running ? db_time(c->e->received) : db_null(), db_int(p->is_held.value));
 }
 
 static enum err on_firmware_job(struct change *c)

@@ -37,6 +37,9 @@ MUST_USE enum err stations_load_pile(struct db *d, struct str station, struct ap
 MUST_USE enum err stations_iccid_binding(struct db *d, struct str station, char *out, size_t size);
 /* An order that is no longer in memory. ERR_UNKNOWN: none. */
 MUST_USE enum err stations_find_order(struct db *d, struct str station, struct str order_key, struct pile_order *out);
+/* Where a settlement of that content (ap3000_content_key) waits for a person. ERR_UNKNOWN: nowhere. */
+MUST_USE enum err stations_find_quarantined(struct db *d, struct str station, uint64_t content,
+                                            char out[UUID_TEXT_SIZE]);
 /* Adds what is open to the counts of its tags: transactions, and orders of piles, from when they are placed on. */
 MUST_USE enum err stations_count_tags(struct db *d, struct tag_book *tags);
 uint64_t stations_last_number(struct db *d); /* highest transaction number in the tables */

@@ -74,13 +74,34 @@ static void check_station(const struct station *s)
     check(closed <= STATION_CLOSED_MAX + 1); /* one more where the last open one ended after a drop */
 }
 
-static void say(struct kit *k, struct str text)
+/* What one who remembers shapes and packed lists decides is what the other one does, to the byte. */
+static void check_twin(const struct ocpp_decision *a, const struct ocpp_decision *b)
+{
+    check(str_eq(a->answer, b->answer) && a->event_count == b->event_count);
+    for (size_t i = 0; i < a->event_count; i++)
+        check(a->events[i].type == b->events[i].type && str_eq(a->events[i].payload, b->events[i].payload));
+}
+
+static void say(struct kit *k, struct kit *twin, struct str text)
 {
     uint64_t sequence = k->stations[0].sequence;
     kit_call(k, 0, text);
+    kit_call(twin, 0, text);
     check_events(k, sequence);
     check_answer(k, text);
     check_station(&k->stations[0]);
+    check_twin(&k->decision, &twin->decision);
+}
+
+static void set_up(struct kit *k, uint8_t how)
+{
+    k->policy.is_strict = (how & 1) != 0;
+    k->policy.accepts_unknown_tags = (how & 2) != 0;
+    k->policy.max_concurrent = (how & 4) != 0;
+    k->policy.heartbeat_events = (how & 8) != 0;
+    k->stations[0].registration = (enum registration)(how >> 4 & 3);
+    k->answers_trigger = (how & 64) != 0;
+    k->policy.is_packing = (how & 128) != 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -96,16 +117,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     if (size < 1)
         return 0;
-    struct kit *k = kit_new();
+    struct kit *k = kit_new(), *twin = kit_new();
+    twin->shapes = shapes_new();
     for (size_t i = 0; i < COUNT_OF(history); i++)
-        say(k, kit_text(&k->call, history[i]));
-    k->policy.is_strict = (data[0] & 1) != 0;
-    k->policy.accepts_unknown_tags = (data[0] & 2) != 0;
-    k->policy.max_concurrent = (data[0] & 4) != 0;
-    k->policy.heartbeat_events = (data[0] & 8) != 0;
-    k->stations[0].registration = (enum registration)(data[0] >> 4 & 3);
-    k->answers_trigger = (data[0] & 64) != 0;
-    k->policy.is_packing = (data[0] & 128) != 0;
+        say(k, twin, kit_text(&k->call, history[i]));
+    set_up(k, data[0]);
+    set_up(twin, data[0]);
     size_t at = 1;
     for (int line = 0; line < LINES_MAX && at < size; line++) {
         size_t end = at;
@@ -113,11 +130,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             end++;
         uint8_t *exact = mem_new(1, end - at + 1); /* of its own, so that the sanitizer sees the very end */
         memcpy(exact, data + at, end - at);
-        say(k, (struct str){(const char *)exact, end - at});
+        say(k, twin, (struct str){(const char *)exact, end - at});
         free(exact);
-        k->now = instant_add(k->now, SPAN_S(40));
+        k->now = twin->now = instant_add(k->now, SPAN_S(40));
         at = end + 1;
     }
+    shapes_free(twin->shapes);
+    kit_free(twin);
     kit_free(k);
     return 0;
 }

@@ -91,7 +91,7 @@ static void test_packed(void)
     buf_init(&json, 4096);
     buf_init(&published, 4096);
     arena_init(&a, 1 << 16);
-    event_pack(EVENT_DISCONNECTED, &in, frame, body, &packed);
+    event_pack(EVENT_DISCONNECTED, &in, frame, body, NULL, &packed);
     struct event e = {.type = EVENT_DISCONNECTED, .payload = buf_str(&packed), .frame = frame}, whole = e;
     CHECK("it is packed", event_is_packed(&e) && packed.len < 16);
     CHECK("what its frame says is not said again", memmem(packed.at, packed.len, "ping", 4) == NULL);

@@ -3,7 +3,8 @@
  * so. Nothing waits by the clock but the guard.
  *
  * What cannot be had from outside is made to happen here: a log that takes nothing (kit.is_log_full), tables that stand
- * still (kit.is_table_stuck), another life of the process from what is on disk at this moment (kit_crash). */
+ * still (kit_is_table_stuck: they say so; kit_hold_tables: they do), another life of the process from what is on disk
+ * at this moment (kit_crash). */
 #ifndef TESTS_GATEKIT_H
 #define TESTS_GATEKIT_H
 #include "check.h"
@@ -93,6 +94,9 @@ const char *__tsan_default_suppressions(void)
 static atomic_bool kit_is_log_full, kit_is_table_stuck;
 static pthread_mutex_t kit_told_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gateway *kit_told;
+/* The consumer passes it with each event. */
+static pthread_mutex_t kit_tables_gate = PTHREAD_MUTEX_INITIALIZER;
+static enum err (*kit_take_event)(void *state, struct db *d, const struct event *e, struct fault *why);
 
 /* --- waiting --- */
 
@@ -210,6 +214,23 @@ static inline void kit_unstick_tables(struct kit *k)
     gateway_on_projected(k->gateway, s.position);
 }
 
+/* From here on until kit_release_tables() no event gets into the tables. */
+static inline void kit_hold_tables(void)
+{
+    (void)pthread_mutex_lock(&kit_tables_gate);
+}
+static inline void kit_release_tables(void)
+{
+    (void)pthread_mutex_unlock(&kit_tables_gate);
+}
+
+static inline enum err kit_on_event(void *state, struct db *d, const struct event *e, struct fault *why)
+{
+    kit_hold_tables();
+    kit_release_tables();
+    return kit_take_event(state, d, e, why);
+}
+
 static inline void kit_open_parts(struct kit *k, struct fault *why)
 {
     static struct log_files files;
@@ -236,6 +257,8 @@ static inline void kit_open_parts(struct kit *k, struct fault *why)
     check(eventlog_open(&lo, &k->log, why) == OK);
     k->stations = stations_new(k->id_key, k->config.gateway_id, kit_on_projected, NULL);
     stations_consumer(k->stations, &k->consumer);
+    kit_take_event = k->consumer.on_event;
+    k->consumer.on_event = kit_on_event;
     struct bus_options bo = bus_options_default();
     bo.log_dir = str_of(k->log_dir);
     bo.log = k->log;

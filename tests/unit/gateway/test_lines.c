@@ -115,6 +115,68 @@ static void test_slaves_move(void)
     kit_close(&k);
 }
 
+/* As if it had not been heard of for so long: the timer looks at it now. */
+static void be_silent(struct kit *k, const char *station, int64_t silent_s)
+{
+    struct pile_session *p = pile_of(kit_slot(k, station)->session);
+    p->heard_ms = clock_monotonic_ms() - silent_s * 1000;
+    timer_start(k->loop, &p->silence, 0);
+}
+
+struct place {
+    struct kit *kit;
+    struct line *line;
+};
+
+static bool is_there(void *arg)
+{
+    const struct place *p = arg;
+    return line_of(p->kit, KIT_A_NAME) == p->line;
+}
+
+static bool was_looked_at(void *arg)
+{
+    return pile_of(kit_slot(arg, KIT_A_NAME)->session)->silence.due_ms > clock_monotonic_ms();
+}
+
+/* A slave behind one host, then behind another, whose first host is there all the time. */
+static void test_slave_is_moved(void)
+{
+    struct kit k;
+    static struct kit_line old, new;
+    const uint32_t other_host = KIT_HOST + 1;
+    kit_open(&k, NULL, 0);
+    kit_start(&k);
+    kit_connect(&k, &old, CARD_A);
+    kit_say(&old, KIT_HOST, 1, 0x11, "64 00 00 00 00 00 00 00 00");
+    kit_fence(&k, "a host", &old, KIT_HOST);
+    kit_arrive(&k, &old, KIT_A);
+    kit_connect(&k, &new, CARD_B);
+    kit_say(&new, other_host, 1, 0x11, "64 00 00 00 00 00 00 00 00");
+    kit_fence(&k, "another one", &new, other_host);
+    struct line *of_old = line_of(&k, KIT_A_NAME);
+    struct place its_new = {&k, line_of(&k, "AP14034565")};
+    kit_say(&new, KIT_A, 1, 0x20, KIT_REGISTRATION);
+    expect_refused(&k, "its slave is alive elsewhere", 1);
+    be_silent(&k, KIT_A_NAME, PILE_HEARTBEAT_S + 15);
+    (void)kit_until(&k, "its silence is looked at", was_looked_at, &k);
+    CHECK("it has no place there while it may be heard of yet", line_of(&k, KIT_A_NAME) == of_old);
+    kit_fence(&k, "it is heard of", &old, KIT_A);
+    be_silent(&k, KIT_A_NAME, PILE_HEARTBEAT_S + 25);
+    (void)kit_until(&k, "when it missed a heartbeat it has its place where it claimed it", is_there, &its_new);
+    kit_fence(&k, "and is served there", &new, KIT_A);
+    kit_fence(&k, "its first host is there all the time", &old, KIT_HOST);
+    kit_say(&old, KIT_A, 9, 0x20, KIT_REGISTRATION);
+    expect_refused(&k, "now that is where it may not speak", 1);
+    pile_find_on(of_old, KIT_A)->heard_ms -= (PILE_HEARTBEAT_S + 25) * INT64_C(1000);
+    be_silent(&k, KIT_A_NAME, PILE_HEARTBEAT_S + 25);
+    (void)kit_until(&k, "its silence is looked at again", was_looked_at, &k);
+    CHECK("an old claim is none", line_of(&k, KIT_A_NAME) == its_new.line);
+    pile_find_on(of_old, KIT_A)->refused_until_ms = 1;
+    kit_fence(&k, "who speaks where it is quiet elsewhere comes in", &old, KIT_A);
+    kit_close(&k);
+}
+
 static void test_jumps(void)
 {
     struct kit k;
@@ -476,6 +538,7 @@ int main(void)
 {
     test_one_claim();
     test_slaves_move();
+    test_slave_is_moved();
     test_jumps();
     test_second_of_a_number();
     test_card_changes();

@@ -63,15 +63,34 @@ static unsigned count_frames(const struct kit_line *l, uint8_t command)
 
 /* --- tables that stand still --- */
 
+/* Those of an order that a card began at the pile. */
+static const char *by_card(unsigned n)
+{
+    static char hex[128];
+    (void)snprintf(hex, sizeof hex, "3C00 E803 0A00 00 00 7A8D05DD 01 202603011550%02u7A8D05DD1354400030", n % 60);
+    return hex;
+}
+
+/* So many that memory has dropped the first of them. */
+static void settle_some(struct kit *k, struct kit_line *l)
+{
+    for (unsigned n = 0; n <= PILE_SETTLED_MAX; n++) {
+        kit_say(l, KIT_A, (uint16_t)(100 + n), 0x03, by_card(n));
+        (void)kit_expect(k, "what is not needed of the tables is not waited for", l, KIT_A, 0x03);
+    }
+}
+
 static void test_tables_stuck(void)
 {
     struct kit k;
     static struct kit_line l;
     begin(&k, &l);
     atomic_store(&kit_is_table_stuck, true);
+    settle_some(&k, &l);
     kit_say(&l, KIT_A, 2, 0x21, "9808 02 01 00"); /* an event that the tables have not */
     (void)kit_expect(&k, "a heartbeat", &l, KIT_A, 0x21);
-    kit_say(&l, KIT_A, 3, 0x03, settlement(1));
+    unsigned settled = count_frames(&l, 0x03);
+    kit_say(&l, KIT_A, 3, 0x03, by_card(0));
     (void)kit_until(&k, "a settlement waits for the tables", is_looking_up, &k);
     kit_say(&l, KIT_A, 4, 0x21, "9808 02 00 03");
     kit_say(&l, KIT_A, 5, 0x20, KIT_REGISTRATION);
@@ -79,12 +98,113 @@ static void test_tables_stuck(void)
     CHECK("and is answered as such", beat != NULL && beat->message_id == 4 && beat->len == 1 && beat->payload[0] == 0);
     (void)kit_expect(&k, "nor does a registration", &l, KIT_A, 0x20);
     kit_fence(&k, "nor time", &l, KIT_A);
-    CHECK("the settlement does", count_frames(&l, 0x03) == 0);
+    CHECK("the settlement does", count_frames(&l, 0x03) == settled);
     kit_unstick_tables(&k);
     (void)kit_expect(&k, "it is answered when they are there", &l, KIT_A, 0x03);
     kit_fence(&k, "and what waited behind it is decided", &l, KIT_A);
     CHECK("but not answered twice", count_frames(&l, 0x21) == 2 && count_frames(&l, 0x20) == 2);
     CHECK("its states are known", kit_slot(&k, KIT_A_NAME)->pile->ports[1] == 3);
+    CHECK("it was the one that was settled before",
+          kit_count(&k, EVENT_TRANSACTION_STOPPED, KIT_A_NAME, NULL) == PILE_SETTLED_MAX + 1);
+    kit_close(&k);
+}
+
+/* --- what waits in quarantine --- */
+
+static struct ended {
+    unsigned count;
+    enum err error;
+} ended;
+
+static void on_ended(void *data, enum err e, const struct fault *why)
+{
+    struct ended *end = data;
+    (void)why;
+    end->count++;
+    end->error = e;
+}
+
+static bool has_ended(void *arg)
+{
+    return ended.count >= *(unsigned *)arg;
+}
+
+static bool is_accepted(void *arg)
+{
+    return kit_slot(arg, KIT_A_NAME)->station.registration == REGISTRATION_ACCEPTED;
+}
+
+/* A pile of which settlement 0 waits in quarantine, and which is accepted now. */
+static void begin_with_quarantine(struct kit *k, struct kit_line *l, char *id, size_t size)
+{
+    static const char *const pending[] = {"device.unknown=pending"};
+    kit_open(k, pending, COUNT_OF(pending));
+    kit_start(k);
+    kit_connect(k, l, NULL);
+    kit_arrive(k, l, KIT_A);
+    kit_say(l, KIT_A, 2, 0x03, by_card(0));
+    (void)kit_expect(k, "of one that is not accepted it waits", l, KIT_A, 0x03);
+    kit_settle_tables(k);
+    kit_query(k, "SELECT quarantine_id FROM quarantine WHERE state = 'open'", id, size);
+    kit_register(k, KIT_A_NAME, "accepted");
+    (void)kit_until(k, "it is accepted", is_accepted, k);
+    ended = (struct ended){0};
+}
+
+/* Booked once, whoever was first, and whatever the tables know of it. */
+static void check_applied_once(struct kit *k, const char *by)
+{
+    char text[64];
+    kit_settle_tables(k);
+    kit_query(k, "SELECT state FROM quarantine", text, sizeof text);
+    CHECK("it waits no longer", strcmp(text, "applied") == 0);
+    kit_query(k, "SELECT resolved_by FROM quarantine", text, sizeof text);
+    CHECK("by whom", strcmp(text, by) == 0);
+    kit_query(k, "SELECT count(*) FROM quarantine q JOIN orders o ON o.transaction_id = q.applied_to", text,
+              sizeof text);
+    CHECK("and what became of it is said", strcmp(text, "1") == 0);
+    kit_query(k, "SELECT count(*) FROM orders WHERE order_no LIKE '20260301155000%'", text, sizeof text);
+    CHECK("one order", strcmp(text, "1") == 0);
+    CHECK("resolved once", kit_count(k, EVENT_QUARANTINE_RESOLVED, KIT_A_NAME, NULL) == 1);
+    CHECK("booked once", kit_count(k, EVENT_TRANSACTION_STOPPED, KIT_A_NAME, "20260301155000") == 1);
+}
+
+static void test_applied_after_it_was_sent_again(void)
+{
+    struct kit k;
+    static struct kit_line l;
+    char id[UUID_TEXT_SIZE];
+    unsigned one = 1;
+    begin_with_quarantine(&k, &l, id, sizeof id);
+    kit_hold_tables();
+    settle_some(&k, &l); /* it is sent again, and four more: memory has it no longer, and the tables not yet */
+    CHECK("of which none waits", k.gateway->pile_quarantined == 0);
+    gateway_apply_quarantine(k.gateway, str_of(id), STR(""), STR("ann"), on_ended, &ended);
+    kit_fence(&k, "time goes on", &l, KIT_A);
+    kit_release_tables();
+    (void)kit_until(&k, "who applies it is told", has_ended, &one);
+    CHECK("that it is resolved", ended.error == ERR_STATE);
+    check_applied_once(&k, "sent again");
+    kit_close(&k);
+}
+
+static void test_applied_twice_and_sent_again(void)
+{
+    struct kit k;
+    static struct kit_line l;
+    char id[UUID_TEXT_SIZE];
+    unsigned two = 2;
+    begin_with_quarantine(&k, &l, id, sizeof id);
+    gateway_apply_quarantine(k.gateway, str_of(id), STR(""), STR("ann"), on_ended, &ended);
+    gateway_apply_quarantine(k.gateway, str_of(id), STR(""), STR("ann"), on_ended, &ended);
+    (void)kit_until(&k, "both are told", has_ended, &two);
+    kit_hold_tables();
+    settle_some(&k, &l);
+    kit_say(&l, KIT_A, 8, 0x03, by_card(0));
+    kit_fence(&k, "time goes on", &l, KIT_A);
+    kit_release_tables();
+    (void)kit_expect(&k, "it is answered again", &l, KIT_A, 0x03);
+    check_applied_once(&k, "ann");
     kit_close(&k);
 }
 
@@ -94,9 +214,10 @@ static void test_gone_while_looking_up(void)
     static struct kit_line l, other;
     begin(&k, &l);
     atomic_store(&kit_is_table_stuck, true);
+    settle_some(&k, &l);
     kit_say(&l, KIT_A, 2, 0x21, "9808 02 01 00");
-    kit_say(&l, KIT_A, 3, 0x03, settlement(1));
-    kit_say(&l, KIT_A, 4, 0x03, settlement(2));
+    kit_say(&l, KIT_A, 3, 0x03, by_card(0));
+    kit_say(&l, KIT_A, 4, 0x03, settlement(1));
     (void)kit_until(&k, "a settlement waits", is_looking_up, &k);
     kit_hang_up(&k, &l);
     (void)kit_until(&k, "its line ends", has_no_session, &k);
@@ -104,10 +225,10 @@ static void test_gone_while_looking_up(void)
     kit_fence(&k, "the pile is on another", &other, KIT_A);
     kit_unstick_tables(&k);
     kit_settle_tables(&k);
-    kit_say(&other, KIT_A, 3, 0x03, settlement(1));
+    kit_say(&other, KIT_A, 3, 0x03, by_card(0));
     (void)kit_expect(&k, "where it says it again", &other, KIT_A, 0x03);
     kit_settle_tables(&k);
-    CHECK("one charge", kit_count(&k, EVENT_QUARANTINED, KIT_A_NAME, NULL) == 1);
+    CHECK("one charge each", kit_count(&k, EVENT_TRANSACTION_STOPPED, KIT_A_NAME, NULL) == PILE_SETTLED_MAX + 1);
     kit_close(&k);
 }
 
@@ -117,9 +238,10 @@ static void test_stops_while_looking_up(void)
     static struct kit_line l;
     begin(&k, &l);
     atomic_store(&kit_is_table_stuck, true);
+    settle_some(&k, &l);
     kit_say(&l, KIT_A, 2, 0x21, "9808 02 01 00");
-    kit_say(&l, KIT_A, 3, 0x03, settlement(1));
-    kit_say(&l, KIT_A, 4, 0x03, settlement(2));
+    kit_say(&l, KIT_A, 3, 0x03, by_card(0));
+    kit_say(&l, KIT_A, 4, 0x03, settlement(1));
     (void)kit_until(&k, "a settlement waits", is_looking_up, &k);
     (void)kit_drain(&k, "and keeps nobody from stopping");
     kit_tear_down(&k);
@@ -283,6 +405,8 @@ static void test_swipe(void)
 int main(void)
 {
     test_tables_stuck();
+    test_applied_after_it_was_sent_again();
+    test_applied_twice_and_sent_again();
     test_gone_while_looking_up();
     test_stops_while_looking_up();
     test_disk_stuck();

@@ -62,6 +62,12 @@ struct kit {
         struct pile_order order;
     } rows[KIT_ROWS];
     size_t row_count;
+    struct {
+        size_t pile;
+        uint64_t content;
+        char id[UUID_TEXT_SIZE];
+    } quarantined[KIT_ROWS]; /* what waits there */
+    size_t quarantined_count;
     struct arena arena;
     struct buf text, frame_text; /* the frame as it is kept */
     uint8_t bytes[AP3000_FRAME_SIZE_MAX];
@@ -137,6 +143,30 @@ static inline void kit_keep_rows(struct kit *k, size_t pile)
     }
 }
 
+/* What the consumer of what goes into quarantine and out of it would do. */
+static inline void kit_keep_quarantined(struct kit *k, size_t pile)
+{
+    static const char name[] = "\"quarantineId\":\"";
+    for (size_t i = 0; i < k->decision.event_count; i++) {
+        const struct event *e = &k->decision.events[i];
+        bool is_in = e->type == EVENT_QUARANTINED;
+        if (!is_in && e->type != EVENT_QUARANTINE_RESOLVED)
+            continue;
+        char id[UUID_TEXT_SIZE];
+        const char *at = memmem(e->payload.at, e->payload.len, name, strlen(name));
+        check(at != NULL);
+        (void)str_copy(id, sizeof id, (struct str){at + strlen(name), sizeof id - 1});
+        for (size_t q = 0; !is_in && q < k->quarantined_count; q++)
+            if (strcmp(k->quarantined[q].id, id) == 0)
+                k->quarantined[q] = k->quarantined[--k->quarantined_count];
+        if (!is_in || k->quarantined_count == KIT_ROWS)
+            continue;
+        k->quarantined[k->quarantined_count].pile = pile;
+        k->quarantined[k->quarantined_count].content = ap3000_content_key(buf_str(&k->frame_text));
+        memcpy(k->quarantined[k->quarantined_count++].id, id, sizeof id);
+    }
+}
+
 static inline struct ap3000_known kit_look_up(const struct kit *k, size_t pile, const struct ap3000_reading *r)
 {
     struct ap3000_known known = {0};
@@ -151,6 +181,9 @@ static inline struct ap3000_known kit_look_up(const struct kit *k, size_t pile, 
             known.has_order = true;
             known.order = k->rows[i].order;
         }
+    for (size_t i = 0; i < k->quarantined_count && r->wants_quarantined != 0; i++)
+        if (k->quarantined[i].pile == pile && k->quarantined[i].content == r->wants_quarantined)
+            memcpy(known.quarantine_id, k->quarantined[i].id, sizeof known.quarantine_id);
     return known;
 }
 
@@ -197,6 +230,7 @@ static inline void kit_frame(struct kit *k, size_t pile, const struct ap3000_fra
     ap3000_frame_decide(&in, &k->reading, &known, &k->arena, &k->text, &k->decision);
     k->is_new_line[pile] = false;
     kit_keep_rows(k, pile);
+    kit_keep_quarantined(k, pile);
 }
 
 static inline void kit_order_no(uint32_t physical_id, uint64_t number, char out[ORDER_KEY_SIZE])

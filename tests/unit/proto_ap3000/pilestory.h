@@ -158,9 +158,9 @@ static inline void story_put_events(const struct kit *k, struct buf *out)
 
 /* --- steps that are no frames --- */
 
-static const char *const story_inputs[ORDER_INPUT_COUNT] = {"sent",        "done",     "refused",   "unsure",
-                                                            "seen",        "not_seen", "stop_sent", "stop_done",
-                                                            "stop_failed", "finished", "settled",   "not_sent"};
+static const char *const story_inputs[ORDER_INPUT_COUNT] = {
+    "sent",      "done",      "refused",     "fault",    "unsure",  "seen",    "not_seen",
+    "stop_sent", "stop_done", "stop_failed", "finished", "settled", "not_sent"};
 
 static inline struct pile_order *story_order(struct kit *k, struct str text)
 {
@@ -206,6 +206,9 @@ static inline void story_person(struct kit *k, struct str call, struct buf *got)
         in = kit_input(k, 0);
         if (e == OK)
             e = ap3000_apply_settlement(&in, buf_str(&hex), &known, &k->arena, &k->text, &k->decision);
+        for (size_t q = 0; e == OK && q < k->quarantined_count; q++) /* as gateway/people.c */
+            if (k->quarantined[q].pile == 0 && k->quarantined[q].content == ap3000_content_key(buf_str(&hex)))
+                k->quarantined[q] = k->quarantined[--k->quarantined_count];
         buf_release(&hex);
     }
     buf_put_str(got, e == OK ? STR("0") : e == ERR_STATE ? STR("ERR_STATE") : STR("ERR_UNKNOWN"));
@@ -276,6 +279,8 @@ static inline bool story_setting(struct kit *k, struct str call)
         k->piles[0]->physical_id = 0x04B71B00; /* 12000000 */
     else if (str_eq(call, STR("accept")))
         k->stations[0].registration = REGISTRATION_ACCEPTED;
+    else if (str_eq(call, STR("hold")))
+        k->stations[0].registration = REGISTRATION_PENDING;
     else if (str_eq(call, STR("full")))
         k->policy.has_quarantine_room = false;
     else if (str_eq(call, STR("restart")))

@@ -438,6 +438,40 @@ static void check_answers(void)
     }
 }
 
+/* --- a port that is held --- */
+
+/* What the pile has done after these answers is not stated (5.8): another start there waits for two minutes. */
+static void check_holds(void)
+{
+    static const uint8_t holding[] = {7, 8, 0x0A, 0x0B, 0x0C, 0x0D}, free[] = {1, 4, 5, 6};
+    for (uint8_t result = 0; result <= 0x0E; result++) {
+        struct kit *k = kit_new();
+        const struct ap3000_action *start = &ap3000_actions[AP3000_ACTION_remote_start];
+        struct str there = kit_json(k, STR("{'idTag':'T','connectorId':1}"));
+        struct str elsewhere = kit_json(k, STR("{'idTag':'T','connectorId':2}"));
+        struct str guarded = kit_json(k, STR("{'confirm':true}"));
+        bool is_holding = memchr(holding, result, sizeof holding) != NULL;
+        bool is_free = memchr(free, result, sizeof free) != NULL;
+        char row[64];
+        (void)snprintf(row, sizeof row, "after answer %u (10.2)", (unsigned)result);
+        CHECK(row, kit_begin(k, start, there) == OK);
+        CHECK(row, kit_answer(k, (struct bytes){&result, 1}) == AP3000_TALK_ENDED);
+        CHECK(row, kit_order(k)->is_held == is_holding);
+        if (is_holding || is_free) {
+            k->in.now = instant_add(KIT_NOW, SPAN_S(PILE_HOLD_S - 1));
+            CHECK(row, ap3000_action_check(&k->in, start, there, &k->arena, &k->why) == (is_free ? OK : ERR_STATE));
+            CHECK(row, is_free || strstr(k->why.reason, "two minutes") != NULL);
+            CHECK(row, ap3000_action_check(&k->in, start, elsewhere, &k->arena, &k->why) == OK);
+            CHECK(row, ap3000_action_check(&k->in, ap3000_action_find(STR("Ap3000.Reboot")), guarded, &k->arena,
+                                           &k->why) == (is_free ? OK : ERR_STATE));
+            k->in.now = instant_add(KIT_NOW, SPAN_S(PILE_HOLD_S));
+            CHECK(row, ap3000_action_check(&k->in, start, there, &k->arena, &k->why) == OK);
+            CHECK(row, pile_open_count(k->pile) == 0);
+        }
+        kit_free(k);
+    }
+}
+
 /* --- what is told of a start --- */
 
 static bool has_event(const struct kit *k, enum event_type type, const char *part)
@@ -763,6 +797,7 @@ int main(void)
     check_actions();
     check_update();
     check_answers();
+    check_holds();
     check_start();
     check_any_port();
     check_stop();

@@ -7,31 +7,23 @@
 
 static const char *const states[ORDER_STATE_COUNT] = {"new",    "starting", "charging", "uncertain",
                                                       "failed", "stopping", "ended",    "settled"};
-static const char *const inputs[ORDER_INPUT_COUNT] = {"sent",
-                                                      "done 0, 9",
-                                                      "refused 1, 4 .. 8, A .. D",
-                                                      "unsure 2, 3, E, silence",
-                                                      "seen",
-                                                      "not seen",
-                                                      "stop sent",
-                                                      "stop 0, 2",
-                                                      "stop failed",
-                                                      "finished",
-                                                      "settled",
-                                                      "never sent"};
+static const char *const inputs[ORDER_INPUT_COUNT] = {
+    "sent",     "done 0, 9", "refused 1, 4 .. 6", "fault 7, 8, A .. D", "unsure 2, 3, E, silence",
+    "seen",     "not seen",  "stop sent",         "stop 0, 2",          "stop failed",
+    "finished", "settled",   "never sent"};
 
 /* 10.2, column by column; . is no row. Order of the states as above. */
 static const char *const table[ORDER_STATE_COUNT][ORDER_INPUT_COUNT] = {
     /* clang-format off */
-    /*               sent        done        refused   unsure       seen        not seen  stop sent    stop done  stop failed  finished  settled    not sent */
-    /* new       */ {"starting", ".",        ".",      ".",         ".",        ".",      ".",         ".",       ".",         ".",      "settled", "failed"},
-    /* starting  */ {".",        "charging", "failed", "uncertain", "charging", ".",      ".",         ".",       ".",         ".",      "settled", "."},
-    /* charging  */ {".",        ".",        ".",      ".",         ".",        ".",      "stopping",  ".",       ".",         "ended",  "settled", "."},
-    /* uncertain */ {".",        ".",        ".",      ".",         "charging", "failed", "uncertain", ".",       ".",         ".",      "settled", "."},
-    /* failed    */ {".",        ".",        ".",      ".",         "charging", ".",      ".",         ".",       ".",         ".",      "settled", "."},
-    /* stopping  */ {".",        ".",        ".",      ".",         ".",        ".",      ".",         "ended",   "charging",  ".",      "settled", "."},
-    /* ended     */ {".",        ".",        ".",      ".",         "charging", ".",      ".",         ".",       ".",         ".",      "settled", "."},
-    /* settled   */ {".",        ".",        ".",      ".",         ".",        ".",      ".",         ".",       ".",         ".",      "settled", "."},
+    /*               sent        done        refused   fault     unsure       seen        not seen  stop sent    stop done  stop failed  finished  settled    not sent */
+    /* new       */ {"starting", ".",        ".",      ".",      ".",         ".",        ".",      ".",         ".",       ".",         ".",      "settled", "failed"},
+    /* starting  */ {".",        "charging", "failed", "failed", "uncertain", "charging", ".",      ".",         ".",       ".",         ".",      "settled", "."},
+    /* charging  */ {".",        ".",        ".",      ".",      ".",         ".",        ".",      "stopping",  ".",       ".",         "ended",  "settled", "."},
+    /* uncertain */ {".",        ".",        ".",      ".",      ".",         "charging", "failed", "uncertain", ".",       ".",         ".",      "settled", "."},
+    /* failed    */ {".",        ".",        ".",      ".",      ".",         "charging", ".",      ".",         ".",       ".",         ".",      "settled", "."},
+    /* stopping  */ {".",        ".",        ".",      ".",      ".",         ".",        ".",      ".",         "ended",   "charging",  ".",      "settled", "."},
+    /* ended     */ {".",        ".",        ".",      ".",      ".",         "charging", ".",      ".",         ".",       ".",         ".",      "settled", "."},
+    /* settled   */ {".",        ".",        ".",      ".",      ".",         ".",        ".",      ".",         ".",       ".",         ".",      "settled", "."},
     /* clang-format on */
 };
 
@@ -167,6 +159,17 @@ static void check_orders(void)
     CHECK("an open one never is", pile_order(p, STR("1")) != NULL && pile_open_count(p) == PILE_ORDERS_MAX);
     CHECK("by transaction", pile_order_of(p, 64) == pile_order(p, STR("64")) && pile_order_of(p, 65) == NULL);
     CHECK("by port, only open ones", pile_order_on(p, 7) == pile_order_of(p, 7) && pile_order_on(p, 109) == NULL);
+    p->orders[0].state = ORDER_FAILED;
+    p->orders[0].is_held = true;
+    p->orders[0].decided_at = (struct instant){0};
+    o = order_of(1001, ORDER_NEW);
+    CHECK("a held one keeps its place", pile_add_order(p, &o) == NULL && pile_is_held(p, p->orders[0].port));
+    o = order_of(1002, ORDER_SETTLED);
+    CHECK("also where others are dropped", pile_add_order(p, &o) != NULL && pile_order(p, STR("1")) != NULL);
+    pile_end_holds(p, (struct instant){SPAN_S(PILE_HOLD_S).us - 1});
+    CHECK("until its time is over", p->orders[0].is_held);
+    pile_end_holds(p, (struct instant){SPAN_S(PILE_HOLD_S).us});
+    CHECK("and then not", !p->orders[0].is_held && pile_open_count(p) == PILE_ORDERS_MAX - 1);
     for (size_t i = 0; i < p->order_count; i++)
         p->orders[i].state = ORDER_SETTLED;
     o = order_of(2000, ORDER_NEW);

@@ -34,6 +34,7 @@ struct kit {
     struct station stations[KIT_STATIONS];
     struct ocpp_policy policy;
     struct tag_book *tags;
+    struct shapes *shapes; /* the test's own; NULL: none */
     uint64_t next_number;
     struct instant now;
     bool answers_trigger;
@@ -90,7 +91,8 @@ static struct ocpp_input kit_input(struct kit *k, size_t station, struct str tex
                                .random = {1, 2, 3, 4},
                                .remote_address = STR("192.0.2.1:9"),
                                .text = text,
-                               .answers_trigger = k->answers_trigger};
+                               .answers_trigger = k->answers_trigger,
+                               .shapes = k->shapes};
 }
 
 static void kit_keep_rows(struct kit *k, size_t station)

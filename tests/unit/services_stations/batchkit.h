@@ -20,7 +20,7 @@ static char tables_dir[PLACE_MAX], tables_path[PLACE_PATH_MAX];
 
 static uint64_t dice_state;
 static struct event batch[BATCH_ROOM];
-static size_t batch_count;
+static size_t batch_count, batch_max = BATCH_MAX;
 
 static inline unsigned dice(unsigned sides)
 {
@@ -133,7 +133,7 @@ static inline void batch_write(void)
 /* Now or a few events later. */
 static inline void batch_write_if_due(void)
 {
-    if (batch_count >= 1 + dice(BATCH_MAX) || batch_count > BATCH_MAX)
+    if (batch_count >= 1 + dice((unsigned)batch_max) || batch_count > batch_max)
         batch_write();
 }
 #endif

@@ -29,7 +29,7 @@ static size_t told_count;
 static struct answered {
     size_t pile, len;
     uint8_t payload[SETTLEMENT];
-    bool was_held; /* of a pile that was not accepted then: it may be settled as well, later */
+    bool is_held; /* its pile was not accepted when it was answered last: it may be settled, and wait as well */
 } answered[ANSWERED_MAX];
 static size_t answered_count;
 
@@ -48,6 +48,8 @@ static struct swiped { /* the last swipe at a pile */
 static struct kit *k;
 static uint64_t position, sequences[KIT_PILES];
 static unsigned command_count, lost_count;
+static unsigned waited_count,
+    behind_count;                 /* look-ups that waited for the tables, and that need not, though they were behind */
 static bool is_stale[KIT_PILES];  /* it has said things while it was not accepted: they are told with its next frame */
 static bool is_legacy[KIT_PILES]; /* it says 0x01 */
 static struct arena reading_arena;
@@ -106,6 +108,7 @@ static inline void append(size_t pile)
         note(pile, &k->decision.events[i]);
         batch_add(&k->decision.events[i]);
     }
+    pile_note_position(k->piles[pile], position);
     batch_write_if_due();
 }
 
@@ -221,11 +224,21 @@ static inline void go_on_talking(size_t pile)
 static inline void look_up(size_t pile, struct ap3000_known *known)
 {
     *known = kit_look_up(k, pile, &k->reading);
+    known->quarantine_id[0] = 0;
     if (k->reading.wants_order[0] == 0)
         return;
-    batch_write(); /* the gateway waits for the tables too */
+    /* As gateway/piles.c: the tables may be behind in all but what memory has dropped. */
+    bool is_of_quarantine = k->reading.wants_quarantined != 0;
+    bool is_behind = batch_count > 0 && pile_tables_position(k->piles[pile], is_of_quarantine) >= batch[0].position;
+    waited_count += is_behind;
+    behind_count += batch_count > 0 && !is_behind;
+    if (is_behind)
+        batch_write();
     known->has_order =
         stations_find_order(db, str_of(k->stations[pile].id), str_of(k->reading.wants_order), &known->order) == OK;
+    if (is_of_quarantine)
+        (void)(stations_find_quarantined(db, str_of(k->stations[pile].id), k->reading.wants_quarantined,
+                                         known->quarantine_id) == OK);
 }
 
 static inline void grant(size_t pile, const struct ap3000_decision *d)
@@ -268,7 +281,7 @@ static inline void note_answer(size_t pile)
         answered[answered_count++] = (struct answered){.pile = pile, .len = p.len};
         memcpy(answered[i].payload, p.at, p.len);
     }
-    answered[i].was_held = answered[i].was_held || k->stations[pile].registration != REGISTRATION_ACCEPTED;
+    answered[i].is_held = k->stations[pile].registration != REGISTRATION_ACCEPTED;
 }
 
 /* 3.3: within a minute it is the same one. */
@@ -320,8 +333,11 @@ static inline void say_who(size_t pile)
                                     (uint8_t)(0x20 + dice(3)), (uint8_t)dice(2),
                                     (uint8_t)(1 + dice(2)),    1};
     const uint8_t host[] = {(uint8_t)(10 + dice(2)), 0, 0, 0, 0, 0, 0, 20, 1};
+    static const uint8_t doors[9] = {12, 5};
     static const size_t old_sizes[] = {15, 18, 20};
-    if (dice(8) == 0)
+    if (dice(100) == 0)
+        say(pile, 0x41, doors, sizeof doors);
+    else if (dice(8) == 0)
         say(pile, 0x11, host, sizeof host);
     else if (is_legacy[pile])
         say(pile, 0x01, old, old_sizes[dice(2) == 0 ? 0 : dice(3)]);
