@@ -337,10 +337,12 @@ static void trim_when_quiet(struct bus *b)
     uint64_t done = events_done(b);
     bool is_quiet = done - b->tick_events < QUIET_MOST;
     b->tick_events = done;
-    if (!is_quiet || done - b->trim_events < GROWN_LEAST)
+    if (!is_quiet)
+        return;
+    shelf_trim(b->shelf);
+    if (done - b->trim_events < GROWN_LEAST)
         return;
     b->trim_events = done;
-    shelf_trim(b->shelf);
     db_trim(b->d);
 }
 

@@ -1,4 +1,4 @@
-/* eventlog/folder.c - the names of segments, the list of them in a directory, and what makes a log this log. */
+/* eventlog/folder.c - the names of segments, and the list of them in a directory. */
 #include "eventlog/segment.h"
 
 #include <dirent.h>
@@ -12,24 +12,6 @@
 #define NAME_SUFFIX ".log"
 #define NAME_DIGITS 20
 #define NAME_LEN    (sizeof NAME_PREFIX - 1 + NAME_DIGITS + sizeof NAME_SUFFIX - 1)
-
-/* ---- identity ---- */
-
-void identity_derive(struct log_identity *id)
-{
-    const uint64_t key[2] = {be64(id->log_id), be64(id->log_id + 8)};
-
-    id->multiply = siphash(key, (struct bytes){(const uint8_t *)"multiply", 8}) | 1; /* odd: so it can be undone */
-    id->add = siphash(key, (struct bytes){(const uint8_t *)"add", 3});
-    id->high = (uint16_t)(siphash(key, (struct bytes){(const uint8_t *)"high", 4}) & 0xfff);
-}
-
-struct uuid identity_event(const struct log_identity *id, uint64_t position, struct instant received)
-{
-    uint64_t ms = received.us < 0 ? 0 : (uint64_t)received.us / 1000;
-
-    return uuid_v7(ms, id->high, (position * id->multiply + id->add) & (UINT64_MAX >> 2));
-}
 
 /* ---- names ---- */
 

@@ -17,7 +17,7 @@
 #define BATCH_COUNT_MAX     (1u << 20)
 #define BATCH_SIZE_MAX      ((size_t)64 << 20) /* of what is read back; the writer cuts far below it */
 
-/* What makes a log this log. The ids of its events are an affine permutation of 62 bits over their positions, chosen by the
+/* What makes a log this log (identity.c). The ids of its events are an affine permutation of 62 bits over their positions, chosen by the
  * random log id: no two positions of a log share an id, and two logs do only by an accident of 74 bits in the same ms. */
 struct log_identity {
     uint8_t log_id[16];

@@ -15,7 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 flags=(-std=c11 -D_GNU_SOURCE -O1 -Isrc -Itests)
-for source in src/base/*.c src/schema/*.c src/eventlog/event.c; do
+for source in src/base/*.c src/schema/*.c src/eventlog/event.c src/eventlog/identity.c; do
     ${CC:-cc} "${flags[@]}" -c "$source" -o "$work/$(basename "$source" .c).o" || exit 1
 done
 

@@ -8,13 +8,13 @@
 #include "proto/ocpp16/decide.h"
 #include "services/stations/begun.h"
 #include "services/stations/embedded.h"
+#include "services/stations/numbers.h"
 #include "services/stations/readings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define TEXT_SIZE_MAX   ((size_t)4 << 20) /* of one event's payload when read */
-#define NUMBERS_KNOWN   4096              /* ids whose numbers are remembered; a power of two */
 #define CONNECTORS_SEEN 64                /* with a bit in struct seen: of more, each start looks for its row */
 
 const struct migration stations_migrations[] = {
@@ -38,14 +38,8 @@ struct seen {
     int64_t skew_ms;
 };
 
-/* Undoing the permutation of ids costs eight keyed hashes, and a transaction's id comes with each of its readings. */
-struct known_number {
-    uint32_t id, number;
-};
-
 struct stations {
-    uint64_t id_key[2];
-    struct known_number known[NUMBERS_KNOWN];
+    struct numbers numbers;
     char gateway_id[65];
     struct map seen;
     struct readings readings; /* of this batch, and the next two */
@@ -60,7 +54,7 @@ struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id,
                               void (*on_committed)(void *data, uint64_t position), void *data)
 {
     struct stations *s = mem_new(1, sizeof *s);
-    memcpy(s->id_key, id_key, sizeof s->id_key);
+    memcpy(s->numbers.id_key, id_key, sizeof s->numbers.id_key);
     (void)str_copy(s->gateway_id, sizeof s->gateway_id, gateway_id);
     map_init(&s->seen, id_key);
     arena_init(&s->arena, TEXT_SIZE_MAX);
@@ -79,7 +73,7 @@ static void forget_seen(void *state)
         free(v);
     }
     map_release(&s->seen);
-    map_init(&s->seen, s->id_key);
+    map_init(&s->seen, s->numbers.id_key);
     readings_forget(&s->readings);
     begun_forget(&s->begun);
     s->last_number = 0;
@@ -124,18 +118,6 @@ static void note_number(struct stations *s, uint64_t number)
 {
     if (number > s->last_number)
         s->last_number = number;
-}
-
-/* "1234567" -> its number; 0: no id of ours. */
-static uint64_t number_of(struct stations *s, struct str transaction_id)
-{
-    int64_t id;
-    if (transaction_id.at == NULL || str_to_int(transaction_id, &id) != OK || id <= 0 || id > INT32_MAX)
-        return 0;
-    struct known_number *known = &s->known[id & (NUMBERS_KNOWN - 1)]; /* ids are as good as random */
-    if (known->id != (uint32_t)id)
-        *known = (struct known_number){(uint32_t)id, permute31_back(s->id_key, (uint32_t)id)};
-    return known->number;
 }
 
 static struct str join_flags(struct stations *s, struct str_list flags)
@@ -269,7 +251,7 @@ static bool has_connector(struct change *c, int64_t connector_id)
 static enum err on_started(struct change *c)
 {
     const struct ev_transaction_started *p = c->payload;
-    uint64_t number = number_of(c->s, p->transaction_id);
+    uint64_t number = number_of(&c->s->numbers, p->transaction_id);
     if (number == 0)
         return ERR_FORMAT;
     note_number(c->s, number);
@@ -278,7 +260,7 @@ static enum err on_started(struct change *c)
                                  : c->e->device_time;
     enum err e = OK;
     if (p->supersedes.at != NULL)
-        e = begun_supersede(&c->s->begun, c->db, number_of(c->s, p->supersedes), started);
+        e = begun_supersede(&c->s->begun, c->db, number_of(&c->s->numbers, p->supersedes), started);
     begun_add(&c->s->begun, &(struct transaction_row){.number = number,
                                                       .position = c->e->position,
                                                       .connector_id = p->connector_id.value,
@@ -321,7 +303,7 @@ static enum err on_meter(struct change *c)
 {
     const struct ev_meter_values *p = c->payload;
     note_content(c);
-    readings_note(&c->s->readings, (struct reading_note){.number = number_of(c->s, p->transaction_id),
+    readings_note(&c->s->readings, (struct reading_note){.number = number_of(&c->s->numbers, p->transaction_id),
                                                          .position = c->e->position,
                                                          .is_named = !has_flag(p->flags, STR("inferred"))});
     return OK;
@@ -356,7 +338,7 @@ static enum err on_stopped(struct change *c)
                                         .id_tag = p->id_tag,
                                         .flags = join_flags(c->s, p->flags),
                                         .is_override = has_flag(p->flags, STR("overrides_operator"))};
-    return begun_stop(&c->s->begun, c->db, number_of(c->s, p->transaction_id), &end);
+    return begun_stop(&c->s->begun, c->db, number_of(&c->s->numbers, p->transaction_id), &end);
 }
 
 static enum err on_command_queued(struct change *c)
@@ -413,7 +395,7 @@ static enum err on_quarantined(struct change *c)
     const struct ev_quarantined *p = c->payload;
     note_content(c);
     if (str_eq(p->action, STR("StartTransaction")))
-        note_number(c->s, number_of(c->s, p->transaction_id));
+        note_number(c->s, number_of(&c->s->numbers, p->transaction_id));
     return DB_RUN(
         c->db,
         "INSERT INTO quarantine (quarantine_id, position, charge_point_id, action, reason, message_id, connector_id,"
@@ -439,7 +421,7 @@ static enum err on_quarantine_resolved(struct change *c)
 static enum err on_order(struct change *c)
 {
     const struct ev_order *p = c->payload;
-    uint64_t number = number_of(c->s, p->transaction_id);
+    uint64_t number = number_of(&c->s->numbers, p->transaction_id);
     int state = order_state_find(p->state);
     if (number == 0 || state < 0)
         return ERR_FORMAT;
