@@ -68,24 +68,37 @@ struct orphan { /* a stop that waits for its start */
     bool is_set;
 };
 
+/* What each message needs comes first: two lines of the cache. */
 struct station {
     char *id; /* owned, terminated */
-    enum registration registration;
-    uint64_t generation; /* of the newest authenticated connection: only rises */
-    uint32_t boot_count; /* in this process: a station may count its message ids anew after each */
-    uint64_t sequence;   /* of the last event */
-    uint64_t position;   /* in the log, of the last event */
-    bool has_booted;     /* ever, in the tables */
-    int32_t security_profile;
-    uint8_t secret_salt[16], secret_hash[32], secret_text_hash[32];
-    bool has_secret, has_secret_text;
     struct connector *connectors;
     struct transaction *transactions; /* open ones and the last closed ones, oldest first */
+    struct said *said;                /* NULL: nothing yet that could be repeated */
     uint16_t connector_count, transaction_count;
-    struct said *said;           /* NULL: nothing yet that could be repeated */
-    struct orphan *orphans;      /* STATION_ORPHANS_MAX of them, or NULL */
+    enum registration registration;
+    uint64_t generation; /* of the newest authenticated connection: only rises */
+    uint64_t sequence;   /* of the last event */
+    uint64_t position;   /* in the log, of the last event */
+    uint32_t boot_count; /* in this process: a station may count its message ids anew after each */
+    bool has_booted;     /* ever, in the tables */
+    bool has_secret, has_secret_text;
+    int32_t security_profile;
     struct instant newest_start; /* latest device time of a start, of all transactions there ever were; not set: none */
+    struct orphan *orphans;      /* STATION_ORPHANS_MAX of them, or NULL */
+    uint8_t secret_salt[16], secret_hash[32], secret_text_hash[32];
 };
+/* A message of it is about to be decided: what it is compared with is fetched while it is read. With a thousand stations none of
+ * it is in the processor's cache. */
+static inline void station_expect(const struct station *s)
+{
+    const char *said = (const char *)s->said;
+    __builtin_prefetch(s->id);
+    __builtin_prefetch(s->connectors);
+    if (s->transaction_count > 0)
+        __builtin_prefetch(&s->transactions[s->transaction_count - 1]);
+    for (size_t at = 0; said != NULL && at < sizeof *s->said; at += 64)
+        __builtin_prefetch(said + at);
+}
 
 void station_init(struct station *s, struct str id);
 void station_release(struct station *s);

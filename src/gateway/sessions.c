@@ -552,6 +552,7 @@ static void on_message(struct conn *c, struct bytes message, bool is_text)
     struct session *s = conn_data(c);
     if (!s->is_open || s->slot->session != s)
         return;
+    station_expect(&s->slot->station);
     if (!is_text) {
         session_close(s, CONN_END_PROTOCOL, WS_CLOSE_KIND, STR("text messages only"));
         return;
