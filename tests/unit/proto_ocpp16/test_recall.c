@@ -7,7 +7,7 @@
 
 #define MESSAGES 6000
 #define TEXT_MAX 4096
-#define LONG_FRACTION "00000000000000000000000000000000000000000000000001"
+#define LONG_FRACTION ".00000000000000000000000000000000000000000000000001"
 
 static uint64_t dice_state = 0x2545f4914f6cdd1du;
 
@@ -44,7 +44,7 @@ static const char *message_of(struct buf *out, const char *form)
         if (*p == '#') {
             (void)snprintf(digits, sizeof digits, "%zu", dice(4) == 0 ? dice(10) : dice(10000));
         } else if (*p == '@' || *p == '%') {
-            static const char *const fractions[] = {"", ".5", ".123", "." LONG_FRACTION};
+            static const char *const fractions[] = {"", ".5", ".123", LONG_FRACTION};
             (void)snprintf(digits, sizeof digits, "2026-03-01T08:%02zu:%02zu%s%s", dice(60), dice(60),
                            fractions[dice(*p == '%' ? 4 : 3)], dice(8) == 0 ? "+02:00" : "Z");
         } else if (*p == '&') {
