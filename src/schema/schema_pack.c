@@ -262,7 +262,7 @@ void schema_pack_with(const struct message *m, const void *in, struct str beside
     if (out->failed)
         return;
     out->len = (size_t)(p.at - out->at);
-    if (p.known_size > 0)
+    if (list != NULL && p.known_size > 0)
         list->bytes = (struct bytes){out->at + p.known_at, p.known_size};
 }
 

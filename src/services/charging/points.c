@@ -258,7 +258,6 @@ static enum err points_place(struct db *d, int64_t session_number, const struct 
         const int64_t begin = window_begin(p->at.us, window), end = begin + (window.us > 0 ? window.us : 1);
         struct block b;
         int64_t next = INT64_MAX;
-        n = 1;
         e = find_block(d, session_number, end, &b, &stored);
         if (e == OK)
             e = find_next(d, session_number, end, &next);
