@@ -4,13 +4,14 @@
 
 #include <stdlib.h>
 
+#define FREE_MAX   ((size_t)1 << 20) /* bytes kept for batches to come: each grows to the longest it ever held, so many would be much */
 #define TABLE_SIZE 2048 /* a power of two, about twice as many as batches lie there under load */
 
 struct shelf {
     struct kept_batch *table[TABLE_SIZE];
     struct kept_batch *oldest, *newest;
     struct kept_batch *free; /* with their memory, which the next takes over */
-    size_t bytes, bytes_max;
+    size_t bytes, bytes_max, free_bytes;
     unsigned reader_count;
 };
 
@@ -75,6 +76,11 @@ static void take_off(struct shelf *s, struct kept_batch *b)
 
 static void set_free(struct shelf *s, struct kept_batch *b)
 {
+    if (b->size > FREE_MAX - s->free_bytes) {
+        discard(s, b);
+        return;
+    }
+    s->free_bytes += b->size;
     b->head.count = 0;
     b->next_free = s->free;
     s->free = b;
@@ -84,6 +90,7 @@ static void discard_free(struct shelf *s)
 {
     for (struct kept_batch *b; (b = s->free) != NULL;) {
         s->free = b->next_free;
+        s->free_bytes -= b->size;
         discard(s, b);
     }
 }
@@ -152,6 +159,7 @@ struct kept_batch *shelf_take(struct shelf *s)
     struct kept_batch *b = s->free;
     if (b != NULL) {
         s->free = b->next_free;
+        s->free_bytes -= b->size;
     } else {
         b = mem_new(1, sizeof *b);
         kept_batch_init(b);
