@@ -282,10 +282,10 @@ static bool fill_integer(struct filling *f, const struct field *field, struct in
     const bool is_negative = f->at < f->end && *f->at == '-';
     const char *digits = f->at + is_negative, *at = digits;
     int64_t n = 0;
-    while (at < f->end && (unsigned)*at - '0' <= 9 && at - digits <= DIGITS_MAX)
+    while (at < f->end && (unsigned)*at - '0' <= 9 && at - digits < DIGITS_MAX)
         n = n * 10 + (*at++ - '0');
-    if (at == digits || at - digits > DIGITS_MAX || (*digits == '0' && at - digits > 1))
-        return false; /* a fraction or an exponent is not the fixed text that must follow */
+    if (at == digits || (*digits == '0' && at - digits > 1))
+        return false; /* one digit more, a fraction or an exponent is not the fixed text that must follow */
     n = is_negative ? -n : n;
     if (n < field->least || n > field->most || (field->kind == KIND_INT32 && n < INT32_MIN))
         return false;
