@@ -1,5 +1,6 @@
 /* What was squeezed comes back, what an older version squeezed too, and whatever else is given is refused. */
 #include "check.h"
+#include "unit/dice.h"
 #include "eventlog/squeeze.h"
 
 #include <stdlib.h>
@@ -7,16 +8,6 @@
 #include <zstd.h>
 
 #define SIZE_MAX_TRIED 20000
-
-static uint64_t dice_state = 88172645463325252u;
-
-static size_t dice(size_t sides)
-{
-    dice_state ^= dice_state << 13;
-    dice_state ^= dice_state >> 7;
-    dice_state ^= dice_state << 17;
-    return (size_t)(dice_state % sides);
-}
 
 /* Words of which there are few, or bytes that say nothing twice. */
 static void fill(uint8_t *to, size_t size, bool is_dull)

@@ -1,6 +1,7 @@
 /* A list of readings that is put in as it was packed before is, byte for byte, the list that would have been packed now. Two
  * cores hear the same messages, of a few forms with values, times and ids of any length; one of them has shapes. */
 #include "check.h"
+#include "unit/dice.h"
 #include "corekit.h"
 
 #include <stdio.h>
@@ -8,16 +9,6 @@
 #define MESSAGES 6000
 #define TEXT_MAX 4096
 #define LONG_FRACTION ".00000000000000000000000000000000000000000000000001"
-
-static uint64_t dice_state = 0x2545f4914f6cdd1du;
-
-static size_t dice(size_t sides)
-{
-    dice_state ^= dice_state << 13;
-    dice_state ^= dice_state >> 7;
-    dice_state ^= dice_state << 17;
-    return (size_t)(dice_state % sides);
-}
 
 /* # a number of 1 to 4 digits, @ a time with or without a fraction, % a fraction so long that the time is told anew, ~ now
  * and then a blank, & a text that may be empty or bend the rules. */

@@ -1,6 +1,7 @@
 /* Whatever is read with shapes is what is read without: the error, what was bent, the struct to its last pointer. Texts
  * of a few shapes are changed at random places, so that most are nearly what was read before. */
 #include "check.h"
+#include "unit/dice.h"
 #include "unit/schema/sample.h"
 
 #include <stdlib.h>
@@ -27,16 +28,6 @@ static const char *const texts[] = {
     "{\"text\":\"a\\nb\",\"note\":\"\xC3\xA4\"}",
     "{\"text\":\"a\",\"note\":\"\",\"delta\":0}",
 };
-
-static uint64_t dice_state = 88172645463325252u;
-
-static size_t dice(size_t sides)
-{
-    dice_state ^= dice_state << 13;
-    dice_state ^= dice_state >> 7;
-    dice_state ^= dice_state << 17;
-    return (size_t)(dice_state % sides);
-}
 
 /* Pointers into the text show as places in it. */
 static void show(const struct sample *s, struct str json, struct buf *out)

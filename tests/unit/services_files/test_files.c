@@ -421,7 +421,7 @@ static void test_check(void)
                          strcmp(t.names[FILE_STRAY], "README") == 0);
     CHECK("nothing was changed", names() == 3 && rows() == 3);
     memset(&t, 0, sizeof t);
-    CHECK("without a folder all are lost", files_check(db, STR("/tmp/no-such-folder-anywhere"), tell, &t) == OK);
+    CHECK("without a folder all are lost", files_check(db, STR("/no-such-folder-anywhere"), tell, &t) == OK);
     CHECK("without a folder all are lost", is_told(t, 3, 0, 0));
     remove_name("README");
     clear();
@@ -435,7 +435,7 @@ static void test_opening(void)
     CHECK("a folder that is there", files_open(&o, &f, &why) == OK && str_eq(files_dir(f), str_of(dir)));
     files_close(f);
     f = NULL;
-    o.dir = STR("/tmp/no-such-folder-anywhere/files");
+    o.dir = STR("/no-such-folder-anywhere/files");
     CHECK("no folder to make it in", files_open(&o, &f, &why) == ERR_IO && strcmp(why.field, "data.dir") == 0);
     o.dir = str_of(db_path);
     CHECK("a file in its place", files_open(&o, &f, &why) == ERR_IO && f == NULL);
