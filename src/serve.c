@@ -304,9 +304,21 @@ static enum err open_gateway(struct server *s, struct fault *why)
     return bus_catch_up(s->bus, why);
 }
 
+static void open_loop(struct server *s)
+{
+    struct fault why = {0};
+    s->loop = loop_new();
+    if (!s->config.io_uring)
+        LOG_INFO("server.sockets", F_CSTR("by", "epoll"), F_CSTR("reason", "server.io_uring is false"));
+    else if (loop_use_ring(s->loop, &why) == OK)
+        LOG_INFO("server.sockets", F_CSTR("by", "io_uring"));
+    else
+        LOG_INFO("server.sockets", F_CSTR("by", "epoll"), F_CSTR("reason", why.reason));
+}
+
 static enum err build(struct server *s, struct fault *why)
 {
-    s->loop = loop_new();
+    open_loop(s);
     enum err e = prepare_store(s, why);
     if (e == OK)
         e = open_log(s, why);

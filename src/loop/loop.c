@@ -1,7 +1,11 @@
 /* loop/loop.c - the turn of a libuv loop as rounds. libuv runs timers, then prepare, then waits for sockets and reads them,
  * then check, then what is being closed. A round ends in check, after all reads; what timers and closing handles did ends in
- * prepare, before the next wait, so that nothing waits for a socket to become ready. */
+ * prepare, before the next wait, so that nothing waits for a socket to become ready.
+ *
+ * With a ring the wait is there, and libuv has its turn, which waits for nothing, when its descriptor is ready or a timer is due. What
+ * the ring brought and what libuv did are one round. */
 #include "loop/loop.h"
+#include "loop/ring.h"
 #include "loop/wheel.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -22,6 +26,8 @@ struct loop {
     uv_check_t check;
     uv_idle_t again; /* active while a round left something to do: the wait for sockets is then no wait */
     uv_timer_t tick;
+    struct ring *ring;
+    bool is_stopping;
     uv_signal_t signals[COUNT_OF(signals_told)];
     void (*on_signal)(int signal, void *data);
     void *signal_data;
@@ -67,6 +73,8 @@ static void on_again(uv_idle_t *handle)
 static void on_prepare(uv_prepare_t *handle)
 {
     struct loop *l = handle->data;
+    if (l->ring != NULL)
+        return;
     end_round(l);
     if (l->is_touched)
         check(uv_idle_start(&l->again, on_again) == 0);
@@ -76,7 +84,9 @@ static void on_prepare(uv_prepare_t *handle)
 
 static void on_check(uv_check_t *handle)
 {
-    end_round(handle->data);
+    struct loop *l = handle->data;
+    if (l->ring == NULL)
+        end_round(l);
 }
 
 struct loop *loop_new(void)
@@ -108,6 +118,11 @@ void loop_free(struct loop *l)
         l->flush_close(l->flush.data);
     uv_walk(&l->uv, close_handle, NULL);
     check(uv_run(&l->uv, UV_RUN_DEFAULT) == 0);
+    while (l->ring != NULL && ring_standing(l->ring) > 0) {
+        ring_wait(l->ring, -1);
+        ring_deliver(l->ring);
+    }
+    ring_free(l->ring);
     check(uv_loop_close(&l->uv) == 0);
     free_garbage(l);
     free(l->garbage);
@@ -115,14 +130,47 @@ void loop_free(struct loop *l)
     free(l);
 }
 
+enum err loop_use_ring(struct loop *l, struct fault *why)
+{
+    check(l->ring == NULL && l->flush.handler == NULL);
+    l->ring = ring_new(uv_backend_fd(&l->uv), why);
+    return l->ring == NULL ? ERR_UNKNOWN : OK;
+}
+
+struct ring *loop_ring(const struct loop *l)
+{
+    return l->ring;
+}
+
+/* uv_backend_timeout is 0 also when something is to be closed, or to be watched from now on. */
+static void run_with_ring(struct loop *l)
+{
+    for (;;) {
+        if (ring_is_watched_ready(l->ring) || uv_backend_timeout(&l->uv) == 0)
+            (void)uv_run(&l->uv, UV_RUN_NOWAIT);
+        end_round(l);
+        if (l->is_stopping)
+            break;
+        ring_wait(l->ring, l->is_touched ? 0 : uv_backend_timeout(&l->uv));
+        uv_update_time(&l->uv);
+        ring_deliver(l->ring);
+    }
+}
+
 void loop_run(struct loop *l)
 {
-    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    if (l->ring != NULL)
+        run_with_ring(l);
+    else
+        (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    l->is_stopping = false;
 }
 
 void loop_stop(struct loop *l)
 {
-    uv_stop(&l->uv);
+    l->is_stopping = true;
+    if (l->ring == NULL)
+        uv_stop(&l->uv);
 }
 
 void *loop_uv(struct loop *l)

@@ -8,6 +8,9 @@
 struct loop;
 struct loop *loop_new(void);
 void loop_free(struct loop *l); /* after loop_run returned; closes what is left */
+/* From now on sockets are read and written by io_uring (ring.h). ERR_UNKNOWN: the kernel has none, or forbids it; all goes on
+ * without. On the thread that will run the loop, before anything was opened on it. */
+MUST_USE enum err loop_use_ring(struct loop *l, struct fault *why);
 void loop_run(struct loop *l);  /* until loop_stop, which may come from a handler of this loop */
 void loop_stop(struct loop *l);
 void *loop_uv(struct loop *l);  /* uv_loop_t, for wire/ */

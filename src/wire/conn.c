@@ -349,9 +349,8 @@ void conn_unopened_over(struct conn *c)
     listener_wake(c->listener);
 }
 
-static void on_closed(uv_handle_t *handle)
+void conn_free_closed(struct conn *c)
 {
-    struct conn *c = handle->data;
     struct loop *l = c->wire->loop;
     if (c->listener != NULL)
         listener_unref(c->listener);
@@ -362,6 +361,14 @@ static void on_closed(uv_handle_t *handle)
     drop_rest(c);
     free(c->own_options);
     loop_free_later(l, c); /* the owner may look at it until its round ends */
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct conn *c = handle->data;
+    c->is_closed = true;
+    if (!c->order.is_standing)
+        conn_free_closed(c);
 }
 
 void conn_destroy(struct conn *c)
@@ -378,6 +385,8 @@ void conn_destroy(struct conn *c)
         address_leave(c->listener, c->address);
         c->address = NULL;
     }
+    if (c->is_reading && loop_ring(c->wire->loop) != NULL)
+        ring_read_stop(loop_ring(c->wire->loop), &c->order);
     if (!c->is_reset || uv_tcp_close_reset(&c->tcp, on_closed) != 0)
         uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
@@ -396,10 +405,8 @@ static void shut(struct conn *c)
     c->is_shut = true;
 }
 
-void conn_attend(struct conn *c)
+void conn_finish(struct conn *c)
 {
-    conn_take_rest(c);
-    conn_flush(c);
     if (c->state == CONN_LINGER && !c->is_shut && conn_is_flushed(c))
         shut(c);
     if (c->state == CONN_ENDING) {
@@ -410,6 +417,8 @@ void conn_attend(struct conn *c)
         return;
     }
     conn_update_reading(c);
+    if (conn_output(c) != NULL) /* the owner of one that ended just now had something to say here */
+        conn_mark(c);
 }
 
 struct listener *conn_listener(const struct conn *c)

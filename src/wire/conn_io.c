@@ -1,4 +1,4 @@
-/* wire/conn_io.c - bytes in: read into the loop's buffer, through TLS, to the HTTP head or to frames, or raw to the owner. Bytes
+/* wire/conn_io.c - bytes in: read into the loop's buffer or one of the ring's, through TLS, to the HTTP head or to frames, or raw to the owner. Bytes
  * out: what was queued in a round goes to the kernel in one call; only what it does not take costs memory and a second one. */
 #include "wire/conn_private.h"
 #include "base/log.h"
@@ -161,13 +161,11 @@ static void take_tls(struct conn *c, struct bytes in)
     }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
+/* n <= 0: the stream has ended, or is broken. */
+static void on_input(struct conn *c, uint8_t *at, ssize_t n)
 {
-    struct conn *c = stream->data;
-    if (n == 0)
-        return;
     loop_touch(c->wire->loop);
-    if (n < 0) {
+    if (n <= 0) {
         on_stream_end(c);
         return;
     }
@@ -176,11 +174,33 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
     if (c->state == CONN_LINGER)
         return;
     if (c->tls != NULL)
-        take_tls(c, (struct bytes){(const uint8_t *)b->base, (size_t)n});
+        take_tls(c, (struct bytes){at, (size_t)n});
     else
-        take_new(c, (uint8_t *)b->base, (size_t)n);
+        take_new(c, at, (size_t)n);
     conn_update_reading(c);
 }
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
+{
+    if (n != 0)
+        on_input(stream->data, (uint8_t *)b->base, n);
+}
+
+static void on_ring_read(struct ring_reader *r, uint8_t *at, ssize_t n)
+{
+    struct conn *c = CONTAINER(r, struct conn, order);
+    if (c->state < CONN_ENDING)
+        on_input(c, at, n);
+}
+
+static void on_ring_idle(struct ring_reader *r)
+{
+    struct conn *c = CONTAINER(r, struct conn, order);
+    if (c->is_closed)
+        conn_free_closed(c);
+}
+
+const struct ring_handlers conn_ring_handlers = {on_ring_read, on_ring_idle};
 
 void conn_update_reading(struct conn *c)
 {
@@ -191,7 +211,12 @@ void conn_update_reading(struct conn *c)
     if (want == c->is_reading || c->state == CONN_GONE)
         return;
     c->is_reading = want;
-    if (!want)
+    struct ring *ring = loop_ring(c->wire->loop);
+    if (ring != NULL && want)
+        ring_read(ring, &c->order, conn_descriptor(c));
+    else if (ring != NULL)
+        ring_read_stop(ring, &c->order);
+    else if (!want)
         (void)uv_read_stop((uv_stream_t *)&c->tcp);
     else if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
         on_stream_end(c);
@@ -245,44 +270,57 @@ static bool write_rest(struct conn *c, const uint8_t *at, size_t len)
     return true;
 }
 
-/* uv_try_write without its way through write(): how many bytes the kernel took, or an error of libuv. */
-static int send_now(struct conn *c, const struct buf *b)
+int conn_descriptor(const struct conn *c)
 {
     uv_os_fd_t fd;
-    int e = uv_fileno((const uv_handle_t *)&c->tcp, &fd);
-    if (e != 0)
-        return e;
+    return uv_fileno((const uv_handle_t *)&c->tcp, &fd) == 0 ? fd : -1;
+}
+
+/* uv_try_write without its way through write(). */
+static int send_now(const struct conn *c, const struct buf *b)
+{
     ssize_t n;
     do
-        n = send(fd, b->at, b->len < INT_MAX ? b->len : INT_MAX, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = send(conn_descriptor(c), b->at, b->len < INT_MAX ? b->len : INT_MAX, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        return (int)n;
-    return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : uv_translate_sys_error(errno);
+    return n < 0 ? -errno : (int)n;
+}
+
+struct buf *conn_output(struct conn *c)
+{
+    if (c->writing != NULL || c->state == CONN_CONNECT || c->state >= CONN_ENDING)
+        return NULL;
+    if (c->tls == NULL)
+        return c->out.len > 0 ? &c->out : NULL;
+    if (c->out.len > 0 && tls_session_is_open(c->tls)) {
+        enum err e = tls_session_send(c->tls, (struct bytes){c->out.at, c->out.len});
+        wire_take_back(c->wire, &c->out);
+        if (e != OK) {
+            on_stream_end(c);
+            return NULL;
+        }
+    }
+    struct buf *b = tls_session_output(c->tls);
+    return b->len > 0 ? b : NULL;
+}
+
+void conn_sent(struct conn *c, int n)
+{
+    struct buf *b = c->tls == NULL ? &c->out : tls_session_output(c->tls);
+    if (n == -EAGAIN || n == -EWOULDBLOCK || n == -EINTR)
+        n = 0;
+    bool failed = n < 0 || ((size_t)n < b->len && !write_rest(c, b->at + n, b->len - (size_t)n));
+    if (c->tls == NULL)
+        wire_take_back(c->wire, b);
+    else
+        buf_release(b);
+    if (failed)
+        on_stream_end(c);
 }
 
 void conn_flush(struct conn *c)
 {
-    if (c->writing != NULL || c->state == CONN_CONNECT || c->state >= CONN_ENDING)
-        return;
-    struct buf *b = &c->out;
-    bool failed = false;
-    if (c->tls != NULL) {
-        if (c->out.len > 0 && tls_session_is_open(c->tls)) {
-            failed = tls_session_send(c->tls, (struct bytes){c->out.at, c->out.len}) != OK;
-            wire_take_back(c->wire, &c->out);
-        }
-        b = tls_session_output(c->tls);
-    }
-    if (b->len == 0 && !failed)
-        return;
-    int n = failed ? UV_EPIPE : send_now(c, b);
-    if (n >= 0 && (size_t)n < b->len)
-        failed = !write_rest(c, b->at + n, b->len - (size_t)n);
-    if (b == &c->out)
-        wire_take_back(c->wire, b);
-    else
-        buf_release(b);
-    if (n < 0 || failed)
-        on_stream_end(c);
+    const struct buf *b = conn_output(c);
+    if (b != NULL)
+        conn_sent(c, send_now(c, b));
 }

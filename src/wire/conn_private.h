@@ -5,6 +5,7 @@
  * marked ones. So a handler is never called from inside its owner's call, and the sends of a round leave together. */
 #ifndef WIRE_CONN_PRIVATE_H
 #define WIRE_CONN_PRIVATE_H
+#include "loop/ring.h"
 #include "wire/conn.h"
 #include "wire/tls_session.h"
 #include <uv.h>
@@ -48,6 +49,8 @@ struct output {
 
 struct conn {
     uv_tcp_t tcp;
+    struct ring_reader order; /* to read, where the loop has a ring */
+    int sent;                 /* result of what is_sending */
     struct timer timer; /* one is enough: each state has its own limit */
     struct link mark;
     struct link unopened;   /* of its listener, while its head is not complete; raw: while it is not known */
@@ -84,6 +87,8 @@ struct conn {
     bool is_handshake : 1; /* in its listener's handshakes */
     bool is_refusal : 1;   /* in its listener's refusals */
     bool is_unopened : 1;  /* in its listener's count of those */
+    bool is_sending : 1;   /* its output was given to the ring in this round's flush */
+    bool is_closed : 1;    /* libuv has let go of it; it is freed when the ring has too */
     bool is_reset : 1;     /* end it without waiting for what the peer does not read */
     char remote[REMOTE_SIZE];
 };
@@ -141,7 +146,8 @@ void conn_end(struct conn *c, enum conn_end why, uint16_t code); /* now, with th
 void conn_linger(struct conn *c, enum conn_end why, uint16_t code); /* when all is written and the peer agrees */
 void conn_fail(struct conn *c, uint16_t code, struct str reason); /* the peer broke the protocol */
 void conn_wait(struct conn *c, int64_t ms);
-void conn_attend(struct conn *c); /* a marked one, at the end of the round */
+void conn_finish(struct conn *c); /* a marked one, at the end of the round, when what it had to send has been sent */
+void conn_free_closed(struct conn *c);
 void conn_opened(struct conn *c);
 void conn_on_close_frame(struct conn *c, uint16_t code);
 bool conn_may_control(struct conn *c); /* one more ping or pong now? */
@@ -154,8 +160,12 @@ MUST_USE enum err conn_queue(struct conn *c, enum ws_kind kind, struct bytes pay
 /* conn_io.c */
 void conn_start(struct conn *c); /* the stream is there: TLS if c->tls, then HTTP, unless it is raw */
 void conn_update_reading(struct conn *c);
-void conn_flush(struct conn *c);
+extern const struct ring_handlers conn_ring_handlers;
+struct buf *conn_output(struct conn *c); /* what is to be sent now; NULL: nothing, or nothing yet */
+void conn_sent(struct conn *c, int n);   /* of that, to the kernel: so many bytes, or -errno */
+void conn_flush(struct conn *c);         /* both, without the ring */
 void conn_take_rest(struct conn *c);
+int conn_descriptor(const struct conn *c); /* -1: it has none */
 bool conn_is_flushed(const struct conn *c);
 
 /* conn_upgrade.c. Takes from the front of the *len bytes at *at. */

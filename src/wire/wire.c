@@ -68,20 +68,51 @@ bool wire_may_note(struct wire *w)
     return w->note_count++ < NOTES_PER_S;
 }
 
+static void send_output(struct wire *w, struct conn *c)
+{
+    struct ring *ring = loop_ring(w->loop);
+    const struct buf *out = conn_output(c);
+    if (out == NULL)
+        return;
+    if (ring == NULL) {
+        conn_flush(c);
+        return;
+    }
+    ring_send(ring, conn_descriptor(c), (struct bytes){out->at, out->len}, &c->sent);
+    c->is_sending = true;
+}
+
+static void take_result(struct conn *c)
+{
+    if (c->is_sending)
+        conn_sent(c, c->sent);
+    c->is_sending = false;
+}
+
+/* In steps, each over all that are marked: owners are called in the first and in the last one, and nothing moves while the
+ * kernel looks at what is sent. Who is marked in the last step has a round of its own. */
 static void flush_all(void *data)
 {
     struct wire *w = data;
     struct link now;
     list_init(&now);
-    while (!list_is_empty(&w->marked)) { /* who is marked meanwhile has a round of its own */
+    while (!list_is_empty(&w->marked)) {
         struct link *l = w->marked.next;
         list_take(l);
         list_add_last(&now, l);
     }
+    for (struct link *l = now.next; l != &now; l = l->next)
+        conn_take_rest(CONTAINER(l, struct conn, mark));
+    for (struct link *l = now.next; l != &now; l = l->next)
+        send_output(w, CONTAINER(l, struct conn, mark));
+    if (loop_ring(w->loop) != NULL)
+        ring_send_all(loop_ring(w->loop));
+    for (struct link *l = now.next; l != &now; l = l->next)
+        take_result(CONTAINER(l, struct conn, mark));
     while (!list_is_empty(&now)) {
         struct conn *c = CONTAINER(now.next, struct conn, mark);
         list_take(&c->mark);
-        conn_attend(c);
+        conn_finish(c);
     }
 }
 
@@ -117,6 +148,8 @@ struct wire *wire_of(struct loop *l)
     wire_random(w->mask_key, sizeof w->mask_key);
     buf_init(&w->plain, PLAIN_SIZE_MAX);
     loop_on_flush(l, flush_all, close_all, w);
+    if (loop_ring(l) != NULL)
+        ring_set_handlers(loop_ring(l), &conn_ring_handlers);
     return w;
 }
 

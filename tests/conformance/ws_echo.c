@@ -50,6 +50,7 @@ int main(int argc, char **argv)
     struct loop *loop = loop_new();
     struct listener *listener;
     struct fault why = {{0}, {0}};
+    (void)!loop_use_ring(loop, &why); /* as the server does; without it all is the same */
     if (listener_open(loop, &options, &listener, &why) != OK) {
         (void)fprintf(stderr, "ws-echo: %s\n", why.reason);
         loop_free(loop);

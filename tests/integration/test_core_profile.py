@@ -155,8 +155,12 @@ def check_transactions(server, events, ids):
     check("the API shows what was quarantined", q.status == 200 and len(q.data["list"]) == sum(e["eventType"] == "device.quarantined" for e in events), q.text[:500])
 
 
-def main():
-    with Server() as server:
+def all_of_it(by_ring):
+    with Server(f"server.io_uring={'true' if by_ring else 'false'}") as server:
+        said = open(server.stderr_path, errors="replace").read()
+        check("the log says how sockets are read", "event=server.sockets by=epoll" in said or (by_ring and "event=server.sockets by=io_uring" in said), said[:500])
+        if by_ring and "by=epoll" in said:
+            print("SKIPPED: by io_uring:", next(l for l in said.splitlines() if "server.sockets" in l))
         server.put("/id-tags/GOOD", {"status": "accepted", "parent_id_tag": "FLEET"})
         server.accept_tag("TXTAG")
         server.accept_tag("SUPER")
@@ -166,6 +170,11 @@ def main():
         ids = asyncio.run(transactions(server))
         events = check_events(server, expected)
         check_transactions(server, events, ids)
+
+
+def main():
+    all_of_it(by_ring=True)
+    all_of_it(by_ring=False)
     report()
 
 

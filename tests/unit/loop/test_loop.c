@@ -1,5 +1,6 @@
 /* Rounds, timers, memory and signals of a real loop. */
 #include "check.h"
+#include "unit/both_ways.h"
 #include "loop/loop.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static void note(char what)
 static void begin(void)
 {
     memset(trace, 0, sizeof trace);
-    loop = loop_new();
+    loop = new_loop();
 }
 
 static void on_round(void *data)
@@ -184,7 +185,7 @@ static void test_clock(void)
     CHECK("the monotonic clock does not go back", clock_monotonic_ms() >= before);
 }
 
-int main(void)
+static void test_all(void)
 {
     test_round();
     test_touch();
@@ -194,5 +195,10 @@ int main(void)
     test_signal();
     test_clock();
     loop_free(NULL);
+}
+
+int main(void)
+{
+    both_ways(test_all);
     return CHECK_REPORT();
 }

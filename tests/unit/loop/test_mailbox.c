@@ -1,5 +1,6 @@
 /* Mail between threads: order, bounds, and nothing for the thread sanitizer to say. */
 #include "check.h"
+#include "unit/both_ways.h"
 #include "loop/loop.h"
 #include <pthread.h>
 #include <sched.h>
@@ -62,7 +63,7 @@ static void test_threads(void)
 {
     pthread_t threads[SENDERS];
     unsigned names[SENDERS];
-    loop = loop_new();
+    loop = new_loop();
     box = mailbox_new(loop, SMALL_BOX);
     mailbox_on_room(box, on_room, NULL);
     for (unsigned i = 0; i < SENDERS; i++) {
@@ -97,7 +98,7 @@ static void on_round_stop(void *data)
 
 static void test_bound(void)
 {
-    loop = loop_new();
+    loop = new_loop();
     box = mailbox_new(loop, 2);
     mailbox_on_room(box, on_room, NULL);
     rooms = delivered = free_at = 0;
@@ -119,7 +120,7 @@ static void test_bound(void)
 
 static void test_free_inside(void)
 {
-    loop = loop_new();
+    loop = new_loop();
     box = mailbox_new(loop, ORDER_COUNT);
     delivered = 0;
     free_at = 3;
@@ -131,10 +132,15 @@ static void test_free_inside(void)
     loop_free(loop);
 }
 
-int main(void)
+static void test_all(void)
 {
     test_threads();
     test_bound();
     test_free_inside();
+}
+
+int main(void)
+{
+    both_ways(test_all);
     return CHECK_REPORT();
 }

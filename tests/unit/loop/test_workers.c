@@ -1,5 +1,6 @@
 /* Jobs on worker threads: each with its thread's state, each done exactly once on the loop's thread. */
 #include "check.h"
+#include "unit/both_ways.h"
 #include "loop/loop.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static void on_done(struct job *j)
 static void test_jobs(void)
 {
     unsigned value = 4711;
-    loop = loop_new();
+    loop = new_loop();
     workers = workers_new(loop, THREADS, open_state, close_state, &value);
     for (unsigned i = 0; i < JOBS; i++) {
         tasks[i].job = (struct job){.run = run, .done = on_done};
@@ -93,7 +94,7 @@ static void test_free_early(void)
     last.job = (struct job){.run = run_begun, .done = on_done_add};
     done_count = 0;
     CHECK("a barrier", pthread_barrier_init(&begun, NULL, 2) == 0);
-    loop = loop_new();
+    loop = new_loop();
     workers = workers_new(loop, 1, NULL, NULL, NULL);
     workers_add(workers, &first.job);
     (void)pthread_barrier_wait(&begun);
@@ -105,10 +106,15 @@ static void test_free_early(void)
     loop_free(loop);
 }
 
-int main(void)
+static void test_all(void)
 {
     loop_thread = pthread_self();
     test_jobs();
     test_free_early();
+}
+
+int main(void)
+{
+    both_ways(test_all);
     return CHECK_REPORT();
 }

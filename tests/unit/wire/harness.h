@@ -4,6 +4,7 @@
 #define TESTS_WIRE_HARNESS_H
 #include "base/log.h"
 #include "check.h"
+#include "unit/both_ways.h"
 #include "wire/conn.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -115,7 +116,7 @@ static void begin(const struct listener_options *o)
     is_late = false;
     log_file = tmpfile();
     log_setup(fileno(log_file), LOG_LEVEL_DEBUG, false, clock_now_us);
-    loop = loop_new();
+    loop = new_loop();
     mailbox = mailbox_new(loop, 64);
     struct fault why;
     enum err e = listener_open(loop, o, &listener, &why);

@@ -331,6 +331,59 @@ static void test_slow_reader(void)
     end();
 }
 
+/* One ends in a flush, and its owner has something to say on another that has already been sent to in the same flush. */
+static struct conn *ending, *staying;
+
+static void on_two_message(struct conn *c, struct bytes message, bool is_text)
+{
+    static uint8_t block[16384];
+    (void)is_text;
+    seen.messages++;
+    *(message.at[0] == 'A' ? &ending : &staying) = c;
+    if (message.at[0] != 'C') {
+        step();
+        return;
+    }
+    while (conn_send(ending, (struct bytes){block, sizeof block}, false) == OK) {
+    }
+    CHECK("the other is answered behind it", conn_send(c, (struct bytes){(const uint8_t *)"x", 1}, true) == OK);
+}
+
+static void on_two_close(struct conn *c, enum conn_end why, uint16_t code)
+{
+    if (c == ending)
+        CHECK("it is told of the end", conn_send(staying, (struct bytes){(const uint8_t *)"y", 1}, true) == OK);
+    on_server_close(c, why, code);
+}
+
+static void test_end_tells_another(void)
+{
+    static const struct conn_handlers handlers = {
+        .on_upgrade = on_server_upgrade, .on_message = on_two_message, .on_close = on_two_close};
+    struct listener_options o = options_default();
+    char got[1024] = {0};
+    size_t len = 0;
+    o.handlers = &handlers;
+    begin(&o);
+    int a = dial(listener_port(listener)), b = dial(listener_port(listener));
+    CHECK("the first says something", send(a, STREAM(HEAD("/x") TEXT_A), MSG_NOSIGNAL) > 0);
+    CHECK("and the second", send(b, STREAM(HEAD("/x") TEXT_B), MSG_NOSIGNAL) > 0);
+    want_messages = 2;
+    run("both are open");
+    CHECK("the second goes on", send(b, STREAM(TEXT_C), MSG_NOSIGNAL) > 0);
+    want_closes = 1;
+    run("the first ends");
+    CHECK("the second will say no more", shutdown(b, SHUT_WR) == 0);
+    want_closes = 2;
+    run("the second ends");
+    for (ssize_t n = 1; n > 0; len += n > 0 ? (size_t)n : 0)
+        n = recv(b, got + len, sizeof got - len, 0);
+    CHECK("both answers came", memmem(got, len, "\x81\x01x\x81\x01y", 6) != NULL);
+    (void)close(a);
+    (void)close(b);
+    end();
+}
+
 /* ---- the client side ---- */
 
 struct client_seen {
@@ -603,7 +656,7 @@ static void test_addresses(void)
         struct fault why = {{0}, {0}};
         struct listener *l = NULL;
         o.address = str_of(address_rows[i].address);
-        loop = loop_new();
+        loop = new_loop();
         CHECK(address_rows[i].address, listener_open(loop, &o, &l, &why) == address_rows[i].want);
         CHECK(address_rows[i].address, strstr(why.reason, address_rows[i].reason) != NULL);
         CHECK(address_rows[i].address, (l != NULL) == (address_rows[i].want == OK));
@@ -783,7 +836,7 @@ static void test_free_with_all_open(void)
     (void)close(fd);
 }
 
-int main(void)
+static void test_all(void)
 {
     test_rows();
     test_late();
@@ -793,6 +846,7 @@ int main(void)
     test_pause_is_no_silence();
     test_gather();
     test_slow_reader();
+    test_end_tells_another();
     test_client_echo();
     test_client_rows();
     test_client_late();
@@ -807,5 +861,10 @@ int main(void)
     test_dripping_message();
     test_storm();
     test_free_with_all_open();
+}
+
+int main(void)
+{
+    both_ways(test_all);
     return CHECK_REPORT();
 }

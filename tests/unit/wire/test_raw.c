@@ -693,7 +693,7 @@ static void test_free_with_all_open(void)
     (void)close(fd);
 }
 
-int main(void)
+static void test_all(void)
 {
     pattern_write();
     test_echo();
@@ -711,5 +711,10 @@ int main(void)
     test_address_limit();
     test_addresses();
     test_free_with_all_open();
+}
+
+int main(void)
+{
+    both_ways(test_all);
     return CHECK_REPORT();
 }

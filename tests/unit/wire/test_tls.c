@@ -573,7 +573,7 @@ static void test_raw_late(void)
     tls_close(st);
 }
 
-int main(void)
+static void test_all(void)
 {
     make_pairs();
     test_open_errors();
@@ -588,5 +588,10 @@ int main(void)
     test_raw();
     test_raw_late();
     drop_pairs();
+}
+
+int main(void)
+{
+    both_ways(test_all);
     return CHECK_REPORT();
 }
