@@ -65,7 +65,7 @@ static void decide(struct session *s, const struct ocpp_input *in, const struct 
     struct ocpp_decision d;
     buf_clear(&g->text);
     ocpp_call_decide(in, call, known, &g->arena, &g->text, &d);
-    metric_add_label(METRIC_MESSAGES_IN, call->action == NULL ? STR("unknown") : call->action->name, 1);
+    metric_add_label_alone(METRIC_MESSAGES_IN, call->action == NULL ? STR("unknown") : call->action->name, 1);
     (void)gateway_append_all(g, slot, d.events, d.event_count, NULL);
     after_call(s, call, &d);
     send_answer(s, &d, in->text, in->now);

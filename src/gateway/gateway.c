@@ -57,7 +57,7 @@ void gateway_append(struct gateway *g, struct slot *slot, struct event *e, const
     check(!g->text.failed && eventlog_append_always(g->log, e) == OK);
     if (slot != NULL)
         slot->station.position = e->position;
-    metric_add_label(METRIC_EVENTS, event_kinds[e->type].wire, 1);
+    metric_add_label_alone(METRIC_EVENTS, event_kinds[e->type].wire, 1);
 }
 
 size_t gateway_append_all(struct gateway *g, struct slot *slot, const struct event *events, size_t count,
@@ -152,7 +152,7 @@ static void leave(struct gateway *g, struct held *h, struct instant now)
     switch (h->kind) {
     case HELD_ANSWER:
         session_send(s, (struct bytes){(const uint8_t *)h->bytes, h->len});
-        metric_observe_us(METRIC_PUBLISH_LATENCY, instant_since(now, h->received).us);
+        metric_observe_us_alone(METRIC_PUBLISH_LATENCY, instant_since(now, h->received).us);
         break;
     case HELD_ACCEPT:
         if (s->conn != NULL)

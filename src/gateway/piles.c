@@ -155,7 +155,7 @@ static void decide(struct pile_session *p, const struct ap3000_input *in, const 
     buf_clear(&g->text);
     ap3000_frame_decide(in, r, known, &g->arena, &g->text, &d);
     p->is_new = false;
-    metric_add_label(METRIC_MESSAGES_IN, r->command == NULL ? STR("unknown") : str_of(r->command->name), 1);
+    metric_add_label_alone(METRIC_MESSAGES_IN, r->command == NULL ? STR("unknown") : str_of(r->command->name), 1);
     if (d.is_repeat)
         metric_add(METRIC_REPEATS, 1);
     if (d.is_unknown)

@@ -162,7 +162,7 @@ bool talk_take(struct pile_session *p, const struct ap3000_frame *f)
     buf_clear(&g->text);
     in.text = none; /* the frame goes with the command's own event, and once */
     const struct str text = hex_of(&g->hex, whole_of(f));
-    metric_add_label(METRIC_MESSAGES_IN, str_of(kind->name), 1);
+    metric_add_label_alone(METRIC_MESSAGES_IN, str_of(kind->name), 1);
     if (ap3000_talk_on_answer(&in, c->talk, f, &g->arena, &g->text, &d, &end) == AP3000_TALK_GOES_ON) {
         pile_append(g, slot, &d, c->trace);
         gateway_append_frame(g, slot, text, none, in.now);

@@ -164,16 +164,38 @@ void metric_set_label(enum metric m, struct str value, int64_t n)
     atomic_store_explicit(label_number(m, value), n, memory_order_relaxed);
 }
 
-void metric_observe_us(enum metric m, int64_t us)
+/* Of a time that was observed: its bucket. */
+static _Atomic int64_t *bucket_of(enum metric m, int64_t *us)
 {
     check(metrics[m].kind == METRIC_HISTOGRAM);
-    if (us < 0)
-        us = 0; /* two clocks, or one that was set back: a sum must not go down */
+    if (*us < 0)
+        *us = 0; /* two clocks, or one that was set back: a sum must not go down */
     size_t i = 0;
-    while (i < COUNT_OF(bucket_tops_us) && us > bucket_tops_us[i])
+    while (i < COUNT_OF(bucket_tops_us) && *us > bucket_tops_us[i])
         i++;
-    atomic_fetch_add_explicit(&buckets[m].n[i], 1, memory_order_relaxed);
+    return &buckets[m].n[i];
+}
+
+void metric_observe_us(enum metric m, int64_t us)
+{
+    atomic_fetch_add_explicit(bucket_of(m, &us), 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&values[m].n, us, memory_order_relaxed);
+}
+
+static void add_alone(_Atomic int64_t *to, int64_t n)
+{
+    atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+void metric_add_label_alone(enum metric m, struct str value, int64_t n)
+{
+    add_alone(label_number(m, value), n);
+}
+
+void metric_observe_us_alone(enum metric m, int64_t us)
+{
+    add_alone(bucket_of(m, &us), 1);
+    add_alone(&values[m].n, us);
 }
 
 void metrics_on_read(void (*fill)(void *data), void *data)

@@ -24,6 +24,9 @@ void metric_add_label(enum metric m, struct str value, int64_t n);
 void metric_set_label(enum metric m, struct str value, int64_t n);
 /* Histograms in seconds, observed in microseconds; fixed buckets from 0.1 ms to 30 s. */
 void metric_observe_us(enum metric m, int64_t us);
+/* The same for a metric that only one thread ever changes, without a locked instruction: for what is counted with every message. */
+void metric_add_label_alone(enum metric m, struct str value, int64_t n);
+void metric_observe_us_alone(enum metric m, int64_t us);
 /* For values that are read when asked: called by metrics_write before it writes, one call at a time. At most
  * METRICS_READERS_MAX. fill itself must not call metrics_write, metrics_on_read or metrics_forget. */
 #define METRICS_READERS_MAX 16
