@@ -121,6 +121,12 @@ def text(data, at, size):
 SAMPLED = [(name, "text") for name in ("value", "measurand", "unit", "phase", "context", "location", "format")]
 SAMPLE = [("timestamp", "text"), ("sampledValue", SAMPLED)]
 READINGS = [("connectorId", "number"), ("transactionId", "text"), ("meterValues", [SAMPLE]), ("flags", ["text"])]
+STARTED = [("connectorId", "number"), ("transactionId", "text"), ("idTag", "text"), ("meterStartWh", "number"), ("reservationId", "number"),
+           ("orderNo", "text"), ("offline", "boolean"), ("idTagStatus", "text"), ("supersedes", "text"), ("flags", ["text"])]
+STOPPED = [("transactionId", "text"), ("reason", "text"), ("meterStopWh", "number"), ("stopTimestamp", "text"), ("connectorId", "number"),
+           ("idTag", "text"), ("energyWh", "number"), ("meterStartWh", "number"), ("flags", ["text"]), ("orderNo", "text"),
+           ("stopCode", "text"), ("durationSeconds", "number"), ("maxPowerW", "number"), ("tierPowerW", "number"), ("occupancyMinutes", "number")]
+PACKED = {"transaction.started": STARTED, "transaction.stopped": STOPPED, "transaction.meter_values": READINGS, "meter_values.received": READINGS}
 
 
 class Packed:
@@ -139,6 +145,10 @@ class Packed:
         n = self.varint()
         return n >> 1 ^ -(n & 1)
 
+    def boolean(self):
+        self.at += 1
+        return self.packed[self.at - 1] == 1
+
     def text(self):
         n = self.varint()
         if n & 1:
@@ -152,18 +162,19 @@ class Packed:
         if isinstance(kind, str):
             return getattr(self, kind)()
         if isinstance(kind[0], tuple):
-            bits = self.packed[self.at]
-            self.at += 1
+            size = (len(kind) + 7) // 8
+            bits = int.from_bytes(self.packed[self.at:self.at + size], "little")
+            self.at += size
             return {name: self.value(inner) for i, (name, inner) in enumerate(kind) if bits >> i & 1}
         return [self.value(kind[0]) for _ in range(self.varint())]
 
 
-def payload_text(data, at, size, frame):
+def payload_text(data, at, size, frame, kind):
     """As JSON, and where it ends."""
     if size == ABSENT or size == 0 or data[at] != 1:
         return text(data, at, size)
     p = Packed(data[at + 9:at + size], frame)
-    payload = p.value(READINGS)
+    payload = p.value(PACKED[kind])
     if p.at != len(p.packed):
         raise ValueError("a packed payload of which something is left")
     return json.dumps(payload), at + size
@@ -176,7 +187,7 @@ def read_record(data, at, position):
     end = at + HEAD.size
     e.station, end = text(data, end, ABSENT if station == 0xFFFF else station)
     frame_at = end + (0 if payload == ABSENT else payload)
-    e.payload, end = payload_text(data, end, payload, data[frame_at:frame_at + (0 if frame == ABSENT else frame)])
+    e.payload, end = payload_text(data, end, payload, data[frame_at:frame_at + (0 if frame == ABSENT else frame)], e.type)
     e.frame, end = text(data, end, frame)
     e.answer, end = text(data, end, answer)
     if end != at + size:

@@ -41,37 +41,42 @@ static void quarantine_start(struct step *s, const struct start_transaction_req 
     answer_start(s, id, &info, verdict);
 }
 
-/* Its stop came first and waits (field-lessons.md 10): end it with that one. */
-static void join_orphan_stop(struct step *s, struct transaction *t)
+/* Its stop came first and waits (field-lessons.md 10). NULL: none does. */
+static struct orphan *find_orphan_stop(const struct step *s, const struct transaction *t)
 {
     if (t->started.us != t->device_started.us)
-        return; /* by a clock that is wrong no order is known */
+        return NULL; /* by a clock that is wrong no order is known */
     for (size_t i = 0; s->station->orphans != NULL && i < STATION_ORPHANS_MAX; i++) {
         struct orphan *o = &s->station->orphans[i];
-        if (!o->is_set || o->meter_stop_wh < t->meter_start_wh || instant_before(o->timestamp, t->device_started))
-            continue;
-        char text[INSTANT_TEXT_SIZE], quarantine_id[UUID_TEXT_SIZE];
-        instant_write(o->timestamp, text);
-        uuid_write(o->quarantine_id, quarantine_id);
-        s->flag_count = 0;
-        step_flag(s, STR("stop_came_first"));
-        struct stop stop = {.meter_stop_wh = o->meter_stop_wh,
-                            .timestamp = o->timestamp,
-                            .timestamp_text = str_of(text),
-                            .reason = str_of(o->reason)};
-        stop.key = ocpp_stop_key(stop.meter_stop_wh, stop.timestamp);
-        (void)believable_time(s, (struct stamp){stop.timestamp_text, stop.timestamp});
-        emit_stopped(s, t, &stop);
-        struct ev_quarantine_resolved resolved = {.quarantine_id = str_of(quarantine_id),
-                                                  .resolution = STR("applied"),
-                                                  .transaction_id = transaction_text(s, t->id),
-                                                  .by = STR("server")};
-        step_event(s, EVENT_QUARANTINE_RESOLVED, INSTANT_NONE, &resolved);
-#ifndef DEFECT_ORPHAN_TWICE /* planted: a stop that waited ends the next one too */
-        o->is_set = false;
-#endif
-        return;
+        if (o->is_set && o->meter_stop_wh >= t->meter_start_wh && !instant_before(o->timestamp, t->device_started))
+            return o;
     }
+    return NULL;
+}
+
+/* Ends it with that one. */
+static void join_orphan_stop(struct step *s, struct transaction *t, struct orphan *o)
+{
+    char text[INSTANT_TEXT_SIZE], quarantine_id[UUID_TEXT_SIZE];
+    instant_write(o->timestamp, text);
+    uuid_write(o->quarantine_id, quarantine_id);
+    s->flag_count = 0;
+    step_flag(s, STR("stop_came_first"));
+    struct stop stop = {.meter_stop_wh = o->meter_stop_wh,
+                        .timestamp = o->timestamp,
+                        .timestamp_text = str_of(text),
+                        .reason = str_of(o->reason)};
+    stop.key = ocpp_stop_key(stop.meter_stop_wh, stop.timestamp);
+    (void)believable_time(s, (struct stamp){stop.timestamp_text, stop.timestamp});
+    emit_stopped(s, t, &stop);
+    struct ev_quarantine_resolved resolved = {.quarantine_id = str_of(quarantine_id),
+                                              .resolution = STR("applied"),
+                                              .transaction_id = transaction_text(s, t->id),
+                                              .by = STR("server")};
+    step_event(s, EVENT_QUARANTINE_RESOLVED, INSTANT_NONE, &resolved);
+#ifndef DEFECT_ORPHAN_TWICE /* planted: a stop that waited ends the next one too */
+    o->is_set = false;
+#endif
 }
 
 static void supersede(struct step *s, struct transaction *old)
@@ -119,12 +124,15 @@ static void begin(struct step *s, const struct start_transaction_req *r)
         .supersedes = supersedes,
         .flags = step_flags(s),
     };
+    struct orphan *stopped_by = find_orphan_stop(s, &t);
+    s->is_of_frame = stopped_by == NULL;
     step_event(s, EVENT_TRANSACTION_STARTED, r->timestamp.at, &payload);
     struct transaction *kept = station_add_transaction(s->station, &t);
     check(kept != NULL); /* on_start_transaction saw to the room */
     tag_book_add(s->in->tags, r->id_tag, 1);
     (void)station_connector(s->station, r->connector_id.value);
-    join_orphan_stop(s, kept);
+    if (stopped_by != NULL)
+        join_orphan_stop(s, kept, stopped_by);
     answer_start(s, t.id, &info, verdict);
 }
 

@@ -149,14 +149,16 @@ static enum err read_stop(const struct stop_transaction_req *r, struct stop *out
     return OK;
 }
 
+/* has_frame: it is the call at hand, so that the frame goes with its last event. */
 static void end_transaction(struct step *s, const struct stop_transaction_req *r, struct transaction *t,
-                            const struct stop *stop)
+                            const struct stop *stop, bool has_frame)
 {
     if (s->call->why.reason[0] != 0)
         step_flag(s, STR("format_bent"));
     if (r->transaction_data.count > 0)
         emit_meter_values(s, &r->transaction_data, (struct integer){t->connector_id, true}, t, false);
     (void)believable_time(s, r->timestamp);
+    s->is_of_frame = has_frame;
     emit_stopped(s, t, stop);
 }
 
@@ -183,14 +185,14 @@ void on_stop_transaction(struct step *s)
         quarantine_stop(s, r, w.reason, w.waits_for_start ? &stop : NULL);
 #ifdef DEFECT_STOP_TWICE /* planted: a repeated stop ends it again */
     else if (w.transaction->is_superseded || (w.transaction->state = TRANSACTION_OPEN) == TRANSACTION_OPEN)
-        end_transaction(s, r, w.transaction, &stop);
+        end_transaction(s, r, w.transaction, &stop, true);
 #endif
 #ifdef DEFECT_SUPERSEDED_STOP /* planted: the late stop of a superseded one is acknowledged, and that is all */
     else if (w.transaction->is_superseded)
         s->out->is_repeat = true;
 #endif
     else if (w.transaction->state == TRANSACTION_OPEN || w.transaction->is_superseded)
-        end_transaction(s, r, w.transaction, &stop);
+        end_transaction(s, r, w.transaction, &stop, true);
     else if (w.transaction->stop_key == stop.key)
         s->out->is_repeat = true;
     else
@@ -254,7 +256,7 @@ enum err ocpp_apply_stop(const struct ocpp_input *in, struct str frame_text, str
         return ERR_STATE;
     struct step s = by_hand(in, &call, a, text, out);
     step_flag(&s, STR("applied_by_operator"));
-    end_transaction(&s, &r, t, &stop);
+    end_transaction(&s, &r, t, &stop, false);
     finish_by_hand(&s);
     return OK;
 }

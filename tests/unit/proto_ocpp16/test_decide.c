@@ -307,6 +307,8 @@ static void check_events(const char *row, struct kit *k, struct str call, uint64
         bool is_last = i + 1 == k->decision.event_count && k->decision.answer.at != NULL;
         CHECK(row, str_eq(e->frame, is_last ? call : (struct str){NULL, 0}));
         CHECK(row, str_eq(e->answer, is_last ? k->decision.answer : (struct str){NULL, 0}));
+        if (e->type == EVENT_TRANSACTION_STARTED || e->type == EVENT_TRANSACTION_STOPPED)
+            CHECK(row, event_is_packed(e) == (is_last && k->policy.is_packing));
     }
     arena_release(&a);
 }
