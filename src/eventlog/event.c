@@ -62,20 +62,43 @@ enum err event_packed_body(const struct event *e, struct str *out)
     return OK;
 }
 
-static enum err read_packed(const struct event *e, bool is_brief, struct arena *a, void *out, struct fault *why)
+/* What of it is schema_pack's. */
+static enum err packed_values(const struct event *e, struct bytes *out)
 {
-    enum err (*const unpack)(const struct message *, struct bytes, struct str, struct arena *, void *) =
-        is_brief ? schema_unpack_brief : schema_unpack;
     struct str body;
     enum err error = event_packed_body(e, &body);
 
     if (error == OK)
-        error = unpack(event_kinds[e->type].payload,
-                              (struct bytes){(const uint8_t *)e->payload.at + PACKED_HEAD_SIZE, e->payload.len - PACKED_HEAD_SIZE},
-                              e->frame, a, out);
+        *out = (struct bytes){(const uint8_t *)e->payload.at + PACKED_HEAD_SIZE, e->payload.len - PACKED_HEAD_SIZE};
+    return error;
+}
+
+static enum err told(enum err error, struct fault *why)
+{
     if (error != OK)
         fault_set(why, STR("payload"), "a packed one that was not made so");
     return error;
+}
+
+static enum err read_packed(const struct event *e, struct arena *a, void *out, struct fault *why)
+{
+    struct bytes values;
+    enum err error = packed_values(e, &values);
+
+    if (error == OK)
+        error = schema_unpack(event_kinds[e->type].payload, values, e->frame, a, out);
+    return told(error, why);
+}
+
+static enum err read_packed_brief(const struct event *e, struct arena *a, void *out, struct list_place *list,
+                                  struct fault *why)
+{
+    struct bytes values;
+    enum err error = packed_values(e, &values);
+
+    if (error == OK)
+        error = schema_unpack_brief(event_kinds[e->type].payload, values, e->frame, a, out, list);
+    return told(error, why);
 }
 
 enum err event_unpack(struct event *e, struct arena *a, struct buf *out, struct fault *why)
@@ -83,7 +106,7 @@ enum err event_unpack(struct event *e, struct arena *a, struct buf *out, struct 
     if (!event_is_packed(e))
         return OK;
     void *payload = arena_take(a, event_kinds[e->type].payload->size + 1);
-    enum err error = payload == NULL ? ERR_MEMORY : read_packed(e, false, a, payload, why);
+    enum err error = payload == NULL ? ERR_MEMORY : read_packed(e, a, payload, why);
     if (error != OK)
         return error;
     buf_clear(out);
@@ -142,12 +165,16 @@ void event_write(const struct event *e, struct str gateway_id, struct buf *out)
 enum err event_read_payload(const struct event *e, struct arena *a, void *out, struct fault *why)
 {
     if (event_is_packed(e))
-        return read_packed(e, false, a, out, why);
+        return read_packed(e, a, out, why);
     /* NORMAL: the log may hold what a newer version wrote, with members that this one does not know. */
     return schema_read(event_kinds[e->type].payload, e->payload.at == NULL ? STR("{}") : e->payload, NORMAL, a, out, why);
 }
 
-enum err event_read_brief(const struct event *e, struct arena *a, void *out, struct fault *why)
+enum err event_read_brief(const struct event *e, struct arena *a, void *out, struct list_place *list, struct fault *why)
 {
-    return event_is_packed(e) ? read_packed(e, true, a, out, why) : event_read_payload(e, a, out, why);
+    if (event_is_packed(e))
+        return read_packed_brief(e, a, out, list, why);
+    if (list != NULL)
+        *list = (struct list_place){{NULL, 0}, 0};
+    return event_read_payload(e, a, out, why);
 }

@@ -70,8 +70,9 @@ MUST_USE enum err event_unpack(struct event *e, struct arena *a, struct buf *out
 void event_write(const struct event *e, struct str gateway_id, struct buf *out);
 /* payload -> struct; *out is the payload struct of its type (sizes differ: see event_kinds[].payload->size). */
 MUST_USE enum err event_read_payload(const struct event *e, struct arena *a, void *out, struct fault *why);
-/* The same for who does not want its lists of parts: they may be absent. */
-MUST_USE enum err event_read_brief(const struct event *e, struct arena *a, void *out, struct fault *why);
+/* The same for who does not want its lists of parts: they may be absent. *list (may be NULL): where the last of them lies beside
+ * the frame, absent in JSON. */
+MUST_USE enum err event_read_brief(const struct event *e, struct arena *a, void *out, struct list_place *list, struct fault *why);
 
 /* One record: the event's bytes as a batch holds them (layout at the head of record.c). */
 void record_write(const struct event *e, struct buf *out);

@@ -147,9 +147,15 @@ uint64_t shapes_recalled(const struct shapes *s); /* how often it was found */
 void shapes_keep(struct shapes *s, uint64_t reading, uint64_t extra, const struct packed_list *list);
 MUST_USE enum err schema_unpack(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
                                 void *out);
-/* The same but for its own lists of parts, which stay absent: where they come last they are not even looked at. */
+/* Where a list lies that was not unpacked. Bytes and `from` say together where its texts in the beside begin and end. */
+struct list_place {
+    struct bytes bytes; /* absent: there is none, or it is not packed */
+    size_t from;        /* where the text before it ended in the beside */
+};
+/* The same but for its own lists of parts, which stay absent: where they come last they are not even looked at. *list (may be
+ * NULL): the last of them. */
 MUST_USE enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
-                                      void *out);
+                                      void *out, struct list_place *list);
 /* JSON Schema (2020-12) of what STRICT takes, for OpenAPI, AsyncAPI and the reference pages. */
 void schema_describe(const struct message *m, struct buf *out);
 /* The same as part of another document. What is given has no greatest values and counts, for nobody checks them, and

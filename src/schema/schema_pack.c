@@ -495,9 +495,10 @@ enum err schema_unpack(const struct message *m, struct bytes packed, struct str 
 }
 
 enum err schema_unpack_brief(const struct message *m, struct bytes packed, struct str beside, struct arena *a,
-                             void *out)
+                             void *out, struct list_place *list)
 {
     struct unpacker u = {packed.at, packed.at + packed.len, beside, 0, a, {.at = INSTANT_NONE}};
+    struct list_place found = {{NULL, 0}, 0};
     uint64_t there;
 
     check(m->field_count <= SCHEMA_FIELDS_MAX);
@@ -509,12 +510,20 @@ enum err schema_unpack_brief(const struct message *m, struct bytes packed, struc
         struct any_list unwanted;
         const bool is_list = f->kind == KIND_LIST;
         enum err e = OK;
-        if ((there & 1) == 0)
+        if ((there & 1) == 0) {
             settle_absent(f, (char *)out + f->offset);
-        else if (!is_list || there >> 1 != 0) /* behind the last list nothing is wanted */
+            continue;
+        }
+        if (is_list)
+            found = (struct list_place){{u.at, (size_t)(u.end - u.at)}, u.last};
+        if (!is_list || there >> 1 != 0) /* behind the last list nothing is wanted */
             e = unpack_value(&u, f, is_list ? (void *)&unwanted : (char *)out + f->offset);
         if (e != OK)
             return e;
+        if (is_list && there >> 1 != 0)
+            found.bytes.len = (size_t)(u.at - found.bytes.at);
     }
+    if (list != NULL)
+        *list = found;
     return OK;
 }

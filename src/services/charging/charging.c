@@ -32,6 +32,7 @@ static const struct str statistic_names[STATISTIC_COUNT] = {
 struct charging {
     struct charging_options options;
     struct book book;
+    struct curve_forms *forms;
     struct arena arena;
     struct outbox_end outbox;
     int64_t counted[STATISTIC_COUNT];   /* of the batch at hand */
@@ -250,24 +251,55 @@ static bool has_value(const struct curve_point *p)
            p->temperature_m.is_set;
 }
 
+struct readings {
+    struct ev_meter_values p;  /* without its list where the point is known */
+    bool is_known;
+    struct curve_point point;
+    uint32_t flags;            /* of the point */
+};
+
+/* Of a list like one before only the values are read. */
+static enum err read_readings(struct handling *h, struct readings *out)
+{
+    struct charging *c = h->c;
+    struct list_place list;
+    enum err e = event_read_brief(h->e, &c->arena, &out->p, &list, h->why);
+    out->flags = 0;
+    out->is_known = e == OK && curve_recall(c->forms, &list, h->e->frame, h->e->received, &out->point, &out->flags);
+    if (e != OK || out->is_known || list.bytes.at == NULL)
+        return e;
+    e = event_read_payload(h->e, &c->arena, &out->p, h->why);
+    if (e == OK)
+        curve_keep(c->forms, &list, h->e->frame, &out->p);
+    return e;
+}
+
+static bool next_point(struct handling *h, const struct readings *r, size_t *next)
+{
+    if (!r->is_known)
+        return curve_next(&r->p, next, h->e->received, &h->in.point, &h->in.flags);
+    h->in.point = r->point;
+    h->in.flags |= r->flags;
+    return (*next)++ == 0;
+}
+
 static enum err on_meter(struct handling *h)
 {
-    struct ev_meter_values p;
+    struct readings r;
     struct book_entry *entry = NULL;
     struct span window = SPAN_S(h->c->options.power_window_s);
-    enum err e = event_read_payload(h->e, &h->c->arena, &p, h->why);
+    enum err e = read_readings(h, &r);
     h->c->counted[STATISTIC_POWERS]++;
-    if (e == OK && is_usable(p.transaction_id))
-        e = find_or_add(h, p.transaction_id, &entry);
-    else if (e == OK && p.connector_id.value > 0)
-        entry = book_find_active(h->at, p.connector_id.value);
+    if (e == OK && is_usable(r.p.transaction_id))
+        e = find_or_add(h, r.p.transaction_id, &entry);
+    else if (e == OK && r.p.connector_id.value > 0)
+        entry = book_find_active(h->at, r.p.connector_id.value);
     if (e == OK && entry == NULL)
         h->c->counted[STATISTIC_REFUSED]++; /* of no transaction: only the log keeps it */
     h->in.kind = SESSION_IN_READING;
-    h->in.flags = known_flags(p.flags) | (is_usable(p.transaction_id) ? 0 : FLAG_INFERRED);
-    h->in.connector_id = p.connector_id;
-    for (size_t next = 0;
-         e == OK && entry != NULL && curve_next(&p, &next, h->e->received, &h->in.point, &h->in.flags);) {
+    h->in.flags = known_flags(r.p.flags) | (is_usable(r.p.transaction_id) ? 0 : FLAG_INFERRED);
+    h->in.connector_id = r.p.connector_id;
+    for (size_t next = 0; e == OK && entry != NULL && next_point(h, &r, &next);) {
         h->in.at = h->in.point.at;
         e = apply(h->c, h->d, entry, &h->in, &h->cause);
         if (e == OK && has_value(&h->in.point))
@@ -535,6 +567,7 @@ struct charging *charging_new(const struct charging_options *o)
     struct charging *c = mem_new(1, sizeof *c);
     c->options = *o;
     book_init(&c->book);
+    c->forms = curve_forms_new();
     arena_init(&c->arena, PAYLOAD_MAX);
     return c;
 }
@@ -544,6 +577,7 @@ void charging_free(struct charging *c)
     if (c == NULL)
         return;
     book_release(&c->book);
+    curve_forms_free(c->forms);
     arena_release(&c->arena);
     free(c);
 }

@@ -3,6 +3,7 @@
  * gets. */
 #include "services/charging/curve.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum quantity {
@@ -14,7 +15,11 @@ enum quantity {
     QUANTITY_COUNT
 };
 
-#define VALUE_MOST 1000000000000000 /* in what we keep: past it, it is no measurement */
+#define VALUE_MOST   1000000000000000 /* in what we keep: past it, it is no measurement */
+#define FORMS_MAX    256  /* of lists that are remembered; where two meet the newer one stays */
+#define SAMPLES_MOST 32   /* of such a list */
+#define LIST_SIZE    1024 /* as it was packed */
+#define TEXT_SIZE    8192 /* in the frame, from its first text to its last */
 
 #define TEXT(literal) {(literal), sizeof(literal) - 1}
 static const struct {
@@ -74,25 +79,35 @@ static int64_t to_celsius(int64_t fahrenheit_m)
     return (fahrenheit_m - 32000) * 5 / 9;
 }
 
-/* ERR_ when its unit or value is none. */
-static enum err read_value(const struct ev_sampled_value *v, enum quantity q, int64_t *out)
+/* What a sample is, whatever its value. */
+struct sample_kind {
+    bool is_shown; /* false: to be passed over */
+    uint8_t quantity, unit, place; /* unit: row of units; place: 0 the outlet */
+    uint8_t phase;                 /* 0: the whole */
+};
+
+/* The row of units; COUNT_OF(units): there is none. */
+static size_t find_unit(struct str unit, enum quantity q)
 {
-    for (size_t i = 0; i < COUNT_OF(units); i++) {
-        if (units[i].quantity != q)
-            continue;
-        if (v->unit.at != NULL && v->unit.len > 0 &&
-            (v->unit.len != units[i].unit.len || !str_eq_nocase(v->unit, units[i].unit)))
-            continue;
-        int64_t n = 0;
-        enum err e = decimal_parse(v->value, units[i].digits, &n, NULL);
-        if (e != OK || n > VALUE_MOST || n < -VALUE_MOST)
-            return e != OK ? e : ERR_RANGE;
-        if (is(units[i].unit, STR("Fahrenheit")))
-            n = to_celsius(n);
-        *out = n + units[i].offset;
-        return OK;
-    }
-    return ERR_UNKNOWN;
+    size_t i = 0;
+    while (i < COUNT_OF(units) &&
+           (units[i].quantity != q || (unit.at != NULL && unit.len > 0 &&
+                                       (unit.len != units[i].unit.len || !str_eq_nocase(unit, units[i].unit)))))
+        i++;
+    return i;
+}
+
+/* ERR_ when it is no value. */
+static enum err read_value(struct str value, size_t unit, int64_t *out)
+{
+    int64_t n = 0;
+    enum err e = decimal_parse(value, units[unit].digits, &n, NULL);
+    if (e != OK || n > VALUE_MOST || n < -VALUE_MOST)
+        return e != OK ? e : ERR_RANGE;
+    if (is(units[unit].unit, STR("Fahrenheit")))
+        n = to_celsius(n);
+    *out = n + units[unit].offset;
+    return OK;
 }
 
 /* 1, 2, 4: a phase; 0: the whole; -1: to be passed over. */
@@ -120,20 +135,29 @@ static void gather(struct gathered *g, int phase, int64_t n)
     g->phases |= (uint8_t)phase;
 }
 
-static void take_sample(const struct ev_sampled_value *v, struct gathered at[QUANTITY_COUNT][2])
+static struct sample_kind sample_kind(const struct ev_sampled_value *v)
 {
+    struct sample_kind kind = {.is_shown = false};
     if (v == NULL || is(v->format, STR("SignedData")))
-        return;
+        return kind;
     for (size_t i = 0; i < COUNT_OF(measurands); i++) {
         if (!is(v->measurand, measurands[i].measurand))
             continue;
-        int64_t n = 0;
-        int phase = phase_bit(v->phase);
-        bool is_outlet = v->location.at == NULL || v->location.len == 0 || is(v->location, STR("Outlet"));
-        if (phase >= 0 && read_value(v, measurands[i].quantity, &n) == OK)
-            gather(&at[measurands[i].quantity][is_outlet ? 0 : 1], phase, n);
-        return;
+        const int phase = phase_bit(v->phase);
+        const size_t unit = find_unit(v->unit, measurands[i].quantity);
+        const bool is_outlet = v->location.at == NULL || v->location.len == 0 || is(v->location, STR("Outlet"));
+        if (phase >= 0 && unit < COUNT_OF(units))
+            kind = (struct sample_kind){true, (uint8_t)measurands[i].quantity, (uint8_t)unit, !is_outlet, (uint8_t)phase};
+        break;
     }
+    return kind;
+}
+
+static void take_value(struct sample_kind kind, struct str value, struct gathered at[QUANTITY_COUNT][2])
+{
+    int64_t n = 0;
+    if (kind.is_shown && read_value(value, kind.unit, &n) == OK)
+        gather(&at[kind.quantity][kind.place], kind.phase, n);
 }
 
 static struct integer result(struct gathered at[QUANTITY_COUNT][2], size_t measurand)
@@ -153,6 +177,18 @@ static bool is_same_time(const struct stamp *a, const struct stamp *b)
     return a->at.us == b->at.us && (instant_is_set(a->at) || str_eq(a->text, b->text));
 }
 
+static void make_point(struct gathered at[QUANTITY_COUNT][2], struct instant taken, struct instant received,
+                       struct curve_point *out, uint32_t *flags)
+{
+    if (!instant_is_set(taken))
+        *flags |= FLAG_CLOCK_CORRECTED;
+    *out = (struct curve_point){.at = session_time(taken, received, flags)};
+    struct integer *const to[QUANTITY_COUNT] = {&out->power_w, &out->register_wh, &out->voltage_m, &out->current_m,
+                                                &out->temperature_m};
+    for (size_t i = 0; i < COUNT_OF(measurands); i++)
+        *to[measurands[i].quantity] = result(at, i);
+}
+
 bool curve_next(const struct ev_meter_values *values, size_t *next, struct instant received, struct curve_point *out,
                 uint32_t *flags)
 {
@@ -162,14 +198,170 @@ bool curve_next(const struct ev_meter_values *values, size_t *next, struct insta
         return false;
     struct gathered at[QUANTITY_COUNT][2];
     memset(at, 0, sizeof at);
-    while (*next < count && is_same_time(&samples[*next].timestamp, &samples[first].timestamp))
-        take_sample(samples[(*next)++].sampled_value, at);
-    if (!instant_is_set(samples[first].timestamp.at))
-        *flags |= FLAG_CLOCK_CORRECTED;
-    *out = (struct curve_point){.at = session_time(samples[first].timestamp.at, received, flags)};
-    struct integer *const to[QUANTITY_COUNT] = {&out->power_w, &out->register_wh, &out->voltage_m, &out->current_m,
-                                                &out->temperature_m};
-    for (size_t i = 0; i < COUNT_OF(measurands); i++)
-        *to[measurands[i].quantity] = result(at, i);
+    for (; *next < count && is_same_time(&samples[*next].timestamp, &samples[first].timestamp); ++*next) {
+        const struct ev_sampled_value *v = samples[*next].sampled_value;
+        if (v != NULL)
+            take_value(sample_kind(v), v->value, at);
+    }
+    make_point(at, samples[first].timestamp.at, received, out, flags);
     return true;
+}
+
+/* ---- lists like one before ----
+ *
+ * The bytes of a packed list say where in the frame each of its texts begins and ends. So a list of the same bytes, in a frame that
+ * is the same between the values and the time, is of the same samples. */
+
+/* A text of the frame that may differ: the time, or the value of a sample. */
+struct hole {
+    size_t at, len;
+    struct sample_kind kind;
+};
+struct form {
+    size_t from, list_size;
+    size_t begin, end;   /* the part of the frame that its texts lie in */
+    size_t hole_count, time_index;
+    const uint8_t *list; /* these two behind the holes */
+    const char *text;    /* from begin to end */
+    struct hole holes[]; /* by their place, which is the order of the samples too */
+};
+struct curve_forms {
+    struct form *forms[FORMS_MAX];
+};
+
+struct curve_forms *curve_forms_new(void)
+{
+    return mem_new(1, sizeof(struct curve_forms));
+}
+
+void curve_forms_free(struct curve_forms *f)
+{
+    for (size_t i = 0; f != NULL && i < FORMS_MAX; i++)
+        free(f->forms[i]);
+    free(f);
+}
+
+static size_t form_index(const struct list_place *list)
+{
+    const uint64_t key[2] = {list->from, 0};
+    return content_hash(key, list->bytes) % FORMS_MAX;
+}
+
+static bool is_of_form(const struct form *m, const struct list_place *list, struct str frame)
+{
+    if (m == NULL || m->from != list->from || m->list_size != list->bytes.len || m->end > frame.len ||
+        memcmp(m->list, list->bytes.at, m->list_size) != 0)
+        return false;
+    size_t at = m->begin;
+    for (size_t i = 0; i < m->hole_count; at = m->holes[i].at + m->holes[i].len, i++)
+        if (memcmp(frame.at + at, m->text + (at - m->begin), m->holes[i].at - at) != 0)
+            return false;
+    return memcmp(frame.at + at, m->text + (at - m->begin), m->end - at) == 0;
+}
+
+bool curve_recall(const struct curve_forms *f, const struct list_place *list, struct str frame, struct instant received,
+                  struct curve_point *out, uint32_t *flags)
+{
+    const struct form *m = list->bytes.at == NULL ? NULL : f->forms[form_index(list)];
+    if (!is_of_form(m, list, frame))
+        return false;
+    struct instant taken = INSTANT_NONE;
+    struct gathered at[QUANTITY_COUNT][2];
+    memset(at, 0, sizeof at);
+    for (size_t i = 0; i < m->hole_count; i++) {
+        const struct str text = {frame.at + m->holes[i].at, m->holes[i].len};
+        if (i != m->time_index)
+            take_value(m->holes[i].kind, text, at);
+        else if (instant_parse(text, &taken, NULL) != OK)
+            taken = INSTANT_NONE;
+    }
+    make_point(at, taken, received, out, flags);
+    return true;
+}
+
+static bool find_place(struct str frame, struct str text, size_t *at)
+{
+    *at = (size_t)((uintptr_t)text.at - (uintptr_t)frame.at); /* huge where it begins before it */
+    return text.at != NULL && *at <= frame.len && text.len <= frame.len - *at;
+}
+
+static bool add_hole(struct form *m, struct str frame, struct str text, struct sample_kind kind)
+{
+    struct hole *h = &m->holes[m->hole_count];
+    if (!find_place(frame, text, &h->at))
+        return false;
+    h->len = text.len;
+    h->kind = kind;
+    return m->hole_count++ == 0 || h[-1].at + h[-1].len <= h->at;
+}
+
+/* False: the samples are not of one moment, or their values do not follow each other in the frame. */
+static bool find_holes(struct form *m, struct str frame, const struct ev_sample_list *samples)
+{
+    const struct sample_kind none = {.is_shown = false};
+    const struct str time = samples->at[0].timestamp.text;
+    const struct ev_sampled_value *first = samples->at[0].sampled_value;
+    const bool is_first = first != NULL && (uintptr_t)time.at < (uintptr_t)first->value.at;
+    bool is_good = !is_first || add_hole(m, frame, time, none);
+    for (size_t i = 0; is_good && i < samples->count; i++) {
+        const struct ev_sample *s = &samples->at[i];
+        is_good = s->timestamp.text.at == time.at && s->timestamp.text.len == time.len && s->sampled_value != NULL &&
+                  add_hole(m, frame, s->sampled_value->value, sample_kind(s->sampled_value));
+    }
+    m->time_index = is_first ? 0 : m->hole_count;
+    return is_good && (is_first || add_hole(m, frame, time, none));
+}
+
+/* Makes the form's part of the frame contain the text, if that is there. False: it lies in what may differ. */
+static bool enclose(struct form *m, struct str frame, struct str text)
+{
+    size_t at;
+    if (!find_place(frame, text, &at))
+        return true; /* absent, or among the bytes of the list */
+    for (size_t i = 0; i < m->hole_count; i++)
+        if (at < m->holes[i].at + m->holes[i].len && m->holes[i].at < at + text.len)
+            return false;
+    m->begin = at < m->begin ? at : m->begin;
+    m->end = at + text.len > m->end ? at + text.len : m->end;
+    return true;
+}
+
+static bool enclose_all(struct form *m, struct str frame, const struct ev_sample_list *samples)
+{
+    const struct hole *last = &m->holes[m->hole_count - 1];
+    m->begin = m->holes[0].at;
+    m->end = last->at + last->len;
+    for (size_t i = 0; i < samples->count; i++) {
+        const struct ev_sampled_value *v = samples->at[i].sampled_value;
+        const struct str fixed[] = {v->measurand, v->unit, v->phase, v->context, v->location, v->format};
+        for (size_t k = 0; k < COUNT_OF(fixed); k++)
+            if (!enclose(m, frame, fixed[k]))
+                return false;
+    }
+    return m->end - m->begin <= TEXT_SIZE;
+}
+
+void curve_keep(struct curve_forms *f, const struct list_place *list, struct str frame, const struct ev_meter_values *values)
+{
+    const struct ev_sample_list *samples = &values->meter_values;
+    if (list->bytes.at == NULL || list->bytes.len > LIST_SIZE || samples->count == 0 || samples->count > SAMPLES_MOST)
+        return;
+    const size_t holes_size = (samples->count + 1) * sizeof(struct hole);
+    struct form *m = mem_new(1, sizeof *m + holes_size);
+    if (!find_holes(m, frame, samples) || !enclose_all(m, frame, samples)) {
+        free(m);
+        return;
+    }
+    m = mem_grow(m, 1, sizeof *m + holes_size + list->bytes.len + (m->end - m->begin));
+    uint8_t *const bytes = (uint8_t *)m->holes + holes_size;
+    char *const text = (char *)bytes + list->bytes.len;
+    memcpy(bytes, list->bytes.at, list->bytes.len);
+    memcpy(text, frame.at + m->begin, m->end - m->begin);
+    m->from = list->from;
+    m->list_size = list->bytes.len;
+    m->list = bytes;
+    m->text = text;
+    struct form **place = &f->forms[form_index(list)];
+    free(*place);
+    *place = m;
 }

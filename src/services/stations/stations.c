@@ -514,7 +514,7 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     void *payload = is_wanted ? arena_take(&s->arena, event_kinds[e->type].payload->size + 1) : NULL;
     if (is_wanted && payload == NULL)
         return ERR_MEMORY;
-    enum err err = is_wanted ? event_read_brief(e, &s->arena, payload, why) : OK;
+    enum err err = is_wanted ? event_read_brief(e, &s->arena, payload, NULL, why) : OK;
     c.payload = payload;
     if (err == OK)
         err = handlers[e->type](&c);

@@ -45,7 +45,13 @@ static void write_again(struct kit *k, const char *row, struct str beside)
     schema_write(&sample_message, &out, &k->got);
     CHECK(row, str_eq(buf_str(&k->got), buf_str(&k->want)));
     struct sample brief;
-    CHECK(row, schema_unpack_brief(&sample_message, (struct bytes){exact, k->packed.len}, beside, &k->a, &brief) == OK);
+    struct list_place list;
+    struct packed_list again = {.of = out.leaves.at};
+    CHECK(row, schema_unpack_brief(&sample_message, (struct bytes){exact, k->packed.len}, beside, &k->a, &brief, &list) == OK);
+    buf_clear(&k->got);
+    schema_pack_with(&sample_message, &out, beside, out.leaves.at == NULL ? NULL : &again, &k->got);
+    CHECK(row, list.bytes.len == again.bytes.len && (list.bytes.at == NULL) == (again.bytes.at == NULL) &&
+                   (list.bytes.at == NULL || memcmp(list.bytes.at, again.bytes.at, list.bytes.len) == 0));
     CHECK(row, brief.leaves.at == NULL && brief.names.count == out.names.count && str_eq(brief.extra, out.extra) &&
                    str_eq(brief.note, out.note));
     CHECK(row, out.color.text.at != NULL || out.color.index == -1);
@@ -72,7 +78,7 @@ static void damage(struct kit *k, const char *row, struct str beside)
             CHECK(row, e == OK || e == ERR_CORRUPT || e == ERR_MEMORY);
             arena_reset(&k->a);
             enum err brief =
-                schema_unpack_brief(&sample_message, (struct bytes){k->packed.at, k->packed.len}, beside, &k->a, &out);
+                schema_unpack_brief(&sample_message, (struct bytes){k->packed.at, k->packed.len}, beside, &k->a, &out, NULL);
             CHECK(row, brief == OK || (brief == e && e != OK));
             k->packed.at[n] ^= (uint8_t)(1u << bit);
         }
