@@ -23,12 +23,15 @@
 #define STATEMENTS_FIRST    128      /* slots; a power of two, doubled when half full */
 #define STATEMENTS_MAX      4096     /* literals in the program: more means that someone passes text made at run time */
 #define DYNAMIC_MAX         64
+#define INSERT_ROWS         16       /* of one statement; a power of two */
+#define INSERT_TEXT_MAX     65536
 
 /* A prepared statement, and the rows of it while it is being read. */
 struct db_rows {
     struct db *d;
     sqlite3_stmt *stmt;    /* NULL: it could not be prepared */
     const char *key;       /* its literal; NULL: dynamic or of its own */
+    size_t row_count;      /* that it inserts; 0: it is the literal and no more */
     char *text;            /* dynamic: the SQL */
     uint64_t used;         /* dynamic: when last */
     enum err error;
@@ -226,11 +229,11 @@ static struct db_rows *prepare(struct db *d, struct str sql, bool keep)
     return r;
 }
 
-static size_t slot_find(const struct db *d, const char *key)
+static size_t slot_find(const struct db *d, const char *key, size_t row_count)
 {
-    uint64_t hash = (uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15u;
+    uint64_t hash = ((uint64_t)(uintptr_t)key + row_count) * 0x9E3779B97F4A7C15u;
     size_t i = (size_t)(hash >> 32) & (d->slot_count - 1);
-    while (d->slots[i] != NULL && d->slots[i]->key != key)
+    while (d->slots[i] != NULL && (d->slots[i]->key != key || d->slots[i]->row_count != row_count))
         i = (i + 1) & (d->slot_count - 1);
     return i;
 }
@@ -244,24 +247,51 @@ static void slots_grow(struct db *d)
     d->slots = mem_new(d->slot_count, sizeof *d->slots);
     for (size_t i = 0; i < count; i++)
         if (old[i] != NULL)
-            d->slots[slot_find(d, old[i]->key)] = old[i];
+            d->slots[slot_find(d, old[i]->key, old[i]->row_count)] = old[i];
     free(old);
+}
+
+static void statement_keep(struct db *d, size_t slot, struct db_rows *fresh, const char *key, size_t row_count)
+{
+    fresh->key = key;
+    fresh->row_count = row_count;
+    d->slots[slot] = fresh;
+    if (++d->used_count * 2 > d->slot_count)
+        slots_grow(d);
 }
 
 /* The statement of a literal, ready to be bound; one of its own while the kept one is being read. */
 static struct db_rows *statement(struct db *d, const char *sql)
 {
-    size_t i = slot_find(d, sql);
+    size_t i = slot_find(d, sql, 0);
     struct db_rows *r = d->slots[i];
     if (r != NULL && !r->is_busy)
         return r;
     struct db_rows *fresh = prepare(d, str_of(sql), r == NULL);
-    if (r != NULL || fresh->is_single)
-        return fresh;
-    fresh->key = sql;
-    d->slots[i] = fresh;
-    if (++d->used_count * 2 > d->slot_count)
-        slots_grow(d);
+    if (r == NULL && !fresh->is_single)
+        statement_keep(d, i, fresh, sql, 0);
+    return fresh;
+}
+
+/* head (?,?),(?,?) tail */
+static struct db_rows *statement_insert(struct db *d, const char *head, const char *tail, size_t column_count, size_t row_count)
+{
+    size_t i = slot_find(d, head, row_count);
+    if (d->slots[i] != NULL)
+        return d->slots[i];
+    struct buf text;
+    buf_init(&text, INSERT_TEXT_MAX);
+    buf_put_str(&text, str_of(head));
+    for (size_t row = 0; row < row_count; row++)
+        for (size_t k = 0; k < column_count; k++)
+            buf_put_str(&text, k > 0 ? STR(",?") : row > 0 ? STR("),(?") : STR(" (?"));
+    buf_put_str(&text, STR(") "));
+    buf_put_str(&text, str_of(tail));
+    check(!text.failed);
+    struct db_rows *fresh = prepare(d, buf_str(&text), true);
+    buf_release(&text);
+    if (!fresh->is_single)
+        statement_keep(d, i, fresh, head, row_count);
     return fresh;
 }
 
@@ -338,6 +368,26 @@ enum err db_run(struct db *d, const char *sql, const struct db_value *values, si
     while (db_next(r))
         ;
     enum err e = db_rows_end(r);
+    return e;
+}
+
+enum err db_insert(struct db *d, const char *head, const char *tail, const struct db_value *values, size_t column_count,
+                   size_t row_count, int64_t *added)
+{
+    int64_t total = 0;
+    enum err e = OK;
+    for (size_t n = INSERT_ROWS; e == OK && row_count > 0; row_count -= n, values += n * column_count) {
+        while (n > row_count)
+            n /= 2;
+        struct db_rows *r = statement_insert(d, head, tail, column_count, n);
+        start(r, values, n * column_count, true);
+        while (db_next(r))
+            ;
+        e = db_rows_end(r);
+        total += e == OK ? db_changes(d) : 0;
+    }
+    if (e == OK && added != NULL)
+        *added = total;
     return e;
 }
 

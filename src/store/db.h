@@ -60,6 +60,12 @@ static inline struct db_value db_null(void)
  * ERR_CORRUPT; ERR_RANGE: another constraint. db_reason() has the engine's own words since the last begin. */
 #define DB_RUN(d, sql, ...) db_run((d), (sql), (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value))
 MUST_USE enum err db_run(struct db *d, const char *sql, const struct db_value *values, size_t count);
+/* The same for many rows of a table: head, "INSERT OR FAIL INTO t (..) VALUES" (both are literals), values row by row, and tail, such as "ON
+ * CONFLICT DO NOTHING". Opening and closing a table and its indexes is a third of what a row costs, and is done once for several.
+ * *added (may be NULL): rows that went in. OR FAIL: so that SQLite does not lay by each page for an error in a later row; with
+ * an error the rows before it are in, and whoever called it undoes its transaction. */
+MUST_USE enum err db_insert(struct db *d, const char *head, const char *tail, const struct db_value *values, size_t column_count,
+                            size_t row_count, int64_t *added);
 int64_t db_changes(struct db *d);
 const char *db_reason(struct db *d);
 /* Since the outermost begin, the engine itself failed (full, input/output, busy, damaged, no memory): what went wrong is not

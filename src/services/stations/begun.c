@@ -136,17 +136,14 @@ static struct str flags_of(struct begun *b, const struct transaction_row *r)
     return r->is_stopped ? join(&b->text, flags, r->end.flags) : flags;
 }
 
-static enum err row_insert(struct begun *b, struct db *d, const struct transaction_row *r)
+#define COLUMNS 21
+#define CHUNK   64 /* rows that are handed over together */
+
+static void row_values(struct begun *b, const struct transaction_row *r, struct db_value out[COLUMNS])
 {
     const bool is_stopped = r->is_stopped, is_closed = is_stopped || r->is_superseded;
     const struct transaction_end *end = &r->end;
-    return DB_RUN(
-        d,
-        "INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, "
-        "state, started_at, meter_start_wh, device_started_at, received_at, flags, position, order_no, "
-        "stopped_at, meter_stop_wh, energy_wh, stop_reason, stop_id_tag, device_stopped_at, stop_key)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
-        " ON CONFLICT (number) DO NOTHING",
+    const struct db_value values[COLUMNS] = {
         db_int((int64_t)r->number), db_text(r->transaction_id), db_text(r->station), db_int(r->connector_id),
         db_text(r->id_tag), db_text(r->id_tag_status), db_text(is_closed ? STR("closed") : STR("open")),
         db_time(r->started), db_int(r->meter_start_wh), db_time(r->device_started), db_time(r->received),
@@ -154,7 +151,18 @@ static enum err row_insert(struct begun *b, struct db *d, const struct transacti
         db_time(is_stopped ? end->at : r->is_superseded ? r->superseded_at : INSTANT_NONE),
         is_stopped ? db_int(end->meter_wh) : db_null(), is_stopped ? db_int(end->energy_wh) : db_null(),
         is_stopped ? db_text(end->reason) : db_null(), is_stopped ? db_text(end->id_tag) : db_null(),
-        is_stopped ? db_time(end->device_at) : db_null(), db_int(is_stopped ? end->key : 0));
+        is_stopped ? db_time(end->device_at) : db_null(), db_int(is_stopped ? end->key : 0)};
+    memcpy(out, values, sizeof values);
+}
+
+static enum err rows_insert(struct db *d, const struct db_value *values, size_t count, int64_t *added)
+{
+    return db_insert(
+        d,
+        "INSERT OR FAIL INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, "
+        "state, started_at, meter_start_wh, device_started_at, received_at, flags, position, order_no, "
+        "stopped_at, meter_stop_wh, energy_wh, stop_reason, stop_id_tag, device_stopped_at, stop_key) VALUES",
+        "ON CONFLICT (number) DO NOTHING", values, COLUMNS, count, added);
 }
 
 /* Its number is there already: the start says nothing new, what ended it may. */
@@ -168,17 +176,55 @@ static enum err end_in_table(struct db *d, const struct transaction_row *r)
     return e;
 }
 
+/* One that may be there. */
+static enum err row_write(struct begun *b, struct db *d, const struct transaction_row *r, int64_t *added)
+{
+    struct db_value values[COLUMNS];
+    row_values(b, r, values);
+    enum err e = rows_insert(d, values, 1, added);
+    return e == OK && *added == 0 ? end_in_table(d, r) : e;
+}
+
+/* No number past it is there. */
+static enum err find_last(struct db *d, uint64_t *number)
+{
+    struct db_rows *r = DB_ROWS(d, "SELECT max(number) FROM transactions");
+    const uint64_t last = db_next(r) && !db_col_is_null(r, 0) ? (uint64_t)db_col_int(r, 0) : 0;
+    enum err e = db_rows_end(r);
+    if (e == OK)
+        *number = last;
+    return e;
+}
+
+static enum err rows_write(struct begun *b, struct db *d, int64_t *added)
+{
+    struct db_value values[CHUNK * COLUMNS];
+    uint64_t last = 0;
+    size_t count = 0;
+    int64_t n = 0;
+    enum err e = find_last(d, &last);
+    for (size_t i = 0; e == OK && i < b->count; i++) {
+        const struct transaction_row *r = &b->rows[i];
+        n = 0;
+        if (r->number <= last)
+            e = row_write(b, d, r, &n);
+        else
+            row_values(b, r, &values[count++ * COLUMNS]);
+        *added += n;
+        n = 0;
+        if (e == OK && (count == CHUNK || (i + 1 == b->count && count > 0))) {
+            e = rows_insert(d, values, count, &n);
+            count = 0;
+        }
+        *added += n;
+    }
+    return e;
+}
+
 enum err begun_write(struct begun *b, struct db *d)
 {
     int64_t added = 0;
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < b->count; i++) {
-        e = row_insert(b, d, &b->rows[i]);
-        bool is_new = e == OK && db_changes(d) > 0;
-        added += is_new;
-        if (e == OK && !is_new)
-            e = end_in_table(d, &b->rows[i]);
-    }
+    enum err e = b->count > 0 ? rows_write(b, d, &added) : OK;
     if (e == OK && added > 0)
         e = DB_RUN(d,
                    "INSERT INTO server_facts (name, value) VALUES ('transaction_count', ?1)"

@@ -9,6 +9,8 @@
 #define BLOCK_MAX    1000 /* readings in a row: bounds what is read to find one */
 #define DIGITS_MAX   20
 #define BLOCK_SIZE   ((size_t)BLOCK_MAX * (DIGITS_MAX + 1) + 2)
+#define COLUMNS      4
+#define CHUNK        32 /* rows that are handed over together */
 
 /* The slot of the group that takes more, or where a new one goes: of several of a transaction the last. The numbers of readings
  * are ours, by a keyed permutation: nobody chooses them to collide. */
@@ -73,10 +75,10 @@ static int group_compare(const void *a, const void *b)
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
+/* Behind what is in the list. */
 static void write_positions(const struct readings *r, const struct reading_group *g, struct buf *list)
 {
     uint32_t at = g->first;
-    buf_clear(list);
     for (uint32_t i = 0; i < g->count; i++, at = r->notes[at].next) {
         buf_put_byte(list, i == 0 ? '[' : ',');
         buf_put_int(list, (int64_t)r->notes[at].position);
@@ -85,26 +87,40 @@ static void write_positions(const struct readings *r, const struct reading_group
     check(!list->failed);
 }
 
+static enum err rows_insert(const struct readings *r, const struct reading_group *g, size_t count, struct buf *lists, struct db *d)
+{
+    struct db_value values[CHUNK * COLUMNS], *v = values;
+    size_t ends[CHUNK], begin = 0;
+    buf_clear(lists);
+    for (size_t i = 0; i < count; i++) {
+        write_positions(r, &g[i], lists);
+        ends[i] = lists->len;
+    }
+    for (size_t i = 0; i < count; begin = ends[i++]) {
+        *v++ = db_int((int64_t)g[i].number);
+        *v++ = db_int((int64_t)g[i].position);
+        *v++ = db_int(g[i].is_named);
+        *v++ = db_text((struct str){(const char *)lists->at + begin, ends[i] - begin});
+    }
+    return db_insert(d, "INSERT OR FAIL INTO transaction_reading_blocks (number, first, is_named, positions) VALUES",
+                     "ON CONFLICT DO NOTHING", values, COLUMNS, count, NULL);
+}
+
 /* In the order of their key: neighbours go into the same page. */
 enum err readings_write(struct readings *r, struct db *d)
 {
-    struct buf list;
+    struct buf lists;
     enum err e = OK;
-    buf_init(&list, BLOCK_SIZE);
+    buf_init(&lists, CHUNK * BLOCK_SIZE);
     if (r->group_count > 1) {
         qsort(r->groups, r->group_count, sizeof *r->groups, group_compare);
         memset(r->slots, 0, 2 * r->group_room * sizeof *r->slots); /* they say where a group was */
     }
-    for (size_t i = 0; e == OK && i < r->group_count; i++) {
-        const struct reading_group *g = &r->groups[i];
-        write_positions(r, g, &list);
-        e = DB_RUN(d,
-                   "INSERT INTO transaction_reading_blocks (number, first, is_named, positions) VALUES (?1, ?2, ?3, ?4)"
-                   " ON CONFLICT DO NOTHING",
-                   db_int((int64_t)g->number), db_int((int64_t)g->position), db_int(g->is_named),
-                   db_text(buf_str(&list)));
+    for (size_t i = 0, n; e == OK && i < r->group_count; i += n) {
+        n = r->group_count - i < CHUNK ? r->group_count - i : CHUNK;
+        e = rows_insert(r, &r->groups[i], n, &lists, d);
     }
-    buf_release(&list);
+    buf_release(&lists);
     return e;
 }
 

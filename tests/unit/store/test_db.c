@@ -198,6 +198,47 @@ static void test_statements(void)
 }
 
 /* More literals than the first table of them has room for. */
+#define INSERT_MOST 50 /* several statements of most rows, and each smaller one */
+
+static enum err insert(struct db *d, int64_t first, size_t count, int64_t bad, int64_t *added)
+{
+    struct db_value values[INSERT_MOST * 4];
+    char names[INSERT_MOST][16];
+    for (size_t i = 0; i < count; i++) {
+        const int64_t k = first + (int64_t)i;
+        (void)snprintf(names[i], sizeof names[i], "name %d", (int)k);
+        values[4 * i] = db_int(k);
+        values[4 * i + 1] = db_text(str_of(names[i]));
+        values[4 * i + 2] = k % 2 == 0 ? db_null() : db_blob((struct bytes){(const uint8_t *)names[i], 2});
+        values[4 * i + 3] = db_int(k == bad ? 100 : k % 90);
+    }
+    return db_insert(d, "INSERT OR FAIL INTO t(k, a, b, n) VALUES", "ON CONFLICT (k) DO NOTHING", values, 4, count, added);
+}
+
+static void test_insert(void)
+{
+    struct db *d = open_fresh("insert");
+    int64_t first = 0, added = 7;
+    CHECK("no rows", insert(d, 0, 0, -1, &added) == OK && added == 0 && count_of(d) == 0);
+    for (size_t count = 1; count <= INSERT_MOST; count++, first += INSERT_MOST) {
+        CHECK("any number of rows", insert(d, first, count, -1, &added) == OK && added == (int64_t)count);
+        CHECK("who does not want to know", insert(d, first, count, -1, NULL) == OK);
+    }
+    CHECK("all are there, once", count_of(d) == INSERT_MOST * (INSERT_MOST + 1) / 2);
+    struct db_rows *r = DB_ROWS(d, "SELECT count(*) FROM t WHERE a = 'name ' || k AND n = k % 90 AND (b IS NULL) = (k % 2 = 0)");
+    CHECK("each with its own values", db_next(r) && db_col_int(r, 0) == INSERT_MOST * (INSERT_MOST + 1) / 2);
+    CHECK("and no error", db_rows_end(r) == OK);
+    CHECK("some were there", insert(d, first - 10, 30, -1, &added) == OK && added == 20);
+    CHECK("a transaction", db_begin(d) == OK);
+    added = 7;
+    const int64_t before = count_of(d);
+    CHECK("one that must not be", insert(d, 9000, INSERT_MOST, 9040, &added) == ERR_RANGE && added == 7);
+    db_rollback(d);
+    CHECK("undone with its transaction", count_of(d) == before);
+    CHECK("goes on", insert(d, 9000, INSERT_MOST, -1, &added) == OK && added == INSERT_MOST);
+    db_close(d);
+}
+
 static void test_many_statements(void)
 {
     struct db *d = open_fresh("many");
@@ -305,6 +346,7 @@ int main(void)
     test_reader();
     test_nesting();
     test_statements();
+    test_insert();
     test_many_statements();
     test_full();
     test_durable();
