@@ -76,8 +76,21 @@ size_t str_copy(char *to, size_t size, struct str from)
     return len;
 }
 
+#define DIGITS_SAFE 18 /* always fit 64 bits */
+
 enum err str_to_int(struct str s, int64_t *out)
 {
+    if (s.len > 0 && s.len <= DIGITS_SAFE && s.at[0] != '-') { /* nearly all are */
+        int64_t n = 0;
+        for (const char *at = s.at, *const end = at + s.len; at < end; at++) {
+            const unsigned digit = (unsigned)(uint8_t)*at - '0';
+            if (digit > 9)
+                return ERR_FORMAT;
+            n = n * 10 + digit;
+        }
+        *out = n;
+        return OK;
+    }
     size_t i = s.len > 0 && s.at[0] == '-' ? 1 : 0;
     bool is_negative = i == 1, fits = true;
     if (i == s.len)

@@ -10,9 +10,10 @@
 
 void book_init(struct book *b)
 {
-    *b = (struct book){.next_number = 0};
+    memset(b, 0, sizeof *b);
     check(getrandom(b->key, sizeof b->key, 0) == (ssize_t)sizeof b->key);
     map_init(&b->stations, b->key);
+    lately_init(&b->lately);
     b->changed_end = &b->changed;
     b->pointed_end = &b->pointed;
 }
@@ -20,6 +21,7 @@ void book_init(struct book *b)
 void book_clear(struct book *b)
 {
     struct book_station *at;
+    lately_forget(&b->lately);
     for (size_t i = 0; (at = map_next(&b->stations, &i)) != NULL;) {
         for (struct book_entry *next; at->first != NULL; at->first = next) {
             next = at->first->next;
@@ -85,7 +87,9 @@ enum err book_open(struct book *b, struct db *d, struct str station, struct book
 {
     if (station.at == NULL)
         station = STR("");
-    struct book_station *at = map_find(&b->stations, station);
+    struct book_station *at = lately_find(&b->lately, station);
+    if (at == NULL && (at = map_find(&b->stations, station)) != NULL)
+        lately_put(&b->lately, at->name, at);
     if (at != NULL) {
         *out = at;
         return OK;

@@ -3,6 +3,7 @@
  * undone. */
 #ifndef SERVICES_CHARGING_BOOK_H
 #define SERVICES_CHARGING_BOOK_H
+#include "base/lately.h"
 #include "services/charging/points.h"
 #include "services/charging/rows.h"
 
@@ -27,6 +28,7 @@ struct book_station {
 };
 struct book {
     struct map stations;
+    struct lately lately;            /* of stations */
     uint64_t key[2];
     struct book_entry *changed, **changed_end; /* in the order in which they did: new ones by their number, as their rows lie */
     struct book_entry *pointed, **pointed_end; /* who has points in this batch, likewise */

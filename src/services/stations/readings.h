@@ -23,6 +23,7 @@ struct readings {
     struct reading_group *groups;
     size_t group_count, group_room;
     uint32_t *slots; /* by number and is_named: place in groups + 1, 0 empty; twice as many as group_room */
+    uint64_t *order; /* of the groups when they are written; as many as group_room */
 };
 /* Positions come in rising order. */
 void readings_note(struct readings *r, struct reading_note note);

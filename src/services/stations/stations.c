@@ -4,6 +4,7 @@
  * that its cost does not grow with the events of a busy station. */
 #include "services/stations/stations.h"
 
+#include "base/lately.h"
 #include "proto/ap3000/decide.h"
 #include "proto/ocpp16/decide.h"
 #include "services/stations/begun.h"
@@ -16,6 +17,9 @@
 
 #define TEXT_SIZE_MAX   ((size_t)4 << 20) /* of one event's payload when read */
 #define CONNECTORS_SEEN 64                /* with a bit in struct seen: of more, each start looks for its row */
+#define CONNECTORS_ROWS 64                /* that are handed over together */
+#define CONTENT_SIZE    1024              /* of a message that is copied to be hashed later */
+#define CONTENTS_SIZE   ((size_t)2 << 20) /* of all such of a batch; past it they are hashed at once */
 
 const struct migration stations_migrations[] = {
     {"stations/0001", embedded_0001_stations_sql},
@@ -25,15 +29,21 @@ const struct migration stations_migrations[] = {
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
+/* A message that its station may say again. Only the newest of a batch are remembered, and copying costs a tenth of hashing. */
+struct content {
+    uint64_t key;
+    char *room;      /* CONTENT_SIZE, of the batch; NULL: none was taken yet */
+    size_t len;      /* in room; 0: key is known */
+};
 /* What a batch saw of one station. */
 struct seen {
-    struct str station;                    /* owned */
-    uint64_t contents[STATION_METERS_MAX]; /* the newest, as the station in memory remembers them; a ring */
-    size_t content_count;                  /* of all that were seen */
+    struct str station;                          /* owned */
+    struct content contents[STATION_METERS_MAX]; /* the newest, as the station in memory remembers them; a ring */
+    size_t content_count;                        /* of all that were seen */
     uint64_t sequence;
     struct instant last_seen;
     int64_t event_count;
-    uint64_t connectors;                   /* bits of those that have a row for certain */
+    uint64_t connectors;                         /* bits of those that are to have a row */
     bool has_skew;
     int64_t skew_ms;
 };
@@ -42,7 +52,9 @@ struct stations {
     struct numbers numbers;
     char gateway_id[65];
     struct map seen;
-    struct readings readings; /* of this batch, and the next two */
+    struct lately lately;     /* of seen */
+    struct arena contents;    /* of this batch, and the next three */
+    struct readings readings;
     struct begun begun;
     uint64_t last_number;     /* highest transaction number of this batch; 0: none */
     struct arena arena;
@@ -57,6 +69,8 @@ struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id,
     memcpy(s->numbers.id_key, id_key, sizeof s->numbers.id_key);
     (void)str_copy(s->gateway_id, sizeof s->gateway_id, gateway_id);
     map_init(&s->seen, id_key);
+    lately_init(&s->lately);
+    arena_init(&s->contents, CONTENTS_SIZE);
     arena_init(&s->arena, TEXT_SIZE_MAX);
     begun_init(&s->begun);
     s->on_committed = on_committed;
@@ -68,12 +82,14 @@ static void forget_seen(void *state)
 {
     struct stations *s = state;
     size_t i = 0;
+    lately_forget(&s->lately);
     for (struct seen *v; (v = map_next(&s->seen, &i)) != NULL;) {
         free((void *)(uintptr_t)v->station.at);
         free(v);
     }
     map_release(&s->seen);
     map_init(&s->seen, s->numbers.id_key);
+    arena_reset(&s->contents);
     readings_forget(&s->readings);
     begun_forget(&s->begun);
     s->last_number = 0;
@@ -87,21 +103,31 @@ void stations_free(struct stations *s)
     map_release(&s->seen);
     readings_release(&s->readings);
     begun_release(&s->begun);
+    arena_release(&s->contents);
     arena_release(&s->arena);
     free(s);
 }
 
-static struct seen *seen_of(struct stations *s, struct str station)
+static struct seen *seen_add(struct stations *s, struct str station)
 {
-    struct seen *v = map_find(&s->seen, station);
-    if (v != NULL)
-        return v;
-    v = mem_new(1, sizeof *v);
+    struct seen *v = mem_new(1, sizeof *v);
     char *copy = mem_new(1, station.len + 1);
     memcpy(copy, station.at, station.len);
     v->station = (struct str){copy, station.len};
     v->last_seen = INSTANT_NONE;
     (void)map_put(&s->seen, v->station, v);
+    return v;
+}
+
+static struct seen *seen_of(struct stations *s, struct str station)
+{
+    struct seen *v = lately_find(&s->lately, station);
+    if (v != NULL)
+        return v;
+    v = map_find(&s->seen, station);
+    if (v == NULL)
+        v = seen_add(s, station);
+    lately_put(&s->lately, v->station, v);
     return v;
 }
 
@@ -237,15 +263,15 @@ static bool has_flag(struct str_list flags, struct str flag)
     return false;
 }
 
-/* Whether its row was asked for in this batch already; notes that it is now. */
-static bool has_connector(struct change *c, int64_t connector_id)
+/* Each connector of a transaction has a row; those that have a bit get theirs at the end of the batch. */
+static enum err note_connector(struct change *c, int64_t connector_id)
 {
-    if (connector_id < 0 || connector_id >= CONNECTORS_SEEN)
-        return false;
-    const uint64_t bit = (uint64_t)1 << connector_id;
-    const bool is_there = (c->seen->connectors & bit) != 0;
-    c->seen->connectors |= bit;
-    return is_there;
+    if (connector_id >= 0 && connector_id < CONNECTORS_SEEN) {
+        c->seen->connectors |= (uint64_t)1 << connector_id;
+        return OK;
+    }
+    return DB_RUN(c->db, "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                  db_text(c->e->station), db_int(connector_id));
 }
 
 static enum err on_started(struct change *c)
@@ -277,11 +303,27 @@ static enum err on_started(struct change *c)
     if (e == OK && p->order_no.at != NULL && instant_is_set(c->e->device_time))
         e = DB_RUN(c->db, "UPDATE orders SET started_at = ?2 WHERE number = ?1", db_int((int64_t)number),
                    db_time(c->e->device_time));
-    if (e == OK && !has_connector(c, p->connector_id.value))
-        e = DB_RUN(c->db,
-                   "INSERT INTO connectors (charge_point_id, connector_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                   db_text(c->e->station), db_int(p->connector_id.value));
+    if (e == OK)
+        e = note_connector(c, p->connector_id.value);
     return e;
+}
+
+static void remember_text(struct stations *s, struct content *to, struct str text)
+{
+    to->len = 0;
+    if (text.len > 0 && text.len <= CONTENT_SIZE && to->room == NULL)
+        to->room = arena_take(&s->contents, CONTENT_SIZE);
+    if (text.len == 0 || text.len > CONTENT_SIZE || to->room == NULL) {
+        to->key = ocpp_meter_key(text);
+        return;
+    }
+    memcpy(to->room, text.at, text.len);
+    to->len = text.len;
+}
+
+static uint64_t content_key(const struct content *c)
+{
+    return c->len == 0 ? c->key : ocpp_meter_key((struct str){c->room, c->len});
 }
 
 /* What a station repeats is known by its content: what memory remembers of it comes back from here after a restart. */
@@ -291,12 +333,16 @@ static void note_content(struct change *c)
     bool is_pile = c->e->frame.at != NULL && pile_id_is(c->e->station);
     if (is_pile && c->e->type != EVENT_QUARANTINED && c->e->type != EVENT_AUTHORIZATION)
         return; /* its readings are never said again, and would push out what may be */
-    if (is_pile || event_packed_body(c->e, &payload) == OK ||
-        (c->e->frame.at != NULL && ocpp_frame_payload(c->e->frame, &payload)))
-        c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] =
-            !is_pile                              ? ocpp_meter_key(payload)
-            : c->e->type == EVENT_AUTHORIZATION ? ap3000_swipe_key(c->e->frame)
-                                                  : ap3000_content_key(c->e->frame);
+    if (!is_pile && event_packed_body(c->e, &payload) != OK &&
+        (c->e->frame.at == NULL || !ocpp_frame_payload(c->e->frame, &payload)))
+        return;
+    struct content *to = &c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX];
+    if (!is_pile) {
+        remember_text(c->s, to, payload);
+        return;
+    }
+    to->len = 0;
+    to->key = c->e->type == EVENT_AUTHORIZATION ? ap3000_swipe_key(c->e->frame) : ap3000_content_key(c->e->frame);
 }
 
 static enum err on_meter(struct change *c)
@@ -527,9 +573,11 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
 static struct bytes new_contents(const struct seen *v, uint8_t out[8 * STATION_METERS_MAX])
 {
     size_t size = 0, kept = v->content_count < STATION_METERS_MAX ? v->content_count : STATION_METERS_MAX;
-    for (size_t i = v->content_count - kept; i < v->content_count; i++)
+    for (size_t i = v->content_count - kept; i < v->content_count; i++) {
+        const uint64_t key = content_key(&v->contents[i % STATION_METERS_MAX]);
         for (int shift = 56; shift >= 0; shift -= 8)
-            out[size++] = (uint8_t)(v->contents[i % STATION_METERS_MAX] >> shift);
+            out[size++] = (uint8_t)(key >> shift);
+    }
     return (struct bytes){out, size};
 }
 
@@ -547,6 +595,29 @@ static enum err write_seen(struct db *d, const struct seen *v)
         v->has_skew ? db_int(v->skew_ms) : db_null(), db_blob(new_contents(v, keys)), db_int(8 * STATION_METERS_MAX));
 }
 
+static enum err connectors_insert(struct db *d, const struct db_value *values, size_t count)
+{
+    return db_insert(d, "INSERT OR FAIL INTO connectors (charge_point_id, connector_id) VALUES", "ON CONFLICT DO NOTHING", values,
+                     2, count, NULL);
+}
+
+static enum err write_connectors(struct stations *s, struct db *d)
+{
+    struct db_value values[2 * CONNECTORS_ROWS];
+    enum err e = OK;
+    size_t count = 0, i = 0;
+    for (struct seen *v; (v = map_next(&s->seen, &i)) != NULL;)
+        for (uint64_t rest = v->connectors; e == OK && rest != 0; rest &= rest - 1) {
+            values[2 * count] = db_text(v->station);
+            values[2 * count++ + 1] = db_int(__builtin_ctzll(rest));
+            if (count == CONNECTORS_ROWS) {
+                e = connectors_insert(d, values, count);
+                count = 0;
+            }
+        }
+    return e == OK ? connectors_insert(d, values, count) : e;
+}
+
 static enum err on_batch_end(void *state, struct db *d, struct fault *why)
 {
     struct stations *s = state;
@@ -554,6 +625,8 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
     size_t i = 0;
     for (struct seen *v; e == OK && (v = map_next(&s->seen, &i)) != NULL;)
         e = write_seen(d, v);
+    if (e == OK)
+        e = write_connectors(s, d);
     if (e == OK)
         e = begun_write(&s->begun, d);
     if (e == OK)
