@@ -14,7 +14,7 @@
 #ifndef BUS_BUS_H
 #define BUS_BUS_H
 #include "eventlog/log.h"
-#include "store/db.h"
+#include "store/gather.h"
 
 struct consumer {
     const char *name;
@@ -79,13 +79,18 @@ struct str topic_name(enum topic topic);
  * body: JSON or, where topic.def says so, what JSON is made of when it leaves; neither changes afterwards. */
 MUST_USE enum err outbox_put(struct db *d, enum topic topic, struct str key, struct uuid event_id, struct str type,
                              struct instant at, struct bytes body);
-/* The same for many of one topic within a transaction: where the next goes is asked for once. All zero at first, and again when a
- * transaction ends or is undone. */
-struct outbox_end {
-    int64_t next; /* 0: not known */
+/* The same for many of one topic within a transaction: where the next goes is asked for once, and they go in together. */
+struct outbox {
+    enum topic topic;
+    int64_t first, next; /* places of the first that is gathered and of the one to come; next 0: not known */
+    struct gather rows;
 };
-MUST_USE enum err outbox_append(struct db *d, struct outbox_end *end, enum topic topic, struct str key, struct uuid event_id,
-                                struct str type, struct instant at, struct bytes body);
+void outbox_init(struct outbox *o, enum topic topic);
+void outbox_release(struct outbox *o);
+MUST_USE enum err outbox_append(struct outbox *o, struct db *d, struct str key, struct uuid event_id, struct str type, struct instant at,
+                                struct bytes body);
+MUST_USE enum err outbox_write(struct outbox *o, struct db *d); /* before the transaction ends */
+void outbox_forget(struct outbox *o);                           /* after that, or when it is undone */
 struct topic_message {
     uint64_t position;
     struct str key, type;

@@ -137,7 +137,7 @@ static struct uuid announcement_id(const struct session *s, struct instant now)
     return uuid_v7((uint64_t)(now.us / 1000), (uint16_t)(low >> 52), low & 0x3fffffffffffffff);
 }
 
-enum err session_announce(struct db *d, struct outbox_end *end, struct str station, struct session *s,
+enum err session_announce(struct db *d, struct outbox *out, struct str station, struct session *s,
                           enum session_emit emit, enum session_state before, const struct uuid *cause, struct instant now)
 {
     struct announcement a = {{{NULL, 0}}, {{0, false}}};
@@ -154,5 +154,5 @@ enum err session_announce(struct db *d, struct outbox_end *end, struct str stati
     if (body.at == NULL)
         return ERR_LIMIT;
     uuid_write(s->id, text);
-    return outbox_append(d, end, TOPIC_SESSIONS, str_of(text), announcement_id(s, now), emit_types[emit], now, body);
+    return outbox_append(out, d, str_of(text), announcement_id(s, now), emit_types[emit], now, body);
 }

@@ -7,6 +7,6 @@
 
 /* Raises s->sequence and puts the event into the outbox, inside the transaction at hand. before: the state that it
  * left. Its id follows from session and sequence, so that doing it again gives the same. */
-MUST_USE enum err session_announce(struct db *d, struct outbox_end *end, struct str station, struct session *s, enum session_emit emit,
+MUST_USE enum err session_announce(struct db *d, struct outbox *out, struct str station, struct session *s, enum session_emit emit,
                                    enum session_state before, const struct uuid *cause, struct instant now);
 #endif

@@ -14,6 +14,8 @@ void book_init(struct book *b)
     check(getrandom(b->key, sizeof b->key, 0) == (ssize_t)sizeof b->key);
     map_init(&b->stations, b->key);
     lately_init(&b->lately);
+    session_rows_init(&b->sessions);
+    points_rows_init(&b->blocks);
     b->changed_end = &b->changed;
     b->pointed_end = &b->pointed;
 }
@@ -36,6 +38,8 @@ void book_clear(struct book *b)
     b->pointed_end = &b->pointed;
     b->point_count = 0;
     b->next_number = 0;
+    gather_forget(&b->sessions);
+    gather_forget(&b->blocks);
 }
 
 void book_release(struct book *b)
@@ -44,6 +48,8 @@ void book_release(struct book *b)
     map_release(&b->stations);
     free(b->points);
     point_list_release(&b->at_hand);
+    gather_release(&b->sessions);
+    gather_release(&b->blocks);
 }
 
 void book_trim(struct book *b)
@@ -184,13 +190,13 @@ static enum err book_write_points(struct book *b, struct db *d, struct span wind
     enum err result = OK;
     for (struct book_entry *e; (e = b->pointed) != NULL && result == OK;) {
         gather_points(b, e);
-        result = points_write(d, e->s.number, &b->at_hand, window, &e->curve);
+        result = points_write(&b->blocks, d, e->s.number, &b->at_hand, window, &e->curve);
         e->point_count = 0;
         b->pointed = e->next_pointed;
     }
     b->pointed_end = &b->pointed;
     b->point_count = 0;
-    return result;
+    return result == OK ? gather_write(&b->blocks, d, NULL) : result;
 }
 
 enum err book_add_point(struct book *b, struct db *d, struct book_entry *e, const struct curve_point *p,
@@ -219,11 +225,11 @@ enum err book_add_point(struct book *b, struct db *d, struct book_entry *e, cons
     return OK;
 }
 
-static enum err entry_write(struct book_entry *e, struct db *d)
+static enum err entry_write(struct book *b, struct book_entry *e, struct db *d)
 {
     enum err result = OK;
     if (e->is_new) {
-        result = session_insert(d, e->station->name, &e->s);
+        result = session_add(&b->sessions, d, e->station->name, &e->s);
     } else if (e->is_rewritten) {
         result = session_update(d, &e->s);
         if (result == OK && (e->s.started.us != e->placed_started.us || strcmp(e->s.id_tag, e->placed_tag) != 0))
@@ -240,12 +246,12 @@ enum err book_write(struct book *b, struct db *d, struct span window)
     enum err result = book_write_points(b, d, window);
     for (struct book_entry *e = b->changed, *next; e != NULL && result == OK; e = next) {
         next = e->next_changed;
-        result = entry_write(e, d);
+        result = entry_write(b, e, d);
         e->is_new = e->is_changed = e->is_rewritten = false;
         b->changed = next;
         if (!session_state_is_active(e->s.state))
             entry_remove(e);
     }
     b->changed_end = &b->changed;
-    return result;
+    return result == OK ? gather_write(&b->sessions, d, NULL) : result;
 }

@@ -38,6 +38,7 @@ struct book {
     } *points;
     size_t point_count, point_room;
     struct point_list at_hand;       /* of one entry, on their way to its rows */
+    struct gather sessions, blocks;  /* rows on their way */
     int64_t next_number;             /* 0: to be asked */
 };
 

@@ -34,7 +34,8 @@ struct charging {
     struct book book;
     struct curve_forms *forms;
     struct arena arena;
-    struct outbox_end outbox;
+    struct outbox outbox;
+    struct gather history;
     int64_t counted[STATISTIC_COUNT];   /* of the batch at hand */
     int64_t committing[STATISTIC_COUNT]; /* written, not committed yet */
     struct instant cleaned;
@@ -118,8 +119,8 @@ static enum err apply(struct charging *c, struct db *d, struct book_entry *entry
     const struct uuid *const from = cause->event == NULL ? NULL : &id;
     if (is_turn && c->options.keeps_history) {
         s->history_count++;
-        e = history_insert(
-            d, s,
+        e = history_add(
+            &c->history, d, s,
             &(struct history){cause->type, from, in->at, in->received, was.state, s->state, cause->detail});
     }
     if (e == OK && out.emit != EMIT_NOTHING)
@@ -446,7 +447,6 @@ static enum err on_batch_begin(void *state, struct db *d)
 {
     struct charging *c = state;
     (void)d;
-    c->outbox = (struct outbox_end){0};
     book_trim(&c->book);
     return OK;
 }
@@ -471,9 +471,13 @@ static enum err on_batch_end(void *state, struct db *d, struct fault *why)
 {
     struct charging *c = state;
     enum err e = book_write(&c->book, d, SPAN_S(c->options.power_window_s));
-    c->outbox = (struct outbox_end){0};
+    if (e == OK)
+        e = gather_write(&c->history, d, NULL);
+    if (e == OK)
+        e = outbox_write(&c->outbox, d);
     if (e == OK)
         e = statistics_write(c, d);
+    outbox_forget(&c->outbox);
     if (e != OK)
         fault_set(why, STR("charging"), "%s", db_reason(d));
     return e;
@@ -483,7 +487,8 @@ static void on_batch_undone(void *state)
 {
     struct charging *c = state;
     book_clear(&c->book);
-    c->outbox = (struct outbox_end){0};
+    gather_forget(&c->history);
+    outbox_forget(&c->outbox);
     memset(c->counted, 0, sizeof c->counted);
     memset(c->committing, 0, sizeof c->committing);
 }
@@ -568,6 +573,8 @@ struct charging *charging_new(const struct charging_options *o)
     c->options = *o;
     book_init(&c->book);
     c->forms = curve_forms_new();
+    history_rows_init(&c->history);
+    outbox_init(&c->outbox, TOPIC_SESSIONS);
     arena_init(&c->arena, PAYLOAD_MAX);
     return c;
 }
@@ -578,6 +585,8 @@ void charging_free(struct charging *c)
         return;
     book_release(&c->book);
     curve_forms_free(c->forms);
+    gather_release(&c->history);
+    outbox_release(&c->outbox);
     arena_release(&c->arena);
     free(c);
 }

@@ -173,7 +173,12 @@ struct db_rows *points_rows(struct db *d, int64_t session_number, struct instant
                    db_int(session_number), db_int(after.us));
 }
 
-static enum err blocks_insert(struct db *d, int64_t session_number, const struct curve_point *p, size_t count)
+void points_rows_init(struct gather *blocks)
+{
+    gather_init(blocks, "INSERT OR FAIL INTO charging_curve_blocks(session_number, first, last, points) VALUES", "", 4);
+}
+
+static enum err blocks_add(struct gather *blocks, struct db *d, int64_t session_number, const struct curve_point *p, size_t count)
 {
     struct buf text;
     enum err e = OK;
@@ -182,8 +187,7 @@ static enum err blocks_insert(struct db *d, int64_t session_number, const struct
         n = count <= BLOCK_POINTS ? count : count < 2 * BLOCK_POINTS ? count / 2 : BLOCK_POINTS;
         write_text(p, n, &text);
         check(!text.failed);
-        e = DB_RUN(d, "INSERT INTO charging_curve_blocks(session_number, first, last, points) VALUES (?1,?2,?3,?4)",
-                   db_int(session_number), db_time(p[0].at), db_time(p[n - 1].at), db_text(buf_str(&text)));
+        e = GATHER_ADD(blocks, d, db_int(session_number), db_time(p[0].at), db_time(p[n - 1].at), db_text(buf_str(&text)));
     }
     buf_release(&text);
     return e;
@@ -234,7 +238,7 @@ static size_t run_length(const struct curve_point *p, size_t count, struct span 
     return n;
 }
 
-static enum err join_block(struct db *d, int64_t session_number, const struct block *b, const struct point_list *stored,
+static enum err join_block(struct gather *blocks, struct db *d, int64_t session_number, const struct block *b, const struct point_list *stored,
                            const struct curve_point *p, size_t count, struct span window)
 {
     struct point_list all = {NULL, 0, 0};
@@ -243,13 +247,13 @@ static enum err join_block(struct db *d, int64_t session_number, const struct bl
     merge(&all, stored->at, stored->count, p, count);
     thin(&all, window);
     if (e == OK)
-        e = blocks_insert(d, session_number, all.at, all.count);
+        e = blocks_add(blocks, d, session_number, all.at, all.count);
     point_list_release(&all);
     return e;
 }
 
 /* Points that do not all come behind what is stored, each run of them to its place. */
-static enum err points_place(struct db *d, int64_t session_number, const struct point_list *points, struct span window)
+static enum err points_place(struct gather *blocks, struct db *d, int64_t session_number, const struct point_list *points, struct span window)
 {
     struct point_list stored = {NULL, 0, 0};
     enum err e = OK;
@@ -258,15 +262,17 @@ static enum err points_place(struct db *d, int64_t session_number, const struct 
         const int64_t begin = window_begin(p->at.us, window), end = begin + (window.us > 0 ? window.us : 1);
         struct block b;
         int64_t next = INT64_MAX;
-        e = find_block(d, session_number, end, &b, &stored);
+        e = gather_write(blocks, d, NULL); /* it may be the next one's */
+        if (e == OK)
+            e = find_block(d, session_number, end, &b, &stored);
         if (e == OK)
             e = find_next(d, session_number, end, &next);
         if (e != OK)
             break;
         const bool is_covered = b.is_there && b.last >= begin;
         n = run_length(p, points->count - i, window, is_covered ? b.last : INT64_MAX, next);
-        e = is_covered ? join_block(d, session_number, &b, &stored, p, n, window)
-                       : blocks_insert(d, session_number, p, n);
+        e = is_covered ? join_block(blocks, d, session_number, &b, &stored, p, n, window)
+                       : blocks_add(blocks, d, session_number, p, n);
     }
     point_list_release(&stored);
     return e;
@@ -284,7 +290,7 @@ static enum err find_end(struct db *d, int64_t session_number, struct curve_end 
     return e;
 }
 
-enum err points_write(struct db *d, int64_t session_number, struct point_list *points, struct span window,
+enum err points_write(struct gather *blocks, struct db *d, int64_t session_number, struct point_list *points, struct span window,
                       struct curve_end *end)
 {
     enum err e = end->is_known ? OK : find_end(d, session_number, end);
@@ -293,8 +299,8 @@ enum err points_write(struct db *d, int64_t session_number, struct point_list *p
     sort(points);
     thin(points, window);
     const bool is_behind = !instant_is_set(end->last) || window_begin(points->at[0].at.us, window) > end->last.us;
-    e = is_behind ? blocks_insert(d, session_number, points->at, points->count)
-                  : points_place(d, session_number, points, window);
+    e = is_behind ? blocks_add(blocks, d, session_number, points->at, points->count)
+                  : points_place(blocks, d, session_number, points, window);
     const struct instant last = points->at[points->count - 1].at;
     if (e == OK && (!instant_is_set(end->last) || instant_before(end->last, last)))
         end->last = last;

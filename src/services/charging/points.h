@@ -4,7 +4,7 @@
 #ifndef SERVICES_CHARGING_POINTS_H
 #define SERVICES_CHARGING_POINTS_H
 #include "services/charging/session.h"
-#include "store/db.h"
+#include "store/gather.h"
 
 struct point_list {
     struct curve_point *at;
@@ -18,8 +18,10 @@ struct curve_end {
     bool is_known;
     struct instant last; /* INSTANT_NONE: it has no point */
 };
-/* points: in the order in which they came; they are put in order, and thinned. window: 0 keeps all. */
-MUST_USE enum err points_write(struct db *d, int64_t session_number, struct point_list *points, struct span window,
+/* points: in the order in which they came; they are put in order, and thinned. window: 0 keeps all. Blocks are gathered: all are
+ * written before a session comes again. */
+void points_rows_init(struct gather *blocks);
+MUST_USE enum err points_write(struct gather *blocks, struct db *d, int64_t session_number, struct point_list *points, struct span window,
                                struct curve_end *end);
 
 /* Blocks of a session from the one on that holds `after`: columns first, points. */

@@ -61,26 +61,28 @@ void session_read(struct db_rows *r, struct session *out)
     *out = s;
 }
 
-enum err session_insert(struct db *d, struct str station, const struct session *s)
+void session_rows_init(struct gather *g)
+{
+    gather_init(g, "INSERT OR FAIL INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active) VALUES", "",
+                SESSION_COLUMN_COUNT + 2);
+}
+
+enum err session_add(struct gather *g, struct db *d, struct str station, const struct session *s)
 {
     char id[UUID_TEXT_SIZE];
     uuid_write(s->id, id);
-    return DB_RUN(d,
-                  "INSERT INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active) VALUES "
-                  "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,"
-                  "?28,?29,?30,"
-                  "?31,?32,?33,?34,?35,?36,?37,?38,?39,?40,?41)",
-                  db_int(s->number), db_text(str_of(id)), db_text(str_of(s->transaction_id)), db_int(s->connector_id),
-                  db_int(s->state), db_int(s->before), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
-                  value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
-                  db_time(s->device_started), db_time(s->device_ended), db_time(s->last_at), db_time(s->last_update),
-                  value_of(s->meter_start_wh), value_of(s->meter_stop_wh), value_of(s->base_wh),
-                  value_of(s->register_wh), db_int(s->energy_wh), db_int(s->source), db_int(s->integral_wms),
-                  db_time(s->power_at), value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m),
-                  value_of(s->current_m), value_of(s->temperature_m), db_int(s->flags), db_text(str_of(s->stop_reason)),
-                  db_text(str_of(s->stop_id_tag)), db_int(s->reading_count), db_int(s->history_count),
-                  db_int(s->sequence), db_time(s->read_at), value_of(s->tier_power_w), value_of(s->idle_s),
-                  db_text(str_of(s->stop_code)), db_text(station), db_int(session_state_is_active(s->state)));
+    return GATHER_ADD(g, d,
+                      db_int(s->number), db_text(str_of(id)), db_text(str_of(s->transaction_id)), db_int(s->connector_id),
+                      db_int(s->state), db_int(s->before), db_text(str_of(s->id_tag)), db_text(str_of(s->order_no)),
+                      value_of(s->reservation_id), db_int(s->is_offline), db_time(s->started), db_time(s->ended),
+                      db_time(s->device_started), db_time(s->device_ended), db_time(s->last_at), db_time(s->last_update),
+                      value_of(s->meter_start_wh), value_of(s->meter_stop_wh), value_of(s->base_wh),
+                      value_of(s->register_wh), db_int(s->energy_wh), db_int(s->source), db_int(s->integral_wms),
+                      db_time(s->power_at), value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m),
+                      value_of(s->current_m), value_of(s->temperature_m), db_int(s->flags), db_text(str_of(s->stop_reason)),
+                      db_text(str_of(s->stop_id_tag)), db_int(s->reading_count), db_int(s->history_count),
+                      db_int(s->sequence), db_time(s->read_at), value_of(s->tier_power_w), value_of(s->idle_s),
+                      db_text(str_of(s->stop_code)), db_text(station), db_int(session_state_is_active(s->state)));
 }
 
 enum err session_update_readings(struct db *d, const struct session *s)
@@ -121,16 +123,20 @@ enum err session_update_place(struct db *d, const struct session *s)
                   db_text(str_of(s->id_tag)), db_time(s->started));
 }
 
-enum err history_insert(struct db *d, const struct session *s, const struct history *h)
+void history_rows_init(struct gather *g)
+{
+    gather_init(g,
+                "INSERT OR FAIL INTO charging_session_events(session_number, ordinal, event_type, event_id, at, received_at, "
+                "state_from, state_to, detail) VALUES",
+                "", 9);
+}
+
+enum err history_add(struct gather *g, struct db *d, const struct session *s, const struct history *h)
 {
     char id[UUID_TEXT_SIZE];
     if (h->event_id != NULL)
         uuid_write(*h->event_id, id);
-    return DB_RUN(d,
-                  "INSERT INTO charging_session_events(session_number, ordinal, event_type, event_id, at, received_at, "
-                  "state_from, "
-                  "state_to, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
-                  db_int(s->number), db_int(s->history_count), db_text(h->type),
-                  h->event_id == NULL ? db_null() : db_text(str_of(id)), db_time(h->at), db_time(h->received),
-                  db_int(h->from), db_int(h->to), db_text(h->detail.at == NULL ? STR("") : h->detail));
+    return GATHER_ADD(g, d, db_int(s->number), db_int(s->history_count), db_text(h->type),
+                      h->event_id == NULL ? db_null() : db_text(str_of(id)), db_time(h->at), db_time(h->received),
+                      db_int(h->from), db_int(h->to), db_text(h->detail.at == NULL ? STR("") : h->detail));
 }

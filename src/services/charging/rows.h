@@ -3,7 +3,7 @@
 #ifndef SERVICES_CHARGING_ROWS_H
 #define SERVICES_CHARGING_ROWS_H
 #include "services/charging/session.h"
-#include "store/db.h"
+#include "store/gather.h"
 
 /* The columns that session_read takes, in its order, from the first on. */
 #define SESSION_COLUMNS                                                                                             \
@@ -16,7 +16,8 @@
 #define SESSION_COLUMN_COUNT 39
 void session_read(struct db_rows *r, struct session *out);
 
-MUST_USE enum err session_insert(struct db *d, struct str station, const struct session *s);
+void session_rows_init(struct gather *g);
+MUST_USE enum err session_add(struct gather *g, struct db *d, struct str station, const struct session *s); /* a new one */
 MUST_USE enum err session_update(struct db *d, const struct session *s); /* all that may change, but for its place */
 /* What lists are ordered and filtered by: three indexes, so only where it did change. */
 MUST_USE enum err session_update_place(struct db *d, const struct session *s);
@@ -29,7 +30,7 @@ struct history {
     enum session_state from, to;
     struct str detail;
 };
+void history_rows_init(struct gather *g);
 /* At s->history_count. */
-MUST_USE enum err history_insert(struct db *d, const struct session *s,
-                                 const struct history *h);
+MUST_USE enum err history_add(struct gather *g, struct db *d, const struct session *s, const struct history *h);
 #endif

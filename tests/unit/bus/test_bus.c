@@ -720,13 +720,17 @@ static enum err put_three(struct db *d, void *arg, struct fault *why)
     for (uint8_t i = 0; i < 3 && e == OK; i++)
         e = outbox_put(d, TOPIC_PROBE, STR("k"), (struct uuid){{i, *(uint8_t *)arg}}, STR("x"), (struct instant){i},
                        (struct bytes){(const uint8_t *)"{}", 2});
-    struct outbox_end end = {0};
+    struct outbox other;
+    outbox_init(&other, TOPIC_OTHER);
     for (uint8_t i = 0; i < 2 && e == OK; i++) /* the same id in another topic is another event, and there it is put twice */
-        e = outbox_append(d, &end, TOPIC_OTHER, STR("o"), (struct uuid){{0, *(uint8_t *)arg}}, STR("y"),
-                          (struct instant){7}, (struct bytes){(const uint8_t *)"{}", 2});
+        e = outbox_append(&other, d, STR("o"), (struct uuid){{0, *(uint8_t *)arg}}, STR("y"), (struct instant){7},
+                          (struct bytes){(const uint8_t *)"{}", 2});
     if (e == OK)
-        e = outbox_append(d, &end, TOPIC_OTHER, STR("o"), (struct uuid){{1, *(uint8_t *)arg}}, STR("y"),
-                          (struct instant){7}, (struct bytes){(const uint8_t *)"{}", 2});
+        e = outbox_append(&other, d, STR("o"), (struct uuid){{1, *(uint8_t *)arg}}, STR("y"), (struct instant){7},
+                          (struct bytes){(const uint8_t *)"{}", 2});
+    if (e == OK)
+        e = outbox_write(&other, d);
+    outbox_release(&other);
     return e == OK && *(uint8_t *)arg == 2 ? ERR_STATE : e;
 }
 
@@ -765,6 +769,70 @@ static void test_outbox(void)
     CHECK("and no more", db_rows_end(other) == OK && want == 5);
     CHECK("topics have names", str_eq(topic_name(TOPIC_SESSIONS), STR("charging.session.events")) &&
                                    topic_name(TOPIC_PROBE).at == NULL);
+    fixture_close(&f);
+}
+
+#define MANY 200 /* more than go in together */
+
+struct many {
+    struct outbox outbox;
+    unsigned first, step;
+};
+
+/* Every step-th of MANY ids, from the first on. */
+static enum err put_many(struct db *d, void *arg, struct fault *why)
+{
+    struct many *m = arg;
+    enum err e = OK;
+    (void)why;
+    for (unsigned i = m->first; i < MANY && e == OK; i += m->step) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "%u", i);
+        e = outbox_append(&m->outbox, d, str_of(key), (struct uuid){{(uint8_t)i}}, STR("z"), (struct instant){i},
+                          (struct bytes){(const uint8_t *)key, 1});
+    }
+    return e == OK ? outbox_write(&m->outbox, d) : e;
+}
+
+/* Ids that are there already take no place, wherever among the others they come. */
+static void test_outbox_gathers(void)
+{
+    struct fixture f;
+    struct fault why;
+    struct many m = {.first = 0};
+    uint64_t position = 0;
+    fixture_fresh();
+    fixture_init(&f);
+    fixture_open(&f);
+    outbox_init(&m.outbox, TOPIC_PROBE);
+    static const unsigned steps[] = {40, 3, 2, 1, 1};
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        m.step = steps[i];
+        CHECK("put", bus_write(f.bus, put_many, &m, &why) == OK);
+        if (i % 2 == 0)
+            outbox_forget(&m.outbox);
+    }
+    CHECK("each id once, no gap", number(&f, "SELECT count(*) FROM outbox") == MANY &&
+                                      number(&f, "SELECT max(position) FROM outbox") == MANY &&
+                                      number(&f, "SELECT count(DISTINCT event_id) FROM outbox") == MANY);
+    uint8_t want[MANY]; /* in the order in which they were put first */
+    bool is_put[MANY] = {false};
+    size_t count = 0;
+    for (size_t i = 0; i < COUNT_OF(steps); i++)
+        for (unsigned id = 0; id < MANY; id += steps[i])
+            if (!is_put[id]) {
+                is_put[id] = true;
+                want[count++] = (uint8_t)id;
+            }
+    struct db_rows *r = topic_read(f.reader, TOPIC_PROBE, 0, MANY + 1);
+    struct topic_message got;
+    while (db_next(r) && position < count) {
+        topic_row(r, &got);
+        const uint8_t id = want[position];
+        CHECK("as it was put", got.position == ++position && got.id.at[0] == id && got.at.us == id && got.key.at[0] == got.body.at[0]);
+    }
+    CHECK("all of them", db_rows_end(r) == OK && position == MANY);
+    outbox_release(&m.outbox);
     fixture_close(&f);
 }
 
@@ -851,6 +919,7 @@ int main(void)
     test_damaged_record();
     test_durability();
     test_outbox();
+    test_outbox_gathers();
     test_thread();
     char command[PLACE_PATH_MAX];
     (void)snprintf(command, sizeof command, "rm -rf '%s'", base);

@@ -13,6 +13,7 @@
 #define MOMENTS 3000
 
 static struct db *db;
+static struct gather gathered;
 static uint64_t dice_state = 1;
 
 static unsigned dice(unsigned sides)
@@ -134,6 +135,12 @@ static struct integer some(void)
     return dice(3) == 0 ? (struct integer){0, false} : (struct integer){(int64_t)dice(100000) - 1000, true};
 }
 
+static enum err write_all(struct point_list *points, struct span window, struct curve_end *end)
+{
+    enum err e = points_write(&gathered, db, 1, points, window, end);
+    return e == OK ? gather_write(&gathered, db, NULL) : e;
+}
+
 static void test_batches(void)
 {
     static const struct {
@@ -168,12 +175,12 @@ static void test_batches(void)
             model_add(at, &p, rows[i].origin, window);
             if (points.count < rows[i].batch)
                 continue;
-            CHECK(rows[i].row, points_write(db, 1, &points, window, &end) == OK);
+            CHECK(rows[i].row, write_all(&points, window, &end) == OK);
             points.count = 0;
             if (dice(4) == 0)
                 end.is_known = false; /* as after a restart */
         }
-        CHECK(rows[i].row, points_write(db, 1, &points, window, &end) == OK);
+        CHECK(rows[i].row, write_all(&points, window, &end) == OK);
         compare(rows[i].row, rows[i].origin);
         point_list_release(&points);
     }
@@ -212,8 +219,10 @@ int main(void)
     (void)snprintf(path, sizeof path, "%s/db", dir);
     check(db_open(path, DB_WRITER, &db, &why) == OK &&
           db_migrate(db, charging_migrations, charging_migration_count, &why) == OK && db_set_durable(db, false) == OK);
+    points_rows_init(&gathered);
     test_batches();
     test_parse();
+    gather_release(&gathered);
     db_close(db);
     for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end != NULL; end++) {
         char file[PLACE_PATH_MAX + 8];
