@@ -514,6 +514,8 @@ enum err schema_unpack_brief(const struct message *m, struct bytes packed, struc
             settle_absent(f, (char *)out + f->offset);
             continue;
         }
+        if (f->kind == KIND_STR && unpack_near(&u, (struct str *)(void *)((char *)out + f->offset)))
+            continue;
         if (is_list)
             found = (struct list_place){{u.at, (size_t)(u.end - u.at)}, u.last};
         if (!is_list || there >> 1 != 0) /* behind the last list nothing is wanted */

@@ -262,7 +262,7 @@ static enum err points_place(struct gather *blocks, struct db *d, int64_t sessio
         const int64_t begin = window_begin(p->at.us, window), end = begin + (window.us > 0 ? window.us : 1);
         struct block b;
         int64_t next = INT64_MAX;
-        e = gather_write(blocks, d, NULL); /* it may be the next one's */
+        e = gather_write(blocks, d, NULL); /* all that is read below */
         if (e == OK)
             e = find_block(d, session_number, end, &b, &stored);
         if (e == OK)

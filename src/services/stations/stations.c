@@ -589,7 +589,7 @@ static enum err write_seen(struct db *d, const struct seen *v)
         d,
         "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
         "event_count = event_count + ?4, clock_skew_ms = coalesce(?5, clock_skew_ms), recent_contents = "
-        "CASE WHEN length(?6) = 0 THEN recent_contents"
+        "CASE length(?6) WHEN 0 THEN recent_contents WHEN ?7 THEN ?6"
         " ELSE substr(CAST(coalesce(recent_contents, x'') || ?6 AS BLOB), -?7) END WHERE charge_point_id = ?1",
         db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
         v->has_skew ? db_int(v->skew_ms) : db_null(), db_blob(new_contents(v, keys)), db_int(8 * STATION_METERS_MAX));
