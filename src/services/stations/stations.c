@@ -58,9 +58,19 @@ struct stations {
     struct begun begun;
     uint64_t last_number;     /* highest transaction number of this batch; 0: none */
     struct arena arena;
+    void *payload;            /* struct of any event's */
     void (*on_committed)(void *data, uint64_t position);
     void *data;
 };
+
+static void *payload_new(void)
+{
+    size_t size = 0;
+    for (int type = 0; type < EVENT_TYPE_COUNT; type++)
+        if (event_kinds[type].payload != NULL && event_kinds[type].payload->size > size)
+            size = event_kinds[type].payload->size;
+    return mem_new(1, size);
+}
 
 struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id,
                               void (*on_committed)(void *data, uint64_t position), void *data)
@@ -73,6 +83,7 @@ struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id,
     arena_init(&s->contents, CONTENTS_SIZE);
     arena_init(&s->arena, TEXT_SIZE_MAX);
     begun_init(&s->begun);
+    s->payload = payload_new();
     s->on_committed = on_committed;
     s->data = data;
     return s;
@@ -105,6 +116,7 @@ void stations_free(struct stations *s)
     begun_release(&s->begun);
     arena_release(&s->contents);
     arena_release(&s->arena);
+    free(s->payload);
     free(s);
 }
 
@@ -330,7 +342,7 @@ static uint64_t content_key(const struct content *c)
 static void note_content(struct change *c)
 {
     struct str payload;
-    bool is_pile = c->e->frame.at != NULL && pile_id_is(c->e->station);
+    bool is_pile = !event_is_packed(c->e) && c->e->frame.at != NULL && pile_id_is(c->e->station);
     if (is_pile && c->e->type != EVENT_QUARANTINED && c->e->type != EVENT_AUTHORIZATION)
         return; /* its readings are never said again, and would push out what may be */
     if (!is_pile && event_packed_body(c->e, &payload) != OK &&
@@ -556,12 +568,8 @@ static enum err on_event(void *state, struct db *d, const struct event *e, struc
     c.seen->event_count += event_kinds[e->type].is_published;
     if (handlers[e->type] == NULL)
         return OK;
-    bool is_wanted = handlers[e->type] != on_content;
-    void *payload = is_wanted ? arena_take(&s->arena, event_kinds[e->type].payload->size + 1) : NULL;
-    if (is_wanted && payload == NULL)
-        return ERR_MEMORY;
-    enum err err = is_wanted ? event_read_brief(e, &s->arena, payload, NULL, why) : OK;
-    c.payload = payload;
+    enum err err = handlers[e->type] == on_content ? OK : event_read_brief(e, &s->arena, s->payload, NULL, why);
+    c.payload = s->payload;
     if (err == OK)
         err = handlers[e->type](&c);
     if (err != OK && why->reason[0] == 0)
