@@ -82,7 +82,8 @@ static void sort_groups(struct readings *r)
     check(r->group_count <= (size_t)1 << PLACE_BITS);
     for (size_t i = 0; i < r->group_count; i++)
         r->order[i] = r->groups[i].number << PLACE_BITS | i;
-    qsort(r->order, r->group_count, sizeof *r->order, key_compare);
+    if (r->group_count > 1)
+        qsort(r->order, r->group_count, sizeof *r->order, key_compare);
 }
 
 static const struct reading_group *group_at(const struct readings *r, size_t i)
