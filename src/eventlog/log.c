@@ -23,6 +23,8 @@
  *       54        gateway_id                        44     4  checksum of the data
  *     4092     4  checksum of all before            48     4  checksum of log_id, salt and the 48 bytes before
  *
+ * Behind the last batch of the open segment there may be zeros, written ahead (write_zeros in segment.c): it ends where no batch begins. Stopping
+ * and sealing cut them off.
  * The data are the records one after another (record.c); where that is shorter, squeezed (squeeze.c). A mark is the first batch that begins in each 128 KiB of the file: going from
  * mark to mark a reader finds its way in the open segment, in a sealed one the index has them. Salt and log_id in the checksum: what
  * another file left on the disk is never taken for a batch of this one, nor is what a station sent.
@@ -31,10 +33,12 @@
  * A commit is one write behind the last batch and a sync; then log.durable says so, then the position is told. A reader, who sees a file
  * while it is written, believes in it what log.durable says, and a batch that has another behind it: that was begun after the sync.
  * What a crash leaves:
- *     before the sync     half a batch: cut off at the next start (recover.c). Nobody was told. Or a whole one: it stays.
+ *     before the sync     half a batch: cut off at the next start (recover.c). Nobody was told. Or a whole one: it stays. Over zeros, half
+ *                         is any part of it: the zeros show where the rest would be, and the checksums tell.
  *     after it            the batch is there, told or not: the writer goes on behind it.
  *     making a segment    a .new file: deleted at the next start. It has its name only when it is whole and synced.
  *     behind that         a segment without a batch: the writer goes on in it.
+ *     at any time         zeros behind the last batch, or less of them than were written: cut off at the next start.
  *     sealing             no index, or half of one: done again. A segment is sealed only after its successor exists, so a last
  *                         segment that is sealed tells that a file is missing.
  *

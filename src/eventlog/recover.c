@@ -1,7 +1,8 @@
 /* eventlog/recover.c - where the log ends, after a stop of any kind.
  *
  * At most one batch, the last, may have been on its way to the disk: if it is not whole it is cut off, for nobody was told of it. All
- * else that is not whole is damage: what log.durable says was durable, and what has whole batches behind it.
+ * else that is not whole is damage: what log.durable says was durable, and what has whole batches behind it. The zeros behind the end that
+ * were written ahead are cut off with the torn batch.
  *
  * A whole last batch that nobody was told of is written once more: after a sync that failed the system may show what is not on the
  * disk, and think that nothing is left to write. */

@@ -1,8 +1,8 @@
 /* eventlog/segment.c - one segment as a file: made, opened, written, walked, read. The format is told at the head of log.c.
  *
- * What lies in a file before `end` is known to be there and does not change any more; the bytes behind it may be of a batch that is being
- * written at this moment, and are believed only as far as segment_look finds them durable. Heads are walked through a window, for
- * there may be thousands of small batches between two marks.
+ * What lies in a file before `end` is known to be there and does not change any more; the bytes behind it are zeros that were written ahead,
+ * or of a batch that is being written at this moment, and are believed only as far as segment_look finds them durable. Heads are walked
+ * through a window, for there may be thousands of small batches between two marks.
  *
  * One file although it is long: what is written, and what of it is believed and when, are to be read together. */
 #include "eventlog/segment.h"
@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define RESERVE_ROOM 8 /* times what is reserved must be free, to reserve it */
+#define ZEROS_PIECE  (32 << 10)
+#define ZEROS_WORTH  (64 << 10) /* batches longer than this cost more for being written twice than their syncs save */
 #define NEW_SUFFIX   ".new"
 #define FILE_MODE    0640
 #define WINDOW_SIZE  (64 << 10)
@@ -346,22 +348,55 @@ enum err segment_append(struct segment *s, const struct batch_head *head, struct
         return segment_error(s, "cannot be written", why);
     if (s->sync && s->files->fdatasync(s->fd) != 0)
         return segment_error(s, "cannot be synced", why);
+    s->batch_size = batch_end(row) - row->offset;
     return OK;
+}
+
+static void reserve_place(struct segment *s, uint64_t limit)
+{
+    const uint64_t span = limit < SEGMENT_RESERVE ? limit : SEGMENT_RESERVE;
+
+    if (s->asked < s->end)
+        s->asked = s->end;
+    if (s->asked - s->end >= span / 2)
+        return;
+    /* Whether it worked or not, it is asked again only so much later. A disk that is nearly full is left to who needs it now. */
+    struct statvfs disk;
+    if (fstatvfs(s->fd, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize >= RESERVE_ROOM * span &&
+        s->files->fallocate(s->fd, FALLOC_FL_KEEP_SIZE, (off_t)s->asked, (off_t)span) == 0)
+        s->reserved = s->asked + span;
+    s->asked += span;
+}
+
+/* Where zeros lie inside the file's size, a batch over them changes neither the size nor which blocks are the file's nor whether these
+ * were ever written: so its fdatasync writes the data and empties the disk's cache, and the file system's journal has nothing to add.
+ * The zeros themselves, the new size and the blocks' marks go to the disk with the first sync behind them, which is that of the next
+ * batch: fdatasync writes all that is needed to read the data back, so a batch over zeros that never reached the disk is as safe as
+ * one without. Only reserved place is filled: a disk that is nearly full has none, and a file system that reserves nothing writes
+ * elsewhere each time. */
+static void write_zeros(struct segment *s)
+{
+    static uint8_t zeros[ZEROS_PIECE]; /* not const: so it takes no place in the program's file */
+    struct iovec parts[SEGMENT_ZEROS / ZEROS_PIECE];
+    int count = 0;
+
+    if (s->zeroed < s->end)
+        s->zeroed = s->end;
+    if (s->zeroed >= s->reserved || s->zeroed - s->end >= SEGMENT_ZEROS / 4)
+        return;
+    size_t left = s->reserved - s->zeroed < SEGMENT_ZEROS ? (size_t)(s->reserved - s->zeroed) : SEGMENT_ZEROS;
+    const uint64_t at = s->zeroed;
+    s->zeroed += left; /* where it fails, the bytes are as good as without */
+    for (; left > 0; left -= parts[count++].iov_len)
+        parts[count] = (struct iovec){zeros, left < ZEROS_PIECE ? left : ZEROS_PIECE};
+    (void)!files_write(s->files, s->fd, parts, count, at);
 }
 
 void segment_reserve(struct segment *s, uint64_t limit)
 {
-    const uint64_t span = limit < SEGMENT_RESERVE ? limit : SEGMENT_RESERVE;
-
-    if (s->allocated < s->end)
-        s->allocated = s->end;
-    if (s->allocated - s->end >= span / 2)
-        return;
-    /* Whether it worked or not, it is asked again only so much later. A disk that is nearly full is left to who needs it now. */
-    struct statvfs disk;
-    if (fstatvfs(s->fd, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize >= RESERVE_ROOM * span)
-        (void)s->files->fallocate(s->fd, FALLOC_FL_KEEP_SIZE, (off_t)s->allocated, (off_t)span);
-    s->allocated += span;
+    reserve_place(s, limit);
+    if (s->sync && s->batch_size <= ZEROS_WORTH)
+        write_zeros(s);
 }
 
 /* ---- looking ---- */
@@ -426,7 +461,7 @@ static bool is_proven(struct segment *s, const struct batch_row *row, const stru
 struct view {
     const struct durable *d;
     uint64_t bound, size;
-    bool is_last;
+    bool is_last, has_search; /* has_search: what is behind the end is to be searched for whole batches */
     uint64_t told_end, told_next; /* before that everything is durable */
 };
 
@@ -434,7 +469,7 @@ struct view {
 static enum err step_over(struct segment *s, const struct view *v, struct fault *why)
 {
     struct batch_row row;
-    enum err e = segment_search(s, s->end + 8, v->size, s->next, &row, why);
+    enum err e = segment_search(s, s->end + 8, s->end < v->told_end ? v->told_end : v->size, s->next, &row, why);
 
     if (e == OK && row.head.first < v->bound && (s->end >= v->told_end || row.offset < v->told_end)) {
         s->end = row.offset;
@@ -466,22 +501,29 @@ static enum err step(struct segment *s, const struct view *v, struct fault *why)
         return ERR_UNKNOWN;
     if (e == OK)
         segment_accept(s, &row);
-    return e == ERR_UNKNOWN && (s->end < v->size || s->end < v->told_end) ? step_over(s, v, why) : e;
+    return e == ERR_UNKNOWN && ((s->end < v->size && v->has_search) || s->end < v->told_end) ? step_over(s, v, why) : e;
 }
 
 enum err segment_look(struct segment *s, const struct durable *d, uint64_t bound, struct fault *why)
 {
-    struct view v = {.d = d, .bound = bound, .is_last = bound == UINT64_MAX, .told_end = SEGMENT_HEAD_SIZE};
+    struct view v = {.d = d, .bound = bound, .is_last = bound == UINT64_MAX, .has_search = true,
+                     .told_end = SEGMENT_HEAD_SIZE};
     const bool is_told = d != NULL && d->first == s->head.first && d->salt == s->head.salt && v.is_last;
 
     if (s->is_sealed || s->next >= bound || (v.is_last && d != NULL && d->first > s->head.first))
         return OK; /* or it has a successor, which the caller has not seen yet */
+    if (is_told && s->is_searched && d->end <= s->end)
+        return OK;
     enum err e = segment_size(s, &v.size, why);
-    if (e != OK || (v.is_last && v.size == s->seen_size && (!is_told || d->end <= s->end)))
+    if (e != OK)
         return e;
     if (is_told) {
         v.told_end = d->end;
         v.told_next = d->position + 1;
+        /* Behind what is told there are zeros, up to half a megabyte, and what is on its way. Whole batches with damage before them are
+         * there only if the note is older than the file: then they are found at the first look. Later ones are written before our eyes,
+         * and told. */
+        v.has_search = !s->is_searched;
         if (s->mark_count == 0 && d->last != 0)
             (void)take_marks(s, d); /* else it is walked from the front */
     }
@@ -489,7 +531,7 @@ enum err segment_look(struct segment *s, const struct durable *d, uint64_t bound
     while (e == OK && s->next < bound)
         e = step(s, &v, why);
     s->window_len = 0;
-    s->seen_size = v.size;
+    s->is_searched = s->is_searched || e == ERR_UNKNOWN;
     return e == ERR_UNKNOWN ? OK : e;
 }
 

@@ -13,6 +13,7 @@
 #define BATCH_HEAD_SIZE     52
 #define MARK_SPAN           (128 << 10) /* of the batches that begin in so many bytes of the file the first is a mark */
 #define SEGMENT_RESERVE     (16 << 20)  /* of the disk, ahead of what is written */
+#define SEGMENT_ZEROS       (512 << 10) /* at most that many lie behind the last batch of the open segment, but for its own size */
 #define GATEWAY_ID_SIZE_MAX 128
 #define BATCH_COUNT_MAX     (1u << 20)
 #define BATCH_SIZE_MAX      ((size_t)64 << 20) /* of what is read back; the writer cuts far below it */
@@ -71,8 +72,10 @@ struct segment {
     struct segment_mark *marks;
     size_t mark_count, mark_room;
     uint64_t newest_mark; /* offset, 0: none */
-    uint64_t allocated;   /* up to where the writer has reserved place */
-    uint64_t seen_size;   /* of the file, when segment_look last looked behind end */
+    uint64_t asked, reserved; /* up to where the writer has asked for place, and got it */
+    uint64_t zeroed;      /* up to where it has written zeros */
+    uint64_t batch_size;  /* of the batch that it appended last, in the file */
+    bool is_searched;     /* segment_look has searched what was behind end */
 
     bool is_sealed, is_indexed, is_index_damaged; /* seal.c, down to posting_count */
     uint8_t *index;
@@ -143,7 +146,8 @@ void segment_close(struct segment *s); /* NULL is fine */
 MUST_USE enum err segment_append(struct segment *s, const struct batch_head *head, struct bytes data, struct batch_row *row,
                                  struct fault *why);
 void segment_accept(struct segment *s, const struct batch_row *row);
-/* Reserves place on the disk for what comes, so that a sync has less to note down. If it cannot be had, the next append tells. */
+/* Makes place on the disk for what comes, so that a sync has less to note down: reserves it, and writes zeros ahead. What of it does not
+ * work costs only time: if there is no place, the next append tells. */
 void segment_reserve(struct segment *s, uint64_t limit);
 
 /* Takes in what has come since, as far as it is durable. bound: where the next segment begins, UINT64_MAX: none does. d: NULL when

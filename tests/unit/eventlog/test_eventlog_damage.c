@@ -284,6 +284,161 @@ static void test_flipped(void)
     }
 }
 
+/* Zeros behind the end, as a kill or a crash of the machine leaves them: the last batch may be there as any part of it. */
+#define ZEROS 3000
+static void put_with_zeros(struct image *m, const char *name)
+{
+    memset(m->at + m->len, 0, ZEROS);
+    m->len += ZEROS;
+    image_put(m, name, m->len);
+}
+
+static void test_zeros(void)
+{
+    static struct image m;
+    const uint64_t last = SMALL_BATCHES * SMALL_EACH;
+    const size_t begin = small.ends[SMALL_BATCHES - 1];
+    uint64_t events = 0;
+
+    for (unsigned has_note = 0; has_note < 2; has_note++) {
+        kit_remove_dir(copy_dir);
+        check(mkdir(copy_dir, 0700) == 0);
+        if (has_note == 1)
+            image_put(&small.notes[SMALL_BATCHES], NOTE_NAME, small.notes[SMALL_BATCHES].len);
+        m = small.file;
+        put_with_zeros(&m, small.name);
+        struct seen seen = read_all(copy_dir);
+        CHECK("zeros behind the end are no damage", seen.end == ERR_AGAIN && seen.damages == 0 && !seen.is_wrong && seen.last == last &&
+                                                        is_right_backwards(copy_dir));
+        CHECK("the writer goes on before them", write_on(&events) == OK && events == last && kit_count(copy_dir, 1) == last + SMALL_EACH);
+    }
+    /* The last batch, not told: of its bytes those before `at` are there, or those behind, or all but eight. */
+    for (size_t at = begin; at <= small.file.len; at += 1 + at % 3) {
+        for (unsigned part = 0; part < 3; part++) {
+            m = small.file;
+            if (part == 0)
+                memset(m.at + at, 0, m.len - at);
+            else
+                memset(m.at + (part == 1 ? begin : at), 0, part == 1 ? at - begin : m.len - at < 8 ? m.len - at : 8);
+            const bool is_whole = memcmp(m.at, small.file.at, m.len) == 0;
+            put_with_zeros(&m, small.name);
+            image_put(&small.notes[SMALL_BATCHES - 1], NOTE_NAME, small.notes[SMALL_BATCHES - 1].len);
+            struct seen seen = read_all(copy_dir);
+            CHECK("a torn batch over zeros is none", seen.end == ERR_AGAIN && seen.damages == 0 && !seen.is_wrong &&
+                                                         seen.last == last - SMALL_EACH);
+            CHECK("the writer takes it if it is whole", write_on(&events) == OK && events == (is_whole ? last : last - SMALL_EACH));
+            CHECK("and nothing is between", kit_count(copy_dir, 1) == events + SMALL_EACH);
+            if (is_whole)
+                continue;
+            image_put(&m, small.name, m.len);
+            image_put(&small.notes[SMALL_BATCHES], NOTE_NAME, small.notes[SMALL_BATCHES].len);
+            seen = read_all(copy_dir);
+            CHECK("of what was durable it is told", seen.damages == 1 && !seen.is_wrong && seen.last == last - SMALL_EACH);
+            CHECK("and stops the writer", write_on(&events) == ERR_CORRUPT);
+        }
+    }
+    /* A hole of zeros before the end, with the newest note, an old one, and none. */
+    for (unsigned k = 0; k + 1 < SMALL_BATCHES; k++) {
+        for (unsigned notes = 0; notes < 3; notes++) {
+            kit_remove_dir(copy_dir);
+            check(mkdir(copy_dir, 0700) == 0);
+            m = small.file;
+            memset(m.at + small.ends[k], 0, small.ends[k + 1] - small.ends[k]);
+            put_with_zeros(&m, small.name);
+            if (notes > 0)
+                image_put(&small.notes[notes == 1 ? SMALL_BATCHES : k], NOTE_NAME, small.notes[0].len);
+            struct seen seen = read_all(copy_dir);
+            const bool is_proven = notes < 2 || k + 2 < SMALL_BATCHES; /* something behind the hole was synced */
+            CHECK("a hole is told", seen.damages == is_proven && !seen.is_wrong && !seen.has_hole);
+            CHECK("and what is behind it read", seen.last == (notes < 2 ? last : is_proven ? last - SMALL_EACH : (uint64_t)k * SMALL_EACH));
+            CHECK("backwards too", is_right_backwards(copy_dir));
+            /* With the newest note a start reads the last batch only, as ever. */
+            CHECK("the writer does not go on over it", write_on(&events) == (notes == 1 ? OK : ERR_CORRUPT));
+        }
+    }
+}
+
+/* What a reader sees while the writer is at work in a file whose size says nothing: one all the way, with log.durable and without. */
+static void test_written_over_zeros(void)
+{
+    static struct image m;
+
+    for (unsigned has_note = 0; has_note < 2; has_note++) {
+        struct log_reader *r = NULL;
+        struct event e;
+        kit_remove_dir(copy_dir);
+        check(mkdir(copy_dir, 0700) == 0);
+        if (has_note == 1)
+            image_put(&small.notes[0], NOTE_NAME, small.notes[0].len);
+        m = small.file;
+        memset(m.at + small.ends[0], 0, m.len - small.ends[0]);
+        put_with_zeros(&m, small.name);
+        check(reader_open(str_of(copy_dir), &r, NULL) == OK);
+        for (unsigned k = 0; k < SMALL_BATCHES; k++) {
+            const uint64_t before = (uint64_t)k * SMALL_EACH;
+            CHECK("nothing yet", reader_next(r, &e, NULL) == ERR_AGAIN && reader_newest(r) == before);
+            for (size_t at = small.ends[k] + 1; at < small.ends[k + 1]; at += 97) {
+                memcpy(m.at, small.file.at, at);
+                image_put(&m, small.name, m.len);
+                CHECK("half of it is nothing", reader_next(r, &e, NULL) == ERR_AGAIN);
+            }
+            memcpy(m.at, small.file.at, small.ends[k + 1]);
+            image_put(&m, small.name, m.len);
+            if (has_note == 1) {
+                CHECK("all of it, not synced, is nothing", reader_next(r, &e, NULL) == ERR_AGAIN && reader_newest(r) == before);
+                image_put(&small.notes[k + 1], NOTE_NAME, small.notes[k + 1].len);
+            }
+            for (uint64_t n = 1; n <= SMALL_EACH; n++)
+                CHECK("then it is there", reader_next(r, &e, NULL) == OK && kit_is(&e, before + n));
+        }
+        CHECK("and no more", reader_next(r, &e, NULL) == ERR_AGAIN);
+        reader_close(r);
+    }
+}
+
+/* The same with a log that is at work, and what a kill leaves of it at that moment; then sealed. */
+static void test_zeros_of_a_log(void)
+{
+    kit_begin();
+    char path[KIT_PATH_MAX];
+    struct eventlog_options o = kit_options();
+    struct log_reader *r = NULL;
+    struct event e;
+    struct segment *s = NULL;
+    struct eventlog *l = kit_open(&o);
+    kit_path(path, small.name);
+    CHECK("a batch", kit_batch(l, EACH));
+    eventlog_wait(l, UINT64_MAX, 0);
+    check(reader_open(str_of(kit_dir), &r, NULL) == OK);
+    for (unsigned i = 1; i < 40; i++) {
+        for (unsigned k = 0; k < EACH; k++)
+            CHECK("a reader has it all", reader_next(r, &e, NULL) == OK && kit_is(&e, (i - 1) * EACH + k + 1));
+        CHECK("and no more", reader_next(r, &e, NULL) == ERR_AGAIN);
+        CHECK("a batch", kit_batch(l, EACH));
+        CHECK("lies before zeros", size_of(path) >= SEGMENT_ZEROS && size_of(path) <= SEGMENT_HEAD_SIZE + 40 * 8192 + SEGMENT_ZEROS);
+        if (i % 10 != 0)
+            continue;
+        copy_log(kit_dir, copy_dir);
+        struct seen seen = read_all(copy_dir);
+        uint64_t events = 0;
+        CHECK("a copy of it is read", seen.damages == 0 && !seen.is_wrong && seen.last == eventlog_position(l));
+        CHECK("and written on", write_on(&events) == OK && events == seen.last && kit_count(copy_dir, 1) == events + SMALL_EACH);
+    }
+    reader_close(r);
+    CHECK("as a kill leaves it", eventlog_position(l) == 40 * EACH);
+    copy_log(kit_dir, copy_dir);
+    eventlog_close(l);
+    const off_t plain = size_of(path);
+    CHECK("a stop cuts them off", plain < SEGMENT_HEAD_SIZE + 40 * 8192 && kit_count(kit_dir, 1) == 40 * EACH);
+    const struct segment_options at_copy = {str_of(copy_dir), &log_files_system, false};
+    CHECK("unsealed", segment_open(&at_copy, 1, SEGMENT_TO_WRITE, &s, NULL) == OK && !s->is_sealed);
+    CHECK("sealing does", segment_seal(s, 40 * EACH + 1, NULL) == OK && s->end == (uint64_t)plain);
+    segment_close(s);
+    CHECK("to an index behind the last batch", segment_open(&at_copy, 1, SEGMENT_TO_READ, &s, NULL) == OK && s->is_indexed && s->end == (uint64_t)plain);
+    segment_close(s);
+    kit_end();
+}
+
 /* What a reader sees while the writer is at work: the file has more than log.durable says. */
 static void test_being_written(void)
 {
@@ -505,6 +660,9 @@ int main(void)
     test_torn();
     test_flipped();
     test_being_written();
+    test_zeros();
+    test_written_over_zeros();
+    test_zeros_of_a_log();
     test_index();
     test_flipped_file();
     test_files();

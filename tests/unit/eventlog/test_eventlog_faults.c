@@ -1,7 +1,7 @@
-/* Disks that fail: a table of file operations over the real ones fails the n-th write, sync, open, truncation, reservation, renaming or
- * deletion, for n = 1, 2, ... until a whole scenario goes through without. Each time: nothing is told durable, nor noted so, before its
- * sync, what was told is there after opening again, and positions have no gap. Syncs are only counted here, not done: the machine
- * does not crash. */
+/* Disks that fail: a table of file operations over the real ones fails the n-th write, of a batch or of zeros ahead, sync, open, truncation,
+ * reservation, renaming or deletion, for n = 1, 2, ... until a whole scenario goes through without. Each time: nothing is told durable, nor
+ * noted so, before its sync, what was told is there after opening again, and positions have no gap. Syncs are only counted here, not
+ * done: the machine does not crash. */
 #include "logkit.h"
 
 #include "eventlog/segment.h"
@@ -33,6 +33,8 @@ static struct {
     bool has_failed, was_false;
     uint64_t newest;          /* segment that was written to */
     bool is_dirty;            /* written, and not synced since */
+    bool reserves_nothing;
+    unsigned zeros, failed_zeros; /* writes of zeros ahead */
     uint64_t segments[FD_MAX]; /* by descriptor; 0: no segment, 1 << 63: the note of what is durable */
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -100,12 +102,25 @@ static int failing_open(const char *path, int flags, mode_t mode)
     return fd;
 }
 
+/* No batch and no head of a file begins with a zero. */
+static bool is_of_zeros(const struct iovec *part)
+{
+    return *(const uint8_t *)part->iov_base == 0;
+}
+
 static ssize_t failing_pwritev(int fd, const struct iovec *parts, int count, off_t at)
 {
     const struct iovec half = {parts->iov_base, (parts->iov_len + 1) / 2};
+    const bool is_ahead = is_of_zeros(parts);
 
-    note(fd, true);
-    if (!disk_ask()) { /* as a bad disk does it: a part is there */
+    if (!is_ahead) /* zeros promise nothing, and wait for no sync */
+        note(fd, true);
+    bool is_well = disk_ask();
+    (void)pthread_mutex_lock(&disk.lock);
+    disk.zeros += is_ahead;
+    disk.failed_zeros += is_ahead && !is_well;
+    (void)pthread_mutex_unlock(&disk.lock);
+    if (!is_well) { /* as a bad disk does it: a part is there */
         int reason = errno;
         (void)!pwritev(fd, &half, 1, at);
         errno = reason;
@@ -135,6 +150,10 @@ static int failing_ftruncate(int fd, off_t size)
 
 static int failing_fallocate(int fd, int mode, off_t at, off_t len)
 {
+    if (disk.reserves_nothing) {
+        errno = ENOSPC;
+        return -1;
+    }
     return disk_ask() ? fallocate(fd, mode, at, len) : -1;
 }
 
@@ -242,6 +261,7 @@ static void test_every_operation(enum mode mode)
     bool whole = false;
     unsigned failures = 0;
 
+    disk.zeros = disk.failed_zeros = 0;
     for (long n = 1; !whole && n < SCENARIO_LIMIT; n++) {
         kit_begin();
         told.durable = 0;
@@ -259,6 +279,52 @@ static void test_every_operation(enum mode mode)
     }
     CHECK("the scenario ends", whole);
     CHECK("commits did fail", mode == SHORT_WRITES ? failures == 0 : failures > 10);
+    CHECK("zeros were written ahead", disk.zeros > 10 && (mode == SHORT_WRITES ? disk.failed_zeros == 0 : disk.failed_zeros > 3));
+}
+
+static off_t open_size(void)
+{
+    char path[KIT_PATH_MAX], name[SEGMENT_NAME_MAX];
+    struct stat st;
+
+    segment_name(1, name);
+    kit_path(path, name);
+    return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+/* Zeros that cannot be written are no failure of anybody's; and where nothing can be reserved, none are. */
+static void test_zeros(void)
+{
+    for (unsigned row = 0; row < 3; row++) {
+        kit_begin();
+        struct eventlog_options o = failing_options();
+        struct eventlog_stats stats;
+        o.segment_max = eventlog_options_default().segment_max;
+        told.durable = 0;
+        told.state = told.worst = LOG_STATE_OK;
+        disk_arm(row == 0 ? FAIL_ONCE : SHORT_WRITES, SCENARIO_LIMIT * 10);
+        disk.zeros = 0;
+        disk.reserves_nothing = row == 2;
+        struct eventlog *l = kit_open(&o);
+        (void)pthread_mutex_lock(&disk.lock);
+        disk.first = row == 0 ? disk.count + 5 : disk.first; /* write, sync, note, reservation, zeros */
+        disk.last = disk.first;
+        (void)pthread_mutex_unlock(&disk.lock);
+        CHECK("batches", kit_batch(l, 10) && kit_batch(l, 10) && kit_batch(l, 10));
+        eventlog_stats(l, &stats);
+        CHECK("none fails", stats.failures == 0);
+        CHECK("it is the zeros that failed", row != 0 || (disk.has_failed && disk.failed_zeros == 1));
+        CHECK("zeros are written if there is place", row == 2 ? disk.zeros == 0 : disk.zeros >= 1);
+        CHECK("as many as are said", open_size() < SEGMENT_HEAD_SIZE + 3 * 4096 + (row == 1 ? SEGMENT_ZEROS : row == 0 ? 1 << 15 : 0) &&
+                                         (row != 1 || open_size() > SEGMENT_ZEROS));
+        CHECK("a reader of now", kit_count(kit_dir, 1) == 30);
+        eventlog_close(l);
+        CHECK("all was told", told.worst == LOG_STATE_OK && told.durable == 30);
+        CHECK("a stop gives them back", open_size() < SEGMENT_HEAD_SIZE + 3 * 4096);
+        CHECK("all is there", kit_count(kit_dir, 1) == 30);
+        disk.reserves_nothing = false;
+        kit_end();
+    }
 }
 
 /* A disk that never gets well: close does not wait for it, and what was told is there. */
@@ -333,6 +399,7 @@ int main(void)
 {
     for (enum mode mode = 0; mode < COUNT_OF(modes); mode++)
         test_every_operation(mode);
+    test_zeros();
     test_for_ever();
     test_full_disk();
     return CHECK_REPORT();
