@@ -465,14 +465,25 @@ struct view {
     uint64_t told_end, told_next; /* before that everything is durable */
 };
 
-/* Nothing sound is at s->end. OK: it was damage, s->end is behind it. */
+/* Whether there is a batch at s->end after all, now that one was found behind it: over zeros the writer may have written both since the
+ * first was looked for. It writes them in their order, so who sees the second sees the first. */
+static bool is_there_by_now(struct segment *s, const struct batch_row *behind)
+{
+    struct batch_row row;
+
+    s->window_len = 0;
+    return segment_read_head(s, s->end, &row, NULL) == OK && row.head.first == s->next && batch_end(&row) <= behind->offset;
+}
+
+/* Nothing sound is at s->end. OK: it was damage, s->end is behind it; or something is there by now. */
 static enum err step_over(struct segment *s, const struct view *v, struct fault *why)
 {
     struct batch_row row;
     enum err e = segment_search(s, s->end + 8, s->end < v->told_end ? v->told_end : v->size, s->next, &row, why);
 
     if (e == OK && row.head.first < v->bound && (s->end >= v->told_end || row.offset < v->told_end)) {
-        s->end = row.offset;
+        if (s->end < v->told_end || !is_there_by_now(s, &row))
+            s->end = row.offset;
         return OK;
     }
     if ((e != OK && e != ERR_UNKNOWN) || s->end >= v->told_end)

@@ -221,6 +221,13 @@ class Segment:
             yield first, count, size, crc, self.bytes[data_at:data_at + stored]
             at = (data_at + stored + 7) & ~7
 
+    def end(self):
+        """Behind the last whole batch; zeros that were written ahead may follow."""
+        at = FILE_HEAD_SIZE
+        for *_, data in self.batches():
+            at = (at + BATCH_HEAD.size + len(data) + 7) & ~7
+        return at
+
 
 class Log:
     """The segments of a folder."""

@@ -1,9 +1,12 @@
-/* The reader: forwards, backwards, anywhere, by station, by time; over sealed and open segments. */
+/* The reader: forwards, backwards, anywhere, by station, by time; over sealed and open segments, and while these are written. */
 #include "logkit.h"
 
 #include "eventlog/segment.h"
 
-#define EACH 9
+#include <pthread.h>
+
+#define EACH        9
+#define WHILE_COUNT 100000 /* events while readers come and go */
 
 /* Batches of EACH in many segments; the number of events. */
 static uint64_t fill(struct eventlog *l, unsigned batches)
@@ -177,6 +180,59 @@ static void test_follow(void)
     kit_end();
 }
 
+static int no_sync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+/* NULL: all was taken. CHECK is of the other thread. */
+static void *write_on(void *l)
+{
+    for (unsigned i = 0; i < WHILE_COUNT; i++) {
+        if (!kit_round(l, 1) || (!eventlog_has_room(l) && !kit_wait(l, eventlog_position(l))))
+            return l;
+    }
+    return kit_wait(l, WHILE_COUNT) ? NULL : l;
+}
+
+/* Readers that see an open segment for the first time, while batches come over the zeros behind its end faster than any disk takes them:
+ * what was not there a moment ago is no damage. */
+static void test_come_and_go(void)
+{
+    kit_begin();
+    struct log_files quick = log_files_system;
+    struct eventlog_options o = kit_options();
+    pthread_t writer;
+    quick.fdatasync = no_sync;
+    o.files = &quick;
+    struct eventlog *l = kit_open(&o);
+    check(pthread_create(&writer, NULL, write_on, l) == 0);
+    unsigned readers = 0;
+    enum err error = ERR_AGAIN;
+    for (uint64_t seen = 0; seen < WHILE_COUNT && error == ERR_AGAIN; readers++) {
+        struct log_reader *r = open_reader();
+        struct event e;
+        struct fault why = {0};
+        const uint64_t newest = reader_newest(r);
+        CHECK("the end only rises", newest >= seen);
+        seen = newest;
+        reader_seek(r, newest - (newest < EACH ? newest : EACH));
+        while ((error = reader_next(r, &e, &why)) == OK)
+            CHECK("what is read is right", kit_is(&e, e.position));
+        CHECK("nothing is missing", error == ERR_AGAIN);
+        if (error != ERR_AGAIN)
+            (void)fprintf(stderr, "%s: %s\n", why.field, why.reason);
+        reader_close(r);
+    }
+    void *left;
+    check(pthread_join(writer, &left) == 0);
+    CHECK("all was taken", left == NULL);
+    CHECK("readers came", readers > 10);
+    eventlog_close(l);
+    kit_end();
+}
+
 static void test_no_log(void)
 {
     kit_begin();
@@ -194,6 +250,7 @@ int main(void)
 {
     test_ways();
     test_follow();
+    test_come_and_go();
     test_no_log();
     return CHECK_REPORT();
 }
