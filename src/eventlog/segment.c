@@ -372,8 +372,8 @@ static void reserve_place(struct segment *s, uint64_t limit)
  * were ever written: so its fdatasync writes the data and empties the disk's cache, and the file system's journal has nothing to add.
  * The zeros themselves, the new size and the blocks' marks go to the disk with the first sync behind them, which is that of the next
  * batch: fdatasync writes all that is needed to read the data back, so a batch over zeros that never reached the disk is as safe as
- * one without. Only reserved place is filled: a disk that is nearly full has none, and a file system that reserves nothing writes
- * elsewhere each time. */
+ * one without. Only place that was reserved is filled: a disk that is nearly full gives none, and a file system that does not know how to
+ * may write elsewhere each time. */
 static void write_zeros(struct segment *s)
 {
     static uint8_t zeros[ZEROS_PIECE]; /* not const: so it takes no place in the program's file */
