@@ -531,7 +531,7 @@ enum err segment_look(struct segment *s, const struct durable *d, uint64_t bound
     if (is_told) {
         v.told_end = d->end;
         v.told_next = d->position + 1;
-        /* Behind what is told there are zeros, up to half a megabyte, and what is on its way. Whole batches with damage before them are
+        /* Behind what is told there are zeros, half a megabyte of them, and what is on its way. Whole batches with damage before them are
          * there only if the note is older than the file: then they are found at the first look. Later ones are written before our eyes,
          * and told. */
         v.has_search = !s->is_searched;

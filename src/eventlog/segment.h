@@ -13,7 +13,7 @@
 #define BATCH_HEAD_SIZE     52
 #define MARK_SPAN           (128 << 10) /* of the batches that begin in so many bytes of the file the first is a mark */
 #define SEGMENT_RESERVE     (16 << 20)  /* of the disk, ahead of what is written */
-#define SEGMENT_ZEROS       (512 << 10) /* at most that many lie behind the last batch of the open segment, but for its own size */
+#define SEGMENT_ZEROS       (512 << 10) /* written ahead at a time, when less than a quarter of that is left */
 #define GATEWAY_ID_SIZE_MAX 128
 #define BATCH_COUNT_MAX     (1u << 20)
 #define BATCH_SIZE_MAX      ((size_t)64 << 20) /* of what is read back; the writer cuts far below it */
@@ -72,10 +72,11 @@ struct segment {
     struct segment_mark *marks;
     size_t mark_count, mark_room;
     uint64_t newest_mark; /* offset, 0: none */
-    uint64_t asked, reserved; /* up to where the writer has asked for place, and got it */
+    uint64_t asked;       /* up to where the writer has asked for place */
+    uint64_t reserved;    /* up to where it got it */
     uint64_t zeroed;      /* up to where it has written zeros */
     uint64_t batch_size;  /* of the batch that it appended last, in the file */
-    bool is_searched;     /* segment_look has searched what was behind end */
+    bool is_searched;     /* segment_look has seen what was behind end */
 
     bool is_sealed, is_indexed, is_index_damaged; /* seal.c, down to posting_count */
     uint8_t *index;

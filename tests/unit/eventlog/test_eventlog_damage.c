@@ -480,7 +480,8 @@ static void test_zeros_of_a_log(void)
     CHECK("unsealed", segment_open(&at_copy, 1, SEGMENT_TO_WRITE, &s, NULL) == OK && !s->is_sealed);
     CHECK("sealing does", segment_seal(s, 40 * EACH + 1, NULL) == OK && s->end == (uint64_t)plain);
     segment_close(s);
-    CHECK("to an index behind the last batch", segment_open(&at_copy, 1, SEGMENT_TO_READ, &s, NULL) == OK && s->is_indexed && s->end == (uint64_t)plain);
+    CHECK("to an index behind the last batch", segment_open(&at_copy, 1, SEGMENT_TO_READ, &s, NULL) == OK && s->is_indexed &&
+                                                   s->end == (uint64_t)plain);
     segment_close(s);
     kit_end();
 }
