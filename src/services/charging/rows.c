@@ -98,22 +98,25 @@ enum err session_update_readings(struct db *d, const struct session *s)
         value_of(s->temperature_m), db_int(s->flags), db_int(s->reading_count), db_time(s->read_at));
 }
 
+/* One statement: its row is found once. */
 enum err session_update(struct db *d, const struct session *s)
 {
-    enum err e = session_update_readings(d, s);
-    if (e != OK)
-        return e;
     return DB_RUN(
         d,
-        "UPDATE charging_sessions SET connector_id=?2, state=?3, state_before=?4, is_active=?5, order_no=?6, "
-        "reservation_id=?7, is_offline=?8, ended_at=?9, device_started_at=?10, device_ended_at=?11, "
-        "meter_start_wh=?12, meter_stop_wh=?13, stop_reason=?14, stop_id_tag=?15, history_count=?16, sequence=?17, "
-        "tier_power_w=?18, idle_s=?19, stop_code=?20 WHERE session_number=?1",
-        db_int(s->number), db_int(s->connector_id), db_int(s->state), db_int(s->before),
-        db_int(session_state_is_active(s->state)), db_text(str_of(s->order_no)), value_of(s->reservation_id),
-        db_int(s->is_offline), db_time(s->ended), db_time(s->device_started), db_time(s->device_ended),
-        value_of(s->meter_start_wh), value_of(s->meter_stop_wh), db_text(str_of(s->stop_reason)),
-        db_text(str_of(s->stop_id_tag)), db_int(s->history_count), db_int(s->sequence),
+        "UPDATE charging_sessions SET last_at=?2, last_update=?3, base_wh=?4, register_wh=?5, energy_wh=?6, "
+        "energy_source=?7, integral_wms=?8, power_at=?9, max_power_w=?10, power_w=?11, voltage_m=?12, current_m=?13, "
+        "temperature_m=?14, flags=?15, reading_count=?16, read_at=?17, connector_id=?18, state=?19, state_before=?20, "
+        "is_active=?21, order_no=?22, reservation_id=?23, is_offline=?24, ended_at=?25, device_started_at=?26, "
+        "device_ended_at=?27, meter_start_wh=?28, meter_stop_wh=?29, stop_reason=?30, stop_id_tag=?31, history_count=?32, "
+        "sequence=?33, tier_power_w=?34, idle_s=?35, stop_code=?36 WHERE session_number=?1",
+        db_int(s->number), db_time(s->last_at), db_time(s->last_update), value_of(s->base_wh), value_of(s->register_wh),
+        db_int(s->energy_wh), db_int(s->source), db_int(s->integral_wms), db_time(s->power_at),
+        value_of(s->max_power_w), value_of(s->power_w), value_of(s->voltage_m), value_of(s->current_m),
+        value_of(s->temperature_m), db_int(s->flags), db_int(s->reading_count), db_time(s->read_at),
+        db_int(s->connector_id), db_int(s->state), db_int(s->before), db_int(session_state_is_active(s->state)),
+        db_text(str_of(s->order_no)), value_of(s->reservation_id), db_int(s->is_offline), db_time(s->ended),
+        db_time(s->device_started), db_time(s->device_ended), value_of(s->meter_start_wh), value_of(s->meter_stop_wh),
+        db_text(str_of(s->stop_reason)), db_text(str_of(s->stop_id_tag)), db_int(s->history_count), db_int(s->sequence),
         value_of(s->tier_power_w), value_of(s->idle_s), db_text(str_of(s->stop_code)));
 }
 
