@@ -16,7 +16,8 @@ enum quantity {
 };
 
 #define VALUE_MOST   1000000000000000 /* in what we keep: past it, it is no measurement */
-#define FORMS_MAX    256  /* of lists that are remembered; where two meet the newer one stays */
+#define FORMS_MAX    256  /* of lists that are remembered */
+#define KEEP_EVERY   16   /* of those whose place another has: else a fleet of many forms would cost more than reading them */
 #define SAMPLES_MOST 32   /* of such a list */
 #define LIST_SIZE    1024 /* as it was packed */
 #define TEXT_SIZE    8192 /* in the frame, from its first text to its last */
@@ -227,6 +228,7 @@ struct form {
 };
 struct curve_forms {
     struct form *forms[FORMS_MAX];
+    unsigned missed; /* how often another had the place */
 };
 
 struct curve_forms *curve_forms_new(void)
@@ -346,6 +348,9 @@ void curve_keep(struct curve_forms *f, const struct list_place *list, struct str
     const struct ev_sample_list *samples = &values->meter_values;
     if (list->bytes.at == NULL || list->bytes.len > LIST_SIZE || samples->count == 0 || samples->count > SAMPLES_MOST)
         return;
+    struct form **const place = &f->forms[form_index(list)];
+    if (*place != NULL && ++f->missed % KEEP_EVERY != 0)
+        return;
     const size_t holes_size = (samples->count + 1) * sizeof(struct hole);
     struct form *m = mem_new(1, sizeof *m + holes_size);
     if (!find_holes(m, frame, samples) || !enclose_all(m, frame, samples)) {
@@ -361,7 +366,6 @@ void curve_keep(struct curve_forms *f, const struct list_place *list, struct str
     m->list_size = list->bytes.len;
     m->list = bytes;
     m->text = text;
-    struct form **place = &f->forms[form_index(list)];
     free(*place);
     *place = m;
 }
