@@ -457,7 +457,7 @@ SICK = [
     ("a folder that anyone can write to", lambda d: d.chmod(0o777), "warn", "directory", "anyone"),
     ("no lock", lambda d: (d / "lock").unlink(), "ok", "server", "no server is running"),
     ("no log", lambda d: shutil.rmtree(d / "log"), "warn", "log", "no log"),
-    ("a damaged event", lambda d: overwrite(segment(d), b'"transactionId":"', b'"transactionID":"'), "bad", "log", "batch"),
+    ("a damaged event", lambda d: overwrite(segment(d), b'idTag', b'idTAG'), "bad", "log", "batch"),
     ("a segment that is none", lambda d: segment(d).write_bytes(b"nonsense" * 100), "bad", "log", "log-"),
     ("no store", lambda d: (d / "store.db").unlink(), "warn", "store", "no store"),
     ("a store that is none", lambda d: (d / "store.db").write_bytes(b"nonsense" * 1000), "bad", "store", "store.db"),
@@ -498,7 +498,7 @@ def test_tail_damage(place, data):
     refused("tail where no log is", 1, "tail", "--data", str(place / "nowhere"), words="nowhere")
     sick = place / "sick"
     shutil.copytree(data, sick)
-    overwrite(segment(sick), b'"meterStartWh":100', b'"meterStartWh":999')
+    overwrite(segment(sick), b'idTag', b'idTAG')
     r = run("tail", "--data", str(sick), "--no-follow", "--since", "1", "--format", "json")
     types = [json.loads(line)["eventType"] for line in r.stdout.splitlines()]
     check("damage is told with its place", "log-" in r.stderr and "batch" in r.stderr and "passed over" in r.stderr, r.stderr)
