@@ -289,10 +289,14 @@ static void take(struct ring *r, const struct answer *a)
     }
 }
 
-/* Whether more has happened than the kernel told of: it tells of a few dozen things at a time. */
-static bool has_more(const struct ring *r)
+/* More has happened than the kernel told of: it tells of a few dozen things at a time. Its flag is a hint, and may stay when there is
+ * nothing. */
+static bool fetch_more(struct ring *r)
 {
-    return (__atomic_load_n(r->uring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+    if ((__atomic_load_n(r->uring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) == 0)
+        return false;
+    (void)io_uring_get_events(&r->uring);
+    return io_uring_cq_ready(&r->uring) > 0;
 }
 
 void ring_deliver(struct ring *r)
@@ -312,9 +316,8 @@ void ring_deliver(struct ring *r)
         hand_buffers_over(r);
         count += ready;
         r->counted += ready;
-        if (count >= ROUND_MAX || r->is_watched_ready || !has_more(r))
+        if (count >= ROUND_MAX || r->is_watched_ready || !fetch_more(r))
             break;
-        (void)io_uring_get_events(&r->uring);
     }
 }
 
