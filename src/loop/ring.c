@@ -17,8 +17,8 @@
 #define ORDERS_MAX    256  /* handed over in one call */
 #define ANSWERS_MAX   4096 /* that wait to be looked at; past it the kernel keeps them in a list of its own */
 #define BUSY_PER_MS   16   /* answers; from then on the kernel is asked for several at once */
-#define GATHER        16   /* so many, or what came in */
-#define GATHER_NS     100000
+#define GATHER        64   /* so many, or what came in */
+#define GATHER_NS     250000
 #define ROUND_MAX     256  /* answers after which a round ends although more is there */
 #define BUFFERS_FIRST 64   /* that go round; a power of two */
 #define BUFFERS_MAX   256  /* the same, once they were too few */
