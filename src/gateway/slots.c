@@ -146,7 +146,7 @@ static void done_load(struct job *j)
         load->error = ERR_UNKNOWN; /* the row was read before it went */
     slot->is_loaded = load->error == OK || load->error == ERR_UNKNOWN;
     slot->has_row = load->error == OK;
-    if (!slot->is_loaded)
+    if (!slot->is_loaded && load->error != ERR_CLOSED) /* never run: the server stops */
         LOG_ERROR("station.unreadable", F_CSTR("station", slot->station.id), F_CSTR("err", err_text(load->error)));
     enum err e = load->error;
     free(load);

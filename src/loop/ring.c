@@ -24,6 +24,7 @@
 #define BUFFERS_MAX   256  /* the same, once they were too few */
 #define BUFFER_SIZE   8000 /* an odd number of cache lines: else all of them would begin in the same places of the cache */
 #define BUFFER_ALIGN  64
+#define PLACES_ALIGN  4096 /* of what the kernel maps */
 #define BUFFER_GROUP  0
 
 #define FOR_SEND   UINT64_C(1) /* a bit */
@@ -81,7 +82,7 @@ static bool make_buffers(struct ring *r)
 {
     r->buffers_size = BUFFERS_MAX * sizeof(struct io_uring_buf);
     void *at = NULL;
-    if (posix_memalign(&at, 4096, r->buffers_size) != 0)
+    if (posix_memalign(&at, PLACES_ALIGN, r->buffers_size) != 0)
         return false;
     r->buffers = at;
     memset(at, 0, r->buffers_size);

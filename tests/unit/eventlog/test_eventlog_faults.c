@@ -279,7 +279,7 @@ static void test_every_operation(enum mode mode)
     }
     CHECK("the scenario ends", whole);
     CHECK("commits did fail", mode == SHORT_WRITES ? failures == 0 : failures > 10);
-    CHECK("zeros were written ahead", disk.zeros > 10 && (mode == SHORT_WRITES ? disk.failed_zeros == 0 : disk.failed_zeros > 3));
+    CHECK("zeros were written ahead", disk.zeros > 10); /* which of them failed depends on what the keeper did meanwhile: test_zeros */
 }
 
 static off_t open_size(void)
