@@ -49,7 +49,6 @@ struct ring {
     unsigned sends;  /* queued or handed over, and not known yet */
 
     struct io_uring_buf_ring *buffers; /* that the kernel may take: BUFFERS_MAX places */
-    size_t buffers_size;
     uint8_t *room; /* BUFFERS_MAX of BUFFER_SIZE; untouched memory costs nothing */
     unsigned buffer_count, given;
 
@@ -80,12 +79,12 @@ static void give_more_buffers(struct ring *r)
 
 static bool make_buffers(struct ring *r)
 {
-    r->buffers_size = BUFFERS_MAX * sizeof(struct io_uring_buf);
+    const size_t size = BUFFERS_MAX * sizeof(struct io_uring_buf);
     void *at = NULL;
-    if (posix_memalign(&at, PLACES_ALIGN, r->buffers_size) != 0)
+    if (posix_memalign(&at, PLACES_ALIGN, size) != 0)
         return false;
     r->buffers = at;
-    memset(at, 0, r->buffers_size);
+    memset(at, 0, size);
     if (posix_memalign(&at, BUFFER_ALIGN, (size_t)BUFFERS_MAX * BUFFER_SIZE) != 0)
         return false;
     r->room = at;
