@@ -98,6 +98,7 @@ class Unit:
     def __init__(self, line, physical_id):
         self.id, self.line = physical_id, None
         self.log, self.commands, self.waiting, self.on, self.answers = [], [], {}, {}, []
+        self.asked_again = asyncio.Event() # a command came since it was cleared
         self.counter = 0
         self.move(line)
 
@@ -164,6 +165,7 @@ class Unit:
                 future.set_result(f)
             return
         self.commands.append(f)
+        self.asked_again.set()
         handler = self.on.get(f.command, self.answer)
         fields = handler(f) if callable(handler) else handler
         if isinstance(fields, dict):
@@ -186,9 +188,11 @@ class Unit:
         """The count-th command of that byte, None when it did not come."""
         end = time.monotonic() + timeout
         while len(self.asked(command)) < count:
-            if time.monotonic() > end:
+            self.asked_again.clear()
+            try:
+                await asyncio.wait_for(self.asked_again.wait(), max(0, end - time.monotonic()))
+            except asyncio.TimeoutError:
                 return None
-            await asyncio.sleep(0.005)
         return self.asked(command)[count - 1]
 
     def time(self):
