@@ -26,13 +26,10 @@ bench: ## the figures: prints numbers, writes docs/bench.md, asserts nothing (QU
 	@tools/build release chargeline load load-piles raw-echo fill-log
 	@tools/bench $(if $(QUICK),--quick --no-docs)
 
-torture: ## kill -9 under load, ROUNDS times (10000, two hours and more), a tenth as often under the load of piles
+torture: ## kill -9 under load, ROUNDS times (10000, about an hour), a tenth as often under the load of piles; then the planted defects
 	@tools/install-deps build test
 	@tools/build release
-	@for t in $(wildcard tests/crash/test_*.py); do echo "== $$t"; rounds=$${ROUNDS:-10000}; \
-	    case $$t in *ap3000*) rounds=$$((rounds / 10)) ;; esac; CRASH_ROUNDS=$$rounds CRASH_LIFE_MS=$${CRASH_LIFE_MS:-400} CHARGELINE_BUILD=$(CURDIR)/build/release \
-	    CHARGELINE_BIN=$(CURDIR)/build/release/chargeline PYTHONPATH=tests python3 $$t || exit 1; done
-	@echo "== planted defects"; tests/crash/defects.sh
+	@tools/torture
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60) of processor time (COVERAGE=1: how much code they reach)
 	@tools/install-deps build fuzz

@@ -51,7 +51,9 @@ struct bus {
     bool is_running;
     struct request *first, **last;
     struct shown *shown;
-    atomic_bool hurry, stopping;
+    struct haste haste;
+    atomic_bool stopping;
+    atomic_bool is_gathering;
     int64_t tick_us;      /* monotonic: when the next one is due */
     uint64_t tick_events; /* done at the last one */
     uint64_t trim_events; /* done when the store's pages were given back */
@@ -67,8 +69,8 @@ static int64_t clock_system_us(void)
 struct bus_options bus_options_default(void)
 {
     return (struct bus_options){
-        .batch_max = 8000,
-        .gather_ms = 150,
+        .batch_max = 16000,
+        .gather_ms = 300,
         .attempts_max = 5,
         .retry_first_ms = 200,
         .retry_most_ms = 30000,
@@ -245,7 +247,7 @@ static bool requests_serve(struct bus *b)
     }
     if (b->first == NULL) {
         b->last = &b->first;
-        atomic_store(&b->hurry, atomic_load(&b->stopping));
+        atomic_store(&b->haste.to_write, atomic_load(&b->stopping));
     }
     (void)pthread_mutex_unlock(&b->lock);
     if (chain == NULL)
@@ -288,7 +290,7 @@ enum err bus_write(struct bus *b, enum err (*fn)(struct db *d, void *arg, struct
         *b->last = &q;
         /* cppcheck-suppress autoVariables ; we wait below until it has left the queue */
         b->last = &q.next;
-        atomic_store(&b->hurry, true);
+        atomic_store(&b->haste.to_write, true);
         eventlog_wake(b->options.log);
         request_wait(b, &q);
     }
@@ -363,7 +365,7 @@ static bool consumers_step(struct bus *b, struct runner **refused, struct fault 
     bool is_worked = false;
     for (size_t i = 0; i < b->count; i++) {
         struct fault own = {{0}, {0}};
-        enum step s = runner_step(&b->runners[i], b->d, clock_now(b), &b->hurry, &own);
+        enum step s = runner_step(&b->runners[i], b->d, clock_now(b), &b->haste, &own);
         publish(b, i);
         is_worked = is_worked || s == STEP_WORKED;
         if (s == STEP_REFUSED && *refused == NULL) {
@@ -399,7 +401,7 @@ static void wait_for_work(struct bus *b, uint64_t durable)
             wait_us = until_us - now_us;
     }
     int wait_ms = wait_us > WAIT_MS_MOST * 1000 ? WAIT_MS_MOST : wait_us < 1000 ? 1 : (int)(wait_us / 1000);
-    if (!atomic_load(&b->hurry))
+    if (!atomic_load(&b->haste.to_write))
         eventlog_wait(b->options.log, durable, wait_ms);
 }
 
@@ -412,18 +414,36 @@ static bool is_drained(const struct bus *b, uint64_t durable)
     return true;
 }
 
-/* Until a full batch is there, or the time is over. Whoever writes is served meanwhile. */
-static void gather(struct bus *b, uint64_t durable)
+void bus_hasten(struct bus *b, uint64_t position)
 {
-    uint64_t enough = durable + b->options.batch_max;
-    int64_t until_us = monotonic_us() + b->options.gather_ms * 1000;
-    while (!atomic_load(&b->stopping) && eventlog_durable(b->options.log) < enough) {
-        int64_t left_us = until_us - monotonic_us();
-        if (left_us < 1000)
-            return;
+    uint64_t wanted = atomic_load(&b->haste.wanted);
+    while (wanted < position && !atomic_compare_exchange_weak(&b->haste.wanted, &wanted, position))
+        ;
+    /* The gatherer says that it gathers before it looks at what is wanted, so one of the two sees the other. */
+    if (wanted < position && atomic_exchange(&b->is_gathering, false))
+        eventlog_wake(b->options.log);
+}
+
+/* Where the events end that are to come together: behind a full batch, or where someone waits for them. */
+static uint64_t enough_after(struct bus *b, uint64_t seen)
+{
+    const uint64_t wanted = atomic_load(&b->haste.wanted), full = seen + b->options.batch_max;
+    return wanted > seen && wanted < full ? wanted : full;
+}
+
+/* Until enough events are there, or the time is over. Whoever writes is served meanwhile. */
+static void gather(struct bus *b, uint64_t seen)
+{
+    int64_t until_us = monotonic_us() + (int64_t)b->options.gather_ms * 1000, left_us;
+    while (!atomic_load(&b->stopping) && (left_us = until_us - monotonic_us()) >= 1000) {
+        atomic_store(&b->is_gathering, true);
+        const uint64_t enough = enough_after(b, seen);
+        if (eventlog_durable(b->options.log) >= enough)
+            break;
         eventlog_wait(b->options.log, enough - 1, (int)(left_us / 1000));
         (void)requests_serve(b);
     }
+    atomic_store(&b->is_gathering, false);
 }
 
 static void *bus_thread(void *data)
@@ -453,7 +473,7 @@ enum err bus_start(struct bus *b)
     check(!b->is_running);
     b->tick_us = monotonic_us() + TICK_MS * 1000;
     atomic_store(&b->stopping, false);
-    atomic_store(&b->hurry, false);
+    atomic_store(&b->haste.to_write, false);
     (void)pthread_mutex_lock(&b->lock);
     b->is_running = true;
     if (pthread_create(&b->thread, NULL, bus_thread, b) != 0)
@@ -468,7 +488,7 @@ void bus_stop(struct bus *b)
     if (!b->is_running)
         return;
     atomic_store(&b->stopping, true);
-    atomic_store(&b->hurry, true);
+    atomic_store(&b->haste.to_write, true);
     eventlog_wake(b->options.log);
     (void)pthread_join(b->thread, NULL);
     positions_sync(b); /* this thread is the writer now */

@@ -38,8 +38,8 @@ struct bus_options {
     struct str log_dir;
     struct eventlog *log;      /* waited on for new events; its segments are kept from the slowest cursor on */
     const char *db_path;
-    unsigned batch_max;        /* events a transaction, 8,000 */
-    int gather_ms;             /* 150: under load, how long events are let come together, since a large batch costs less an event */
+    unsigned batch_max;        /* events a transaction, 16,000 */
+    int gather_ms;             /* 300: under load, how long events are let come together, since a large batch costs less an event */
     int attempts_max;          /* 5 */
     int retry_first_ms;        /* 200, doubled each time up to retry_most_ms 30,000 */
     int retry_most_ms;
@@ -62,6 +62,9 @@ MUST_USE enum err bus_open(const struct bus_options *o, struct bus **out, struct
  * behind. An error: the store refuses. */
 MUST_USE enum err bus_catch_up(struct bus *b, struct fault *why);
 MUST_USE enum err bus_start(struct bus *b);
+/* Someone waits until the consumers have seen this position: no more events are let come together than that. Any thread, at any time
+ * between bus_open and bus_close; waits for nothing. */
+void bus_hasten(struct bus *b, uint64_t position);
 void bus_stop(struct bus *b); /* ends the batch at hand, commits, joins */
 void bus_close(struct bus *b);
 

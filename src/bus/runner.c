@@ -11,11 +11,12 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define BATCH_US       100000 /* after which a batch takes no more events */
-#define BATCH_HURRY_US 10000 /* likewise while someone waits to write */
-#define BATCH_LEAST    16
-#define LOOK_EVERY     16    /* events between two looks at the clock */
-#define SCAN_FACTOR    32    /* events read and not wanted cost little: so many batches of them in one step */
+#define BATCH_US        200000 /* after which a batch takes no more events */
+#define BATCH_WANTED_US 50000  /* likewise while someone waits for what it does */
+#define BATCH_HURRY_US  10000  /* and while someone waits to write */
+#define BATCH_LEAST     16
+#define LOOK_EVERY      16   /* events between two looks at the clock */
+#define SCAN_FACTOR     32   /* events read and not wanted cost little: so many batches of them in one step */
 #define STAND_MS_FIRST 100
 #define STAND_MS_MOST  10000
 #define ERROR_TEXT_MAX 320
@@ -197,8 +198,18 @@ struct batch {
     bool is_drained;
     struct instant newest;
     int64_t started_us;
-    const atomic_bool *hurry;
+    const struct haste *haste;
 };
+
+static int64_t usual_us(const struct runner *r, const struct haste *h)
+{
+    return atomic_load_explicit(&h->wanted, memory_order_relaxed) > r->position ? BATCH_WANTED_US : BATCH_US;
+}
+
+static int64_t batch_us(const struct runner *r, const struct haste *h)
+{
+    return atomic_load_explicit(&h->to_write, memory_order_relaxed) ? BATCH_HURRY_US : usual_us(r, h);
+}
 
 static bool batch_is_over(const struct runner *r, const struct batch *b)
 {
@@ -209,8 +220,7 @@ static bool batch_is_over(const struct runner *r, const struct batch *b)
         return true;
     if (b->scanned == 0 || b->scanned % LOOK_EVERY != 0)
         return false;
-    return monotonic_us() - b->started_us >=
-           (atomic_load_explicit(b->hurry, memory_order_relaxed) ? BATCH_HURRY_US : BATCH_US);
+    return monotonic_us() - b->started_us >= batch_us(r, b->haste);
 }
 
 /* The next event; a damaged batch of the log is told and stepped over, since nothing can bring it back. */
@@ -331,16 +341,16 @@ static void stand(struct runner *r, enum err e, const struct fault *why, struct 
 
 static void batch_account(struct runner *r, const struct batch *b, struct instant now)
 {
-    int64_t took_us = monotonic_us() - b->started_us;
+    const int64_t took_us = monotonic_us() - b->started_us, usual = usual_us(r, b->haste);
     r->seen_until = b->is_drained ? now : b->newest;
     if (b->wanted == 0)
         return;
     r->status.events += b->wanted;
     r->status.batches++;
     r->status.busy_us += (uint64_t)took_us;
-    if (took_us > 2 * BATCH_US && r->batch_limit > BATCH_LEAST)
+    if (took_us > 2 * usual && r->batch_limit > BATCH_LEAST)
         r->batch_limit /= 2;
-    else if (took_us < BATCH_US && r->batch_limit < r->options->batch_max)
+    else if (took_us < usual && r->batch_limit < r->options->batch_max)
         r->batch_limit = r->batch_limit * 2 < r->options->batch_max ? r->batch_limit * 2 : r->options->batch_max;
 }
 
@@ -353,15 +363,15 @@ static enum step pass_over(struct runner *r, struct instant now)
     return STEP_IDLE;
 }
 
-static enum step batch_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry,
+static enum step batch_step(struct runner *r, struct db *d, struct instant now, const struct haste *haste,
                             struct fault *why)
 {
     if (!r->wants_any)
         return pass_over(r, now);
-    struct batch b = {.hurry = hurry, .started_us = monotonic_us()};
+    struct batch b = {.haste = haste, .started_us = monotonic_us()};
     enum err e = batch_run(r, d, &b, why);
     if (e != OK && b.wanted > 0 && db_refusal(d) == OK) {
-        struct batch again = {.is_slow = true, .until = b.last, .hurry = hurry, .started_us = b.started_us};
+        struct batch again = {.is_slow = true, .until = b.last, .haste = haste, .started_us = b.started_us};
         *why = (struct fault){{0}, {0}};
         reader_seek(r->reader, r->position + 1);
         e = reload(r, d); /* what the undone batch had parked is not */
@@ -422,7 +432,7 @@ static enum err retry_one(struct runner *r, struct db *d, struct instant now)
     return e;
 }
 
-static enum step retry_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry,
+static enum step retry_step(struct runner *r, struct db *d, struct instant now, const struct haste *haste,
                             struct fault *why)
 {
     int64_t started_us = monotonic_us();
@@ -431,7 +441,7 @@ static enum step retry_step(struct runner *r, struct db *d, struct instant now, 
     do {
         e = retry_one(r, d, now);
         is_worked = is_worked || e == OK;
-    } while (e == OK && monotonic_us() - started_us < (atomic_load(hurry) ? BATCH_HURRY_US : BATCH_US));
+    } while (e == OK && monotonic_us() - started_us < batch_us(r, haste));
     if (e == ERR_UNKNOWN)
         e = OK;
     if (e == OK)
@@ -495,7 +505,7 @@ void runner_release(struct runner *r)
         reader_close(r->reader);
 }
 
-enum step runner_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry, struct fault *why)
+enum step runner_step(struct runner *r, struct db *d, struct instant now, const struct haste *haste, struct fault *why)
 {
     enum step done = STEP_IDLE, batch = STEP_IDLE;
     if (r->stand_ms > 0 && instant_before(now, r->stand_until))
@@ -506,14 +516,14 @@ enum step runner_step(struct runner *r, struct db *d, struct instant now, const 
         done = STEP_REFUSED;
     }
     if (done == STEP_IDLE && instant_is_set(r->due) && !instant_before(now, r->due))
-        done = retry_step(r, d, now, hurry, why);
+        done = retry_step(r, d, now, haste, why);
     bool is_full = r->parked_count >= r->options->parked_max;
     if (is_full && !r->is_full)
         LOG_ERROR("consumer.standing", F_STR("consumer", r->name), F_INT("position", r->position),
                   F_INT("parked", r->parked_count), F_CSTR("err", "parked_max is reached"));
     r->is_full = is_full;
     if (done != STEP_REFUSED && !is_full)
-        batch = batch_step(r, d, now, hurry, why);
+        batch = batch_step(r, d, now, haste, why);
     r->status.position = r->position;
     r->status.state = r->stand_ms > 0 || r->is_full ? "standing" : r->parked_count > 0 ? "retrying" : "running";
     return batch > done ? batch : done;

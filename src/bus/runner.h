@@ -37,8 +37,13 @@ enum step { STEP_IDLE, STEP_WORKED, STEP_REFUSED /* by the store: *why says how 
 MUST_USE enum err runner_open(struct runner *r, const struct bus_options *o, const struct consumer *c, struct db *d,
                               struct fault *why);
 void runner_release(struct runner *r);
-/* What is due of the parked, then one batch. hurry (may change meanwhile): a writer waits, or the bus stops. */
-enum step runner_step(struct runner *r, struct db *d, struct instant now, const atomic_bool *hurry, struct fault *why);
+/* Why a batch should not be long; may change meanwhile. */
+struct haste {
+    atomic_bool to_write;    /* a writer waits, or the bus stops */
+    _Atomic uint64_t wanted; /* the furthest position that someone waits for */
+};
+/* What is due of the parked, then one batch. */
+enum step runner_step(struct runner *r, struct db *d, struct instant now, const struct haste *haste, struct fault *why);
 /* Its on_tick, in a transaction of its own. */
 void runner_tick(struct runner *r, struct db *d, struct instant now);
 MUST_USE enum err runner_store_position(struct runner *r, struct db *d); /* inside a transaction */

@@ -179,13 +179,14 @@ static void start_lookup(struct session *s, const struct ocpp_call *call, struct
     table_wait_add(g, &l->wait);
 }
 
-static void look_if_projected(struct gateway *g, struct table_wait *w, uint64_t projected)
+static bool look_if_projected(struct gateway *g, struct table_wait *w, uint64_t projected)
 {
     if (w->position > projected)
-        return;
+        return false;
     list_take(&w->link);
     atomic_fetch_sub(&g->waiting_table_count, 1);
     workers_add(g->workers, &w->job);
+    return true;
 }
 
 /* Only this one is looked at: the others are when the tables have moved, and there may be thousands. */
@@ -194,7 +195,8 @@ void table_wait_add(struct gateway *g, struct table_wait *w)
     list_add_last(&g->waiting_tables, &w->link);
     atomic_fetch_add(&g->waiting_table_count, 1);
     /* After the count, so that tables which move just now are not missed. */
-    look_if_projected(g, w, atomic_load(&g->projected));
+    if (!look_if_projected(g, w, atomic_load(&g->projected)))
+        bus_hasten(g->bus, w->position);
 }
 
 /* What a station did lately is in the tables only when the consumer has been there: to look before would be to find
@@ -204,7 +206,7 @@ void lookups_go_on(struct gateway *g)
     uint64_t projected = atomic_load(&g->projected);
     for (struct link *at = g->waiting_tables.next, *next; at != &g->waiting_tables; at = next) {
         next = at->next;
-        look_if_projected(g, CONTAINER(at, struct table_wait, link), projected);
+        (void)look_if_projected(g, CONTAINER(at, struct table_wait, link), projected);
     }
 }
 

@@ -304,6 +304,7 @@ static struct gateway *gateway_new(const struct gateway_options *o)
     g->config = c;
     g->loop = o->loop;
     g->log = o->log;
+    g->bus = o->bus;
     g->db_path = strdup(o->db_path);
     g->log_dir = strndup(o->log_dir.at, o->log_dir.len);
     g->files_dir = strndup(o->files_dir.at, o->files_dir.len);

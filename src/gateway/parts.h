@@ -227,6 +227,7 @@ struct gateway {
     const struct config *config;
     struct loop *loop;
     struct eventlog *log;
+    struct bus *bus;
     char *db_path, *log_dir, *files_dir;
     struct workers *workers;
     struct mailbox *mailbox;

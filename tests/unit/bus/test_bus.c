@@ -13,10 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 64
 #define EXIT_CRASH 42
+#define PATIENCE_S 60
 
 static char base[PLACE_MAX], log_dir[PLACE_PATH_MAX], db_path[PLACE_PATH_MAX];
 static int fixture_count;
@@ -900,6 +902,47 @@ static void test_thread(void)
     fixture_close(&f);
 }
 
+/* Waits no longer than a test may. */
+static bool is_committed(struct probe *p, uint64_t position)
+{
+    struct timespec until;
+    int code = 0;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    (void)pthread_mutex_lock(&p->lock);
+    while (p->committed < position && code == 0)
+        code = pthread_cond_timedwait(&p->moved, &p->lock, &until);
+    bool is_there = p->committed >= position;
+    (void)pthread_mutex_unlock(&p->lock);
+    return is_there;
+}
+
+/* Under load it lets events come together, but not where someone waits for one, whether that is there already or not. */
+static void test_hasten(void)
+{
+    struct fixture f;
+    fixture_fresh();
+    fixture_init(&f);
+    f.options.gather_ms = 24 * 3600 * 1000;
+    fixture_open(&f);
+    CHECK("it starts", bus_start(f.bus) == OK);
+    append_all(f.log, "abcdefghij");
+    CHECK("a load comes", is_committed(&f.probe, 10));
+    append_all(f.log, "a");
+    bus_hasten(f.bus, 11);
+    CHECK("one that is waited for", is_committed(&f.probe, 11));
+    append_all(f.log, "abcdefghij");
+    CHECK("a load again", is_committed(&f.probe, 21));
+    bus_hasten(f.bus, 24);
+    bus_hasten(f.bus, 22);
+    append_all(f.log, "abcd");
+    CHECK("one that was waited for before it came", is_committed(&f.probe, 25));
+    append_all(f.log, "abcdefghij");
+    CHECK("and a load", is_committed(&f.probe, 35));
+    bus_stop(f.bus); /* while it gathers */
+    fixture_close(&f);
+}
+
 int main(void)
 {
     log_setup(-1, LOG_LEVEL_ERROR, false, NULL);
@@ -921,6 +964,7 @@ int main(void)
     test_outbox();
     test_outbox_gathers();
     test_thread();
+    test_hasten();
     char command[PLACE_PATH_MAX];
     (void)snprintf(command, sizeof command, "rm -rf '%s'", base);
     CHECK("cleaned up", system(command) == 0);
