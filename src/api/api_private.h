@@ -86,7 +86,7 @@ struct str key_make(char text[72], uint8_t hash[32]); /* "cl_" and 64 hexadecima
 bool idempotency_begin(struct call *c); /* false: answered */
 MUST_USE enum err idempotency_store(struct db *d, struct call *c, struct fault *why);
 void idempotency_finish(struct call *c); /* the answer is there: kept if it says that something was made */
-void idempotency_end(struct call *c);
+void idempotency_end(struct call *c); /* before the answer leaves, so that who has it may use the key again; or when its asker has gone */
 
 /* waits.c */
 MUST_USE enum err waits_open(struct waits *w);

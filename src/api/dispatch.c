@@ -134,6 +134,8 @@ static void wait_for_fresh(struct call *c)
     if (name == NULL)
         return;
     uint64_t durable = eventlog_durable(c->api->o.log);
+    if (is_behind(c->api, name, durable))
+        bus_hasten(c->api->o.bus, durable);
     for (int i = 0; i < FRESH_MS && is_behind(c->api, name, durable); i++) {
         struct timespec one_ms = {0, 1000000};
         (void)nanosleep(&one_ms, NULL);
@@ -154,7 +156,10 @@ enum http_next api_on_request(void *data, struct http_exchange *x)
             idempotency_finish(c);
     }
     worker_give(c);
-    return c->wait == NULL ? HTTP_ANSWERED : HTTP_WAITS;
+    if (c->wait != NULL)
+        return HTTP_WAITS;
+    idempotency_end(c);
+    return HTTP_ANSWERED;
 }
 
 enum http_next api_on_resumed(void *data, struct http_exchange *x)
@@ -167,6 +172,7 @@ enum http_next api_on_resumed(void *data, struct http_exchange *x)
     wait_end(c);
     idempotency_finish(c);
     worker_give(c);
+    idempotency_end(c);
     return HTTP_ANSWERED;
 }
 

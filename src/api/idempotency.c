@@ -51,6 +51,7 @@ void idempotency_end(struct call *c)
     pthread_mutex_lock(&c->api->idempotency.lock);
     list_take(&c->busy);
     pthread_mutex_unlock(&c->api->idempotency.lock);
+    c->has_key_of_idempotency = false;
 }
 
 /* The answer that is kept under this key, if any. */

@@ -3,6 +3,8 @@
 #include "apikit.h"
 #include "wire/http.h"
 
+#define AGAIN_COUNT 2000u
+
 static struct kit k;
 
 static const struct {
@@ -345,6 +347,29 @@ static void test_same_key_at_once(const char *body)
     kit_gateway.how = GATEWAY_ANSWERS;
 }
 
+/* Who has an answer may use its key again: it is free before the answer leaves. Two connections in turns, each asking as soon as the
+ * other has its answer. */
+static void test_key_is_free_again(void)
+{
+    static const char request[] = "POST /api/v1/api-keys HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " KIT_KEY
+                                  "\r\nIdempotency-Key: again\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
+                                  "{\"name\":\"\",\"role\":\"viewer\"}";
+    const int fds[] = {kit_connect(&k), kit_connect(&k)};
+    unsigned refused = 0;
+    for (unsigned i = 0; i < AGAIN_COUNT; i++) {
+        struct buf b;
+        buf_init(&b, KIT_READ_MAX);
+        kit_send(fds[i % 2], request, sizeof request - 1);
+        refused += kit_await(fds[i % 2], &b, "trace_id") && strncmp((const char *)b.at, "HTTP/1.1 422 ", 13) == 0;
+        buf_release(&b);
+    }
+    CHECK("never is it under way for who has its answer", refused == AGAIN_COUNT);
+    if (refused != AGAIN_COUNT)
+        (void)fprintf(stderr, "%u of %u\n", refused, AGAIN_COUNT);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
 static void test_commands(void)
 {
     struct kit_answer a, b;
@@ -564,6 +589,7 @@ int main(void)
     test_raws();
     test_sizes();
     test_keys();
+    test_key_is_free_again();
     test_commands();
     test_transactions();
     test_pages();
