@@ -10,6 +10,7 @@
 #include "api/messages.h"
 #include "eventlog/reader.h"
 #include "loop/loop.h"
+#include "store/counted.h"
 
 #define CALL_PARAMS_MAX     2
 #define CALL_ARENA_MAX      (8u << 20)   /* above the largest body; and what a page takes */
@@ -150,8 +151,13 @@ struct list {
     const struct message *row;
     const char *select; /* SQL of the columns: those of the fields, before LIST and PART */
     const char *from;
-    const char *total; /* SQL of the total without filters, or NULL: COUNT */
     struct sort_key sorts[2];
+    /* Where the rows of a list are counted (store/counted.h), by sort; NULL: they are not, or not with these filters. Of those
+     * counted only counted_part (db_null(): all) is in the list, and left_out is SQL of how many of them are not, for it may be few:
+     * ?1 is counted_part, a condition on the key may follow. NULL: all are. */
+    const struct counted_list *counted[2];
+    struct db_value counted_part;
+    const char *left_out;
     /* Writes what row_write leaves; may be NULL. */
     void (*rest)(struct call *c, struct db_rows *r, int next_column);
     /* filters: SQL with one ? each, values beside; made with list_where. */
@@ -160,6 +166,7 @@ struct list {
     size_t filter_count;
 };
 void list_where(struct list *l, const char *sql, struct db_value v); /* sql holds one "?"; a NULL value: no filter */
+void list_only(struct list *l, const char *sql);                     /* the same without a value */
 /* Answers the call: pages or cursor as its query says. */
 void list_answer(struct call *c, struct list *l);
 /* One row by its id: where is SQL with one "?". ERR_UNKNOWN: answered with 404. */

@@ -1,6 +1,7 @@
 /* api/page.c - rows as JSON by their table, and lists: pages with a total, or one after the other by cursor (api.md 1).
  *
- * A page near the end is read from the end, so that the last costs what the first costs. By cursor the next rows are
+ * A page near the end is read from the end, so that the last costs what the first costs; one in the middle from near where it is, if
+ * there are counts that say so (store/counted.h). By cursor the next rows are
  * sought by the key of the last one, whatever was inserted meanwhile. Column names and conditions are literals of this
  * program; all that a stranger wrote is bound. */
 #include "api/call.h"
@@ -10,6 +11,8 @@
 
 #define SQL_MAX    8192
 #define CURSOR_MAX 1024 /* bytes of sort, key and id */
+
+#define SKIPPED_FREELY 1000 /* rows: to look where they are would cost as much */
 
 /* --- one row --- */
 
@@ -110,11 +113,21 @@ void list_where(struct list *l, const char *sql, struct db_value v)
     l->values[l->filter_count++] = v;
 }
 
+void list_only(struct list *l, const char *sql)
+{
+    check(l->filter_count < FILTERS_MAX && strchr(sql, '?') == NULL);
+    l->where[l->filter_count] = sql;
+    l->values[l->filter_count++] = db_null();
+}
+
 static void put_filters(struct query *q, const struct list *l)
 {
     for (size_t i = 0; i < l->filter_count; i++) {
         buf_put_str(&q->sql, i == 0 ? STR(" WHERE ") : STR(" AND "));
-        put_condition(q, l->where[i], l->values[i]);
+        if (l->values[i].kind == DB_NULL)
+            buf_put_str(&q->sql, str_of(l->where[i]));
+        else
+            put_condition(q, l->where[i], l->values[i]);
     }
 }
 
@@ -173,37 +186,106 @@ static const struct sort_key *find_sort(const struct list *l, struct str asked, 
     return &l->sorts[0];
 }
 
-static enum err read_total(struct call *c, const struct list *l, int64_t *total)
+static enum err read_number(struct call *c, struct query *q, int64_t *number)
 {
-    struct query q = {.count = 0};
-    buf_init(&q.sql, SQL_MAX);
-    if (l->filter_count == 0 && l->total != NULL)
-        buf_put_str(&q.sql, str_of(l->total));
-    else
-        buf_printf(&q.sql, "SELECT COUNT(*) FROM %s", l->from);
-    put_filters(&q, l);
-    struct db_rows *r = run(c, &q);
-    *total = db_next(r) ? db_col_int(r, 0) : 0;
-    buf_release(&q.sql);
+    struct db_rows *r = run(c, q);
+    *number = db_next(r) ? db_col_int(r, 0) : 0;
     return db_rows_end(r);
 }
 
-/* From the nearer end; rows that come backwards are turned by the outer SELECT, which sees no more than the page. */
+static enum err read_total(struct call *c, const struct list *l, int64_t *total)
+{
+    struct query q = {.count = 0};
+    int64_t counted = 0;
+    enum err e = OK;
+    buf_init(&q.sql, SQL_MAX);
+    if (l->counted[0] != NULL)
+        e = counted_total(c->worker->db, l->counted[0], l->counted_part, &counted);
+    if (l->left_out != NULL) {
+        q.values[q.count++] = l->counted_part;
+        buf_put_str(&q.sql, str_of(l->left_out));
+    } else if (l->counted[0] == NULL) {
+        buf_printf(&q.sql, "SELECT COUNT(*) FROM %s", l->from);
+        put_filters(&q, l);
+    }
+    if (e == OK && q.sql.len > 0)
+        e = read_number(c, &q, total);
+    if (l->counted[0] != NULL)
+        *total = counted - *total;
+    buf_release(&q.sql);
+    return e;
+}
+
+/* How a page is read: rows that come backwards are turned by the outer SELECT, which sees no more than the page. */
+struct page_start {
+    int64_t offset; /* from where it begins */
+    bool is_turned, is_back;
+    bool has_key;
+    int64_t key; /* it begins with the rows from this key on, or (is_back) with those up to it */
+};
+
+/* Those that are counted and not in the list are no part of what is to be skipped, but of what counted_seek skipped. */
+static enum err add_left_out(struct call *c, const struct list *l, const struct sort_key *s, struct page_start *p)
+{
+    struct query q = {.values = {l->counted_part}, .count = 1};
+    int64_t n = 0;
+    buf_init(&q.sql, SQL_MAX);
+    buf_printf(&q.sql, "%s AND ", l->left_out);
+    buf_printf(&q.sql, "%s < ?2", s->key);
+    q.values[q.count++] = db_int(p->key);
+    enum err e = read_number(c, &q, &n);
+    p->offset += n;
+    buf_release(&q.sql);
+    return e;
+}
+
+/* From the nearer end, so that the last page costs what the first costs; where rows are counted, from near the page. */
+static enum err find_start(struct call *c, const struct list *l, const struct sort_key *s, int64_t count, int64_t total,
+                           struct page_start *p)
+{
+    const struct counted_list *counted = l->counted[s - l->sorts];
+    p->is_turned = p->offset > total - p->offset - count;
+    p->offset = p->is_turned ? total - p->offset - count : p->offset;
+    p->is_back = p->is_back != p->is_turned;
+    if (counted == NULL || p->offset < SKIPPED_FREELY)
+        return OK;
+    if (l->left_out != NULL && p->is_back) { /* what is left out is told up to a key, in order */
+        p->offset = total - p->offset - count;
+        p->is_turned = !p->is_turned;
+        p->is_back = false;
+    }
+    p->has_key = true;
+    enum err e = counted_seek(c->worker->db, counted, l->counted_part, p->is_back, &p->offset, &p->key);
+    return e == OK && l->left_out != NULL ? add_left_out(c, l, s, p) : e;
+}
+
+static void put_start(struct query *q, const struct list *l, const struct sort_key *s, const struct page_start *p)
+{
+    if (!p->has_key)
+        return;
+    q->values[q->count++] = db_int(p->key);
+    buf_printf(&q->sql, " %s %s %s ?%zu", l->filter_count == 0 ? "WHERE" : "AND", s->key, p->is_back ? "<=" : ">=", q->count);
+}
+
 static enum err write_page(struct call *c, const struct list *l, const struct sort_key *s, bool descending,
                            int64_t offset, int64_t count, int64_t total)
 {
     struct query q = {.count = 0};
-    bool from_end = offset > total - offset - count;
+    struct page_start p = {.offset = offset, .is_back = descending};
+    enum err e = find_start(c, l, s, count, total, &p);
+    if (e != OK)
+        return e;
     buf_init(&q.sql, SQL_MAX);
-    if (from_end) {
-        offset = total - offset - count;
+    if (p.is_turned)
         buf_put_lit(&q.sql, "SELECT * FROM (");
-    }
     buf_printf(&q.sql, "SELECT %s, %s AS sort_key, %s AS sort_id FROM %s", l->select, s->key, s->id, l->from);
     put_filters(&q, l);
-    put_order(&q, s, s->key, s->id, descending != from_end);
-    buf_printf(&q.sql, " LIMIT %" PRId64 " OFFSET %" PRId64, count, offset);
-    if (from_end) {
+    put_start(&q, l, s, &p);
+    put_order(&q, s, s->key, s->id, p.is_back);
+    q.values[q.count++] = db_int(count);
+    q.values[q.count++] = db_int(p.offset);
+    buf_printf(&q.sql, " LIMIT ?%zu OFFSET ?%zu", q.count - 1, q.count);
+    if (p.is_turned) {
         buf_put_lit(&q.sql, ") AS page");
         put_order(&q, s, "sort_key", "sort_id", descending);
     }

@@ -1,14 +1,20 @@
 #include "services/stations/begun.h"
+#include "services/stations/stations.h"
 
 #include <stdlib.h>
 
 #define ROWS_FIRST 256 /* a power of two */
 #define TEXT_MAX   ((size_t)256 << 20) /* of one batch: its count is bounded, and so is each text */
 
+static const struct counted_table counts = COUNTED_TABLE("transaction_counts");
+const struct counted_list transactions_by_number = {&counts, 1, {12, 20}};
+const struct counted_list transactions_by_start = {&counts, 2, {32, 38}}; /* of 71 minutes, of 76 hours */
+
 void begun_init(struct begun *b)
 {
     *b = (struct begun){.rows = NULL};
     arena_init(&b->text, TEXT_MAX);
+    counted_init(&b->counts);
 }
 
 void begun_release(struct begun *b)
@@ -16,6 +22,7 @@ void begun_release(struct begun *b)
     free(b->rows);
     free(b->slots);
     arena_release(&b->text);
+    counted_release(&b->counts);
     *b = (struct begun){.rows = NULL};
 }
 
@@ -25,6 +32,7 @@ void begun_forget(struct begun *b)
         memset(b->slots, 0, 2 * b->room * sizeof *b->slots);
     b->count = 0;
     arena_reset(&b->text);
+    counted_forget(&b->counts);
 }
 
 /* Where the number is, or would be put. Numbers count the starts of this server, so nobody chooses them to collide. */
@@ -176,13 +184,24 @@ static enum err end_in_table(struct db *d, const struct transaction_row *r)
     return e;
 }
 
+static void count_row(struct begun *b, const struct transaction_row *r)
+{
+    counted_add(&b->counts, &transactions_by_number, (int64_t)r->number, r->connector_id, 1);
+    counted_add(&b->counts, &transactions_by_start, r->started.us, r->connector_id, 1);
+}
+
 /* One that may be there. */
-static enum err row_write(struct begun *b, struct db *d, const struct transaction_row *r, int64_t *added)
+static enum err row_write(struct begun *b, struct db *d, const struct transaction_row *r)
 {
     struct db_value values[COLUMNS];
+    int64_t added = 0;
     row_values(b, r, values);
-    enum err e = rows_insert(d, values, 1, added);
-    return e == OK && *added == 0 ? end_in_table(d, r) : e;
+    enum err e = rows_insert(d, values, 1, &added);
+    if (e == OK && added == 0)
+        return end_in_table(d, r);
+    if (e == OK)
+        count_row(b, r);
+    return e;
 }
 
 /* No number past it is there. */
@@ -196,39 +215,24 @@ static enum err find_last(struct db *d, uint64_t *number)
     return e;
 }
 
-static enum err rows_write(struct begun *b, struct db *d, int64_t *added)
+enum err begun_write(struct begun *b, struct db *d)
 {
     struct db_value values[CHUNK * COLUMNS];
     uint64_t last = 0;
-    size_t count = 0;
-    int64_t n = 0;
-    enum err e = find_last(d, &last);
+    size_t count_new = 0;
+    enum err e = b->count > 0 ? find_last(d, &last) : OK;
     for (size_t i = 0; e == OK && i < b->count; i++) {
         const struct transaction_row *r = &b->rows[i];
-        n = 0;
-        if (r->number <= last)
-            e = row_write(b, d, r, &n);
-        else
-            row_values(b, r, &values[count++ * COLUMNS]);
-        *added += n;
-        n = 0;
-        if (e == OK && (count == CHUNK || (i + 1 == b->count && count > 0))) {
-            e = rows_insert(d, values, count, &n);
-            count = 0;
+        if (r->number <= last) {
+            e = row_write(b, d, r);
+        } else {
+            row_values(b, r, &values[count_new++ * COLUMNS]);
+            count_row(b, r);
         }
-        *added += n;
+        if (e == OK && (count_new == CHUNK || (i + 1 == b->count && count_new > 0))) {
+            e = rows_insert(d, values, count_new, NULL);
+            count_new = 0;
+        }
     }
-    return e;
-}
-
-enum err begun_write(struct begun *b, struct db *d)
-{
-    int64_t added = 0;
-    enum err e = b->count > 0 ? rows_write(b, d, &added) : OK;
-    if (e == OK && added > 0)
-        e = DB_RUN(d,
-                   "INSERT INTO server_facts (name, value) VALUES ('transaction_count', ?1)"
-                   " ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + ?1",
-                   db_int(added));
-    return e;
+    return e == OK ? counted_write(&b->counts, d) : e;
 }

@@ -2,7 +2,7 @@
  * also ended in it is one row written once. */
 #ifndef SERVICES_STATIONS_BEGUN_H
 #define SERVICES_STATIONS_BEGUN_H
-#include "store/db.h"
+#include "store/counted.h"
 
 /* What ends a transaction, as the row takes it. */
 struct transaction_end {
@@ -28,6 +28,7 @@ struct begun {
     size_t count, room;
     uint32_t *slots;              /* by number: place in rows + 1, 0 empty; twice as many as room */
     struct arena text;
+    struct counted counts; /* of what was written */
 };
 void begun_init(struct begun *b);
 void begun_release(struct begun *b);
@@ -38,6 +39,6 @@ void begun_add(struct begun *b, const struct transaction_row *row);
 /* The same in memory or, where it began before this batch, in the table. */
 MUST_USE enum err begun_supersede(struct begun *b, struct db *d, uint64_t number, struct instant at);
 MUST_USE enum err begun_stop(struct begun *b, struct db *d, uint64_t number, const struct transaction_end *end);
-/* Writes the rows, and how many transactions there are now; inside a transaction. */
+/* Writes the rows, and how many transactions there are now, and where; inside a transaction. */
 MUST_USE enum err begun_write(struct begun *b, struct db *d);
 #endif

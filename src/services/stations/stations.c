@@ -26,6 +26,7 @@ const struct migration stations_migrations[] = {
     {"stations/0002", embedded_0002_piles_sql},
     {"stations/0003", embedded_0003_piles_sql},
     {"stations/0004", embedded_0004_totals_sql},
+    {"stations/0005", embedded_0005_counts_sql},
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 

@@ -5,6 +5,7 @@
 #include "bus/bus.h"
 #include "device/station.h"
 #include "proto/ap3000/transfer.h"
+#include "store/counted.h"
 
 extern const struct migration stations_migrations[];
 extern const size_t stations_migration_count;
@@ -42,6 +43,8 @@ MUST_USE enum err stations_find_quarantined(struct db *d, struct str station, ui
                                             char out[UUID_TEXT_SIZE]);
 /* Adds what is open to the counts of its tags: transactions, and orders of piles, from when they are placed on. */
 MUST_USE enum err stations_count_tags(struct db *d, struct tag_book *tags);
+/* How many transactions there are, by number and by start; part is the connector_id. */
+extern const struct counted_list transactions_by_number, transactions_by_start;
 uint64_t stations_last_number(struct db *d); /* highest transaction number in the tables */
 /* A transaction that is no longer in memory: by number, or as the repeat of a start. ERR_UNKNOWN: none. *owner (copied
  * to arena) says whose it is. */

@@ -77,7 +77,7 @@ static void write_batch(struct begun *b)
 static char *play(struct begun *b, const char *steps, bool is_one_by_one)
 {
     CHECK("empty", db_run(db, "DELETE FROM transactions", NULL, 0) == OK);
-    CHECK("none", db_run(db, "UPDATE server_facts SET value = 0 WHERE name = 'transaction_count'", NULL, 0) == OK);
+    CHECK("none", db_run(db, "DELETE FROM transaction_counts", NULL, 0) == OK);
     for (unsigned n = 0; steps[n] != '\0'; n++) {
         if (steps[n] != 'B')
             apply(b, steps[n], n);
@@ -89,8 +89,8 @@ static char *play(struct begun *b, const char *steps, bool is_one_by_one)
         db,
         "SELECT json_group_array(json_array(number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, state,"
         " started_at, meter_start_wh, stopped_at, meter_stop_wh, energy_wh, stop_reason, stop_id_tag, device_started_at,"
-        " device_stopped_at, received_at, flags, stop_key, position, order_no, (SELECT CAST(value AS INTEGER) FROM server_facts"
-        " WHERE name = 'transaction_count'))) FROM transactions",
+        " device_stopped_at, received_at, flags, stop_key, position, order_no, (SELECT json_group_array(json_array(list, level, block, part, count))"
+        " FROM transaction_counts))) FROM transactions",
         NULL, 0);
     char *all = NULL;
     if (db_next(r))

@@ -1,0 +1,104 @@
+/* Pages of many transactions: what a list gives is what sorting and walking over the whole table gives, wherever a page lies. */
+#include "apikit.h"
+
+#define ROWS  9000
+#define ASKED 700
+
+static struct kit k;
+static unsigned seed = 1;
+
+static unsigned pick(unsigned below)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % below;
+}
+
+/* Numbers with gaps, starts that are not in their order, some of the same time; some open, most of these the newest. */
+static void fill(void)
+{
+    kit_sql(&k, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)"
+                " INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, state, started_at,"
+                " meter_start_wh, received_at, position)"
+                " SELECT i * 7 + (i / 1000) * 200000, i, 'CP-' || (i % 9), 1 + (i * i % 11) / 8, 'T' || (i % 5),"
+                " CASE WHEN i % 97 = 0 OR i > 8800 AND i % 3 = 0 THEN 'open' ELSE 'closed' END,"
+                " 1772355600000000 + (i / 3) * 1400000000 - (i % 7) * 3600000000, 5, 7, i FROM n");
+    kit_count_transactions(&k);
+}
+
+struct asked {
+    const char *state, *sort;
+    int connector, station, page, size;
+};
+
+/* The ids of the page, by SQL alone: "12,13,". */
+static void expected(struct db *d, const struct asked *a, char *out, size_t size, int64_t *total)
+{
+    char sql[700], where[200];
+    const bool is_back = a->sort[0] == '-', by_start = strstr(a->sort, "started") != NULL;
+    const char *way = is_back ? "DESC" : "ASC";
+    (void)snprintf(where, sizeof where, "WHERE (%d = 0 OR connector_id = %d) AND (%d < 0 OR charge_point_id = 'CP-%d') AND ('%s' = '' OR state = '%s')", a->connector,
+                   a->connector, a->station, a->station, a->state, a->state);
+    (void)snprintf(sql, sizeof sql, "SELECT transaction_id, (SELECT COUNT(*) FROM transactions %s) FROM transactions %s ORDER BY %s %s, number %s LIMIT %d OFFSET %d",
+                   where, where, by_start ? "+started_at" : "+number", way, way, a->size, (a->page - 1) * a->size);
+    struct db_rows *r = db_rows_dynamic(d, str_of(sql), NULL, 0);
+    size_t len = 0;
+    out[0] = '\0';
+    while (db_next(r) && len < size - 32) {
+        len += (size_t)snprintf(out + len, size - len, "%.*s,", STR_ARG(db_col_text(r, 0)));
+        *total = db_col_int(r, 1);
+    }
+    CHECK("rows are read", db_rows_end(r) == OK);
+}
+
+static void shown(const char *body, char *out, size_t size)
+{
+    static const char name[] = "\"transaction_id\":\"";
+    size_t len = 0;
+    out[0] = '\0';
+    while ((body = strstr(body, name)) != NULL && len < size - 32) {
+        body += sizeof name - 1;
+        len += (size_t)snprintf(out + len, size - len, "%.*s,", (int)strcspn(body, "\""), body);
+    }
+}
+
+static void check_page(struct db *d, const struct asked *a)
+{
+    char target[200], connector[32] = "", station[48] = "", state[32] = "", want[2048], got[2048], total_text[48];
+    struct kit_answer answer;
+    int64_t total = 0;
+    if (a->connector > 0)
+        (void)snprintf(connector, sizeof connector, "&connector_id=%d", a->connector);
+    if (a->station >= 0)
+        (void)snprintf(station, sizeof station, "&charge_point_id=CP-%d", a->station);
+    if (a->state[0] != '\0')
+        (void)snprintf(state, sizeof state, "&state=%s", a->state);
+    (void)snprintf(target, sizeof target, "/api/v1/transactions?page=%d&page_size=%d&sort=%s%s%s%s", a->page, a->size, a->sort, connector, station, state);
+    kit_call(&k, KIT_KEY, "GET", target, NULL, NULL, &answer);
+    expected(d, a, want, sizeof want, &total);
+    shown(answer.body, got, sizeof got);
+    (void)snprintf(total_text, sizeof total_text, "\"total\":%lld,", (long long)total);
+    const bool is_right = answer.status == 200 && strcmp(want, got) == 0 && (want[0] == '\0' || kit_has(&answer, total_text));
+    CHECK("the page is that of the whole table", is_right);
+    if (!is_right)
+        (void)fprintf(stderr, "%s\nwant %s %s\ngot %s\n", target, total_text, want, answer.body);
+    buf_release(&answer.all);
+}
+
+int main(void)
+{
+    static const char *const states[] = {"", "open", "closed"}, *const sorts[] = {"transaction_id", "-transaction_id", "started_at", "-started_at"};
+    static const int sizes[] = {1, 7, 20, 100};
+    struct db *d = NULL;
+    struct fault why;
+    kit_open(&k, NULL, 0);
+    fill();
+    check(db_open(k.db_path, DB_READER, &d, &why) == OK);
+    for (int i = 0; i < ASKED; i++) {
+        struct asked a = {states[pick(3)], sorts[pick(4)], (int)pick(3), pick(4) == 0 ? (int)pick(9) : -1, 1, sizes[pick(4)]};
+        a.page = i % 10 == 0 ? 1 : 1 + (int)pick((unsigned)(ROWS / a.size + 2));
+        check_page(d, &a);
+    }
+    db_close(d);
+    kit_close(&k);
+    return CHECK_REPORT();
+}
