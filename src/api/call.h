@@ -152,6 +152,7 @@ struct list {
     const char *select; /* SQL of the columns: those of the fields, before LIST and PART */
     const char *from;
     struct sort_key sorts[2];
+    bool is_picked; /* a page is picked by key and id, then its rows are read: where rows are long, and may have to be sorted */
     /* Where the rows of a list are counted (store/counted.h), by sort; NULL: they are not, or not with these filters. Of those
      * counted only counted_part (db_null(): all) is in the list, and left_out is SQL of how many of them are not, for it may be few:
      * ?1 is counted_part, a condition on the key may follow. NULL: all are. */

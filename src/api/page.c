@@ -216,7 +216,7 @@ static enum err read_total(struct call *c, const struct list *l, int64_t *total)
     return e;
 }
 
-/* How a page is read: rows that come backwards are turned by the outer SELECT, which sees no more than the page. */
+/* How a page is read: rows that come backwards are turned by an outer SELECT, which sees no more than the page. */
 struct page_start {
     int64_t offset; /* from where it begins */
     bool is_turned, is_back;
@@ -230,8 +230,7 @@ static enum err add_left_out(struct call *c, const struct list *l, const struct 
     struct query q = {.values = {l->counted_part}, .count = 1};
     int64_t n = 0;
     buf_init(&q.sql, SQL_MAX);
-    buf_printf(&q.sql, "%s AND ", l->left_out);
-    buf_printf(&q.sql, "%s < ?2", s->key);
+    buf_printf(&q.sql, "%s AND +%s < ?2", l->left_out, s->key); /* not by the index of the key, which has all rows */
     q.values[q.count++] = db_int(p->key);
     enum err e = read_number(c, &q, &n);
     p->offset += n;
@@ -276,19 +275,18 @@ static enum err write_page(struct call *c, const struct list *l, const struct so
     if (e != OK)
         return e;
     buf_init(&q.sql, SQL_MAX);
-    if (p.is_turned)
-        buf_put_lit(&q.sql, "SELECT * FROM (");
-    buf_printf(&q.sql, "SELECT %s, %s AS sort_key, %s AS sort_id FROM %s", l->select, s->key, s->id, l->from);
+    if (l->is_picked) {
+        buf_printf(&q.sql, "SELECT %s FROM %s WHERE %s IN (SELECT %s FROM %s", l->select, l->from, s->id, s->id, l->from);
+    } else {
+        buf_printf(&q.sql, "SELECT * FROM (SELECT %s, %s AS sort_key, %s AS sort_id FROM %s", l->select, s->key, s->id, l->from);
+    }
     put_filters(&q, l);
     put_start(&q, l, s, &p);
     put_order(&q, s, s->key, s->id, p.is_back);
     q.values[q.count++] = db_int(count);
     q.values[q.count++] = db_int(p.offset);
-    buf_printf(&q.sql, " LIMIT ?%zu OFFSET ?%zu", q.count - 1, q.count);
-    if (p.is_turned) {
-        buf_put_lit(&q.sql, ") AS page");
-        put_order(&q, s, "sort_key", "sort_id", descending);
-    }
+    buf_printf(&q.sql, " LIMIT ?%zu OFFSET ?%zu)%s", q.count - 1, q.count, l->is_picked ? "" : " AS page");
+    put_order(&q, s, l->is_picked ? s->key : "sort_key", l->is_picked ? s->id : "sort_id", descending);
     struct db_rows *r = run(c, &q);
     while (db_next(r))
         write_row(c, l, r);

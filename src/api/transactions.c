@@ -14,6 +14,7 @@ static const struct list transactions = {
               "stop_reason, stop_id_tag, device_started_at, device_stopped_at, received_at, flags, "
               "order_no",
     .from = "transactions",
+    .is_picked = true,
     .sorts = {{{"transaction_id", 14}, "number", "number", false, false},
               {{"started_at", 10}, "started_at", "number", false, false}},
 };
