@@ -8,9 +8,9 @@ from harness import Server, check, report, until
 STATIONS = 5000
 BACK_MS = 10000
 BOOT_P99_US = 1000000     # field-lessons.md 15
-ROUNDS, ROUND_STATIONS = 50, 1000
-WARM_ROUNDS = 100         # the store's and the log's page caches have their size after some 200,000 events
-GROWTH_KB = 2048          # in the rounds after that: 42 bytes a station and round would show
+ROUNDS = 50
+WARM_ROUNDS = 20          # the store's and the log's page caches have their size after some 200,000 events
+GROWTH_KB = 2048          # in the rounds after that: 9 bytes a station and round would show
 REST_S = 3                # nothing given back for so long: it rests
 SILENT = 100
 QUIET = "logging.level=warn"
@@ -77,20 +77,20 @@ def resting_kb(server):
 
 
 def many_rounds():
-    with Server(QUIET) as server, Fleet(server, "R", ROUND_STATIONS) as fleet:
+    with Server(QUIET) as server, Fleet(server, "R", STATIONS) as fleet:
         sizes, slowest, warm = [], 0, 0
         for i in range(WARM_ROUNDS + ROUNDS):
             if i == WARM_ROUNDS:
                 warm = resting_kb(server)
             back = fleet.ask("connect")
-            if back["in"] != ROUND_STATIONS or back["refused"] > 0:
+            if back["in"] != STATIONS or back["refused"] > 0:
                 check(f"round {i}: all come in", False, back)
             slowest = max(slowest, back["ms"])
             fleet.ask("drop")
             sizes.append(rss_kb(server))
         check("the slowest round brought all in within 10 s", slowest < BACK_MS, slowest)
         last = resting_kb(server)
-        print(f"{ROUNDS} rounds of {ROUND_STATIONS}: slowest {slowest:.0f} ms; memory {sizes[0]} kB first, {max(sizes)} at most, {warm} kB at rest "
+        print(f"{ROUNDS} rounds of {STATIONS}: slowest {slowest:.0f} ms; memory {sizes[0]} kB first, {max(sizes)} at most, {warm} kB at rest "
               f"when it is warm, {last} kB at the end")
         check("memory does not grow with the rounds", last - warm <= GROWTH_KB, (warm, last, sizes[::10]))
         descriptors = until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) < 100, "no socket stays behind")

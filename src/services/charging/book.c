@@ -16,6 +16,7 @@ void book_init(struct book *b)
     lately_init(&b->lately);
     session_rows_init(&b->sessions);
     points_rows_init(&b->blocks);
+    counted_init(&b->counts);
     b->changed_end = &b->changed;
     b->pointed_end = &b->pointed;
 }
@@ -40,6 +41,7 @@ void book_clear(struct book *b)
     b->next_number = 0;
     gather_forget(&b->sessions);
     gather_forget(&b->blocks);
+    counted_forget(&b->counts);
 }
 
 void book_release(struct book *b)
@@ -50,6 +52,7 @@ void book_release(struct book *b)
     point_list_release(&b->at_hand);
     gather_release(&b->sessions);
     gather_release(&b->blocks);
+    counted_release(&b->counts);
 }
 
 void book_trim(struct book *b)
@@ -70,6 +73,7 @@ static struct book_entry *entry_add(struct book_station *at)
 static void entry_placed(struct book_entry *e)
 {
     e->placed_started = e->s.started;
+    e->placed_part = session_part(e->s.state);
     memcpy(e->placed_tag, e->s.id_tag, sizeof e->placed_tag);
 }
 
@@ -225,6 +229,18 @@ enum err book_add_point(struct book *b, struct db *d, struct book_entry *e, cons
     return OK;
 }
 
+/* A row is new, or moves from one count to another. */
+static void entry_count(struct book *b, const struct book_entry *e)
+{
+    const int64_t part = session_part(e->s.state);
+    if (!e->is_new) {
+        if (e->s.started.us == e->placed_started.us && part == e->placed_part)
+            return;
+        counted_add(&b->counts, &sessions_by_start, e->placed_started.us, e->placed_part, -1);
+    }
+    counted_add(&b->counts, &sessions_by_start, e->s.started.us, part, 1);
+}
+
 static enum err entry_write(struct book *b, struct book_entry *e, struct db *d)
 {
     enum err result = OK;
@@ -237,6 +253,8 @@ static enum err entry_write(struct book *b, struct book_entry *e, struct db *d)
     } else {
         result = session_update_readings(d, &e->s);
     }
+    if (e->is_new || e->is_rewritten)
+        entry_count(b, e);
     entry_placed(e);
     return result;
 }
@@ -253,5 +271,7 @@ enum err book_write(struct book *b, struct db *d, struct span window)
             entry_remove(e);
     }
     b->changed_end = &b->changed;
-    return result == OK ? gather_write(&b->sessions, d, NULL) : result;
+    if (result == OK)
+        result = gather_write(&b->sessions, d, NULL);
+    return result == OK ? counted_write(&b->counts, d) : result;
 }

@@ -4,6 +4,7 @@
 #ifndef SERVICES_CHARGING_BOOK_H
 #define SERVICES_CHARGING_BOOK_H
 #include "base/lately.h"
+#include "services/charging/counts.h"
 #include "services/charging/points.h"
 #include "services/charging/rows.h"
 
@@ -16,6 +17,7 @@ struct book_entry {
     bool is_new, is_changed;         /* changed: or only to be let go at the end, since it is not active */
     bool is_rewritten;               /* more of it than what readings change */
     struct instant placed_started;   /* as the row has them */
+    int64_t placed_part;             /* of the counts */
     char placed_tag[SESSION_TEXT_MAX];
     struct curve_end curve;          /* as it is stored */
     struct book_entry *next_pointed;
@@ -39,6 +41,7 @@ struct book {
     size_t point_count, point_room;
     struct point_list at_hand;       /* of one entry, on their way to its rows */
     struct gather sessions, blocks;  /* rows on their way */
+    struct counted counts;           /* of the rows that were written */
     int64_t next_number;             /* 0: to be asked */
 };
 

@@ -15,7 +15,8 @@
 
 const struct migration charging_migrations[] = {{"charging/0001", embedded_0001_sessions_sql},
                                                 {"charging/0002", embedded_0002_orders_sql},
-                                                {"charging/0003", embedded_0003_curve_blocks_sql}};
+                                                {"charging/0003", embedded_0003_curve_blocks_sql},
+                                                {"charging/0004", embedded_0004_counts_sql}};
 const size_t charging_migration_count = COUNT_OF(charging_migrations);
 
 enum statistic {

@@ -1,6 +1,7 @@
 /* Lists are SQL made of the filters that are given; every value is a parameter. */
 #include "services/charging/charging_query.h"
 
+#include "services/charging/counts.h"
 #include "services/charging/points.h"
 #include "services/charging/rows.h"
 
@@ -25,8 +26,32 @@ static void query_value(struct query *q, const char *text, struct db_value v)
     buf_printf(&q->sql, "%s?%d", text, (int)q->count);
 }
 
+/* NONE: no status is asked for. */
+static enum err find_state(const struct charging_filter *f, enum session_state *out)
+{
+    *out = SESSION_NONE;
+    if (f->status.at == NULL)
+        return OK;
+    for (int i = SESSION_NONE + 1; i < SESSION_STATE_COUNT; i++)
+        if (str_eq(f->status, session_state_text[i])) {
+            *out = (enum session_state)i;
+            return OK;
+        }
+    return ERR_RANGE;
+}
+
+/* It has no filter but its status and the time of its start. */
+static bool is_by_start(const struct charging_filter *f)
+{
+    return f->device_id.at == NULL && f->transaction_id.at == NULL && f->id_tag.at == NULL && !f->port_number.is_set;
+}
+
 static enum err query_filter(struct query *q, const struct charging_filter *f)
 {
+    enum session_state state;
+    enum err e = find_state(f, &state);
+    if (e != OK)
+        return e;
     buf_put_lit(&q->sql, " WHERE 1=1");
     if (f->device_id.at != NULL)
         query_value(q, " AND charge_point_id=", db_text(f->device_id));
@@ -40,17 +65,9 @@ static enum err query_filter(struct query *q, const struct charging_filter *f)
         query_value(q, " AND started_at>=", db_time(f->started_since));
     if (instant_is_set(f->started_until))
         query_value(q, " AND started_at<", db_time(f->started_until));
-    if (f->status.at == NULL)
-        return OK;
-    for (int i = SESSION_NONE + 1; i < SESSION_STATE_COUNT; i++) {
-        if (!str_eq(f->status, session_state_text[i]))
-            continue;
-        query_value(q, " AND state=", db_int(i));
-        if (session_state_is_active((enum session_state)i))
-            buf_put_lit(&q->sql, " AND is_active=1"); /* there are few of them: their index is the short one */
-        return OK;
-    }
-    return ERR_RANGE;
+    if (state != SESSION_NONE) /* +: the sessions of a station, or of a tag, are fewer than those of a state */
+        query_value(q, f->device_id.at != NULL || f->id_tag.at != NULL ? " AND +state=" : " AND state=", db_int(state));
+    return OK;
 }
 
 static void query_init(struct query *q)
@@ -231,19 +248,54 @@ static void query_order(struct query *q, const struct charging_filter *f)
     buf_printf(&q->sql, " ORDER BY started_at %s, session_number %s", way, way);
 }
 
+/* The list is one that is counted. Active sessions are few, and are counted where they stand. */
+static bool find_stretch(const struct charging_filter *f, struct session_stretch *out)
+{
+    enum session_state state;
+    if (!is_by_start(f) || find_state(f, &state) != OK || session_state_is_active(state))
+        return false;
+    *out = (struct session_stretch){state == SESSION_NONE ? db_null() : db_int(state), f->started_since,
+                                    f->started_until};
+    return true;
+}
+
+/* Where a page begins: *from is the list without the blocks before it. */
+static enum err find_page(struct db *d, const struct charging_filter *f, struct charging_filter *from, int64_t *skip,
+                          int64_t *limit)
+{
+    struct session_stretch s;
+    struct instant start;
+    int64_t most = 0;
+    *from = *f;
+    if (!find_stretch(f, &s))
+        return OK;
+    enum err e = stretch_seek(d, &s, f->newest_first, skip, &start, &most);
+    if (e != OK)
+        return e;
+    if (f->newest_first)
+        from->started_until = instant_add(start, (struct span){1});
+    else
+        from->started_since = start;
+    *limit = most < *limit ? most : *limit;
+    return OK;
+}
+
 enum err charging_write_page(struct db *d, const struct charging_filter *f, int64_t page, int64_t page_size,
                              struct json_writer *w)
 {
     struct query q;
     struct session last;
-    int64_t found;
+    struct charging_filter from;
+    int64_t found, skip = (page - 1) * page_size, limit = page_size;
     query_init(&q);
     buf_put_lit(&q.sql, "SELECT " SESSION_COLUMNS ", charge_point_id FROM charging_sessions");
-    enum err e = query_filter(&q, f);
+    enum err e = find_page(d, f, &from, &skip, &limit);
+    if (e == OK)
+        e = query_filter(&q, &from);
     if (e == OK) {
         query_order(&q, f);
-        query_value(&q, " LIMIT ", db_int(page_size));
-        query_value(&q, " OFFSET ", db_int((page - 1) * page_size));
+        query_value(&q, " LIMIT ", db_int(limit));
+        query_value(&q, " OFFSET ", db_int(skip));
         e = write_list(&q, d, page_size, w, &last, &found);
     }
     buf_release(&q.sql);
@@ -253,6 +305,9 @@ enum err charging_write_page(struct db *d, const struct charging_filter *f, int6
 enum err charging_count(struct db *d, const struct charging_filter *f, int64_t *total)
 {
     struct query q;
+    struct session_stretch s;
+    if (find_stretch(f, &s))
+        return stretch_count(d, &s, total);
     query_init(&q);
     buf_put_lit(&q.sql, "SELECT count(*) FROM charging_sessions");
     enum err e = query_filter(&q, f);

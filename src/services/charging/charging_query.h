@@ -14,7 +14,8 @@ struct charging_filter {
 
 /* An object with event_history. ERR_UNKNOWN: no such session, whatever the form of the id. */
 MUST_USE enum err charging_write_session(struct db *d, struct str session_id, struct json_writer *w);
-/* An array of sessions, without event_history. ERR_RANGE: filter.status is no state. */
+/* An array of sessions, without event_history. ERR_RANGE: filter.status is no state. In a transaction, since where a page
+ * begins is counted before it is read. */
 MUST_USE enum err charging_write_page(struct db *d, const struct charging_filter *f, int64_t page, int64_t page_size,
                                       struct json_writer *w);
 MUST_USE enum err charging_count(struct db *d, const struct charging_filter *f, int64_t *total);

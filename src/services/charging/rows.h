@@ -19,7 +19,7 @@ void session_read(struct db_rows *r, struct session *out);
 void session_rows_init(struct gather *g);
 MUST_USE enum err session_add(struct gather *g, struct db *d, struct str station, const struct session *s); /* a new one */
 MUST_USE enum err session_update(struct db *d, const struct session *s); /* all that may change, but for its place */
-/* What lists are ordered and filtered by: three indexes, so only where it did change. */
+/* What lists are ordered and filtered by: four indexes, so only where it did change. */
 MUST_USE enum err session_update_place(struct db *d, const struct session *s);
 MUST_USE enum err session_update_readings(struct db *d, const struct session *s); /* what readings change: no index */
 

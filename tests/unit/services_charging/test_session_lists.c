@@ -1,0 +1,400 @@
+/* Lists of sessions by start: the counts follow what becomes of the sessions, also over batches that are undone, and by them every
+ * page and every total is what walking over all rows gives. */
+#include "check.h"
+#include "unit/dice.h"
+#include "services/charging/charging.h"
+#include "services/charging/charging_query.h"
+#include "services/charging/counts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define T0       1750000000000000 /* 2025-06-15T15:06:40Z */
+#define MINUTE   INT64_C(60000000)
+#define STATIONS 40
+#define STEPS    4000 /* six minutes each: more than two weeks */
+#define BATCH    50
+#define ASKED    1500
+
+static struct db *d;
+static struct charging *charging;
+static struct consumer consumer;
+static int64_t now_us = T0;
+static unsigned known;  /* transactions that were heard of: 1 to it */
+static struct buf json;
+static struct fault why;
+
+static void store_open(size_t migration_count)
+{
+    CHECK("a store", db_open(":memory:", DB_WRITER, &d, &why) == OK &&
+                         db_migrate(d, bus_migrations, bus_migration_count, &why) == OK &&
+                         db_migrate(d, charging_migrations, migration_count, &why) == OK);
+}
+
+static int64_t number(const char *sql)
+{
+    struct db_rows *r = db_rows_dynamic(d, str_of(sql), NULL, 0);
+    int64_t n = db_next(r) ? db_col_int(r, 0) : -1;
+    CHECK(sql, db_rows_end(r) == OK);
+    return n;
+}
+
+/* ---- what the counts should be ---- */
+
+#define PART   "CASE WHEN is_active=1 THEN 0 ELSE state END"
+#define OUGHT  "SELECT 1, 0, started_at >> 32, " PART ", count(*) FROM charging_sessions GROUP BY 3, 4 UNION ALL " \
+               "SELECT 1, 1, started_at >> 38, " PART ", count(*) FROM charging_sessions GROUP BY 3, 4"
+#define STORED "SELECT list, level, block, part, count FROM charging_session_counts WHERE count<>0"
+
+static void check_counts(const char *row)
+{
+    CHECK(row, number("SELECT count(*) FROM (SELECT * FROM (" OUGHT ") EXCEPT " STORED ")") == 0);
+    CHECK(row, number("SELECT count(*) FROM (" STORED " EXCEPT SELECT * FROM (" OUGHT "))") == 0);
+}
+
+static void test_migration(void)
+{
+    static const struct {
+        int64_t started_us;
+        enum session_state state;
+    } rows[] = {
+        {T0,                       SESSION_COMPLETED},
+        {T0 + 1,                   SESSION_COMPLETED},
+        {T0 + 1,                   SESSION_CHARGING },
+        {T0 + 1,                   SESSION_SUSPENDED},
+        {T0 + 100 * MINUTE,        SESSION_FAILED   },
+        {T0 + 100 * 1440 * MINUTE, SESSION_TIMED_OUT},
+        {0,                        SESSION_COMPLETED},
+        {-1,                       SESSION_COMPLETED},
+    };
+    store_open(charging_migration_count - 1);
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        CHECK("a row of before",
+              DB_RUN(d,
+                     "INSERT INTO charging_sessions(session_id, charge_point_id, transaction_id, connector_id, state, "
+                     "state_before, is_active, id_tag, order_no, is_offline, started_at, last_at, last_update, energy_wh, "
+                     "energy_source, integral_wms, flags, stop_reason, stop_id_tag, reading_count, history_count, sequence) "
+                     "VALUES (?1, 'CP1', ?1, 1, ?2, 0, ?3, '', '', 0, ?4, ?4, ?4, 0, 0, 0, 0, '', '', 0, 0, 0)",
+                     db_int((int64_t)i), db_int(rows[i].state), db_int(session_state_is_active(rows[i].state)),
+                     db_int(rows[i].started_us)) == OK);
+    CHECK("migrated", db_migrate(d, charging_migrations, charging_migration_count, &why) == OK);
+    CHECK("all are counted, at each level",
+          number("SELECT sum(count) FROM charging_session_counts WHERE level=0") == COUNT_OF(rows) &&
+              number("SELECT sum(count) FROM charging_session_counts WHERE level=1") == COUNT_OF(rows));
+    CHECK("active ones are one part", number("SELECT sum(count) FROM charging_session_counts WHERE part=0 AND level=0") == 2);
+    check_counts("the counts are of the rows that were there");
+    db_close(d);
+}
+
+/* ---- sessions, by their consumer ---- */
+
+static void handle(enum event_type type, unsigned station, int64_t at_us, const char *payload)
+{
+    static uint32_t position;
+    char name[16];
+    (void)snprintf(name, sizeof name, "CP%u", station);
+    position++;
+    struct event e = {.type = type, .position = position, .station = str_of(name), .received = {now_us}, .device_time = {at_us},
+                      .payload = str_of(payload)};
+    memcpy(e.id.at, &position, sizeof position);
+    CHECK("an event is taken", consumer.on_event(consumer.state, d, &e, &why) == OK);
+}
+
+static void start(unsigned transaction, int64_t at_us)
+{
+    char text[200];
+    (void)snprintf(text, sizeof text,
+                   "{\"connectorId\":1,\"transactionId\":\"%u\",\"idTag\":\"TAG\",\"meterStartWh\":0,\"offline\":false}", transaction);
+    handle(EVENT_TRANSACTION_STARTED, transaction % STATIONS, at_us, text);
+}
+
+static void meter(unsigned transaction)
+{
+    char text[256], at[INSTANT_TEXT_SIZE];
+    instant_write((struct instant){now_us}, at);
+    (void)snprintf(text, sizeof text,
+                   "{\"connectorId\":1,\"transactionId\":\"%u\",\"meterValues\":[{\"timestamp\":\"%s\",\"sampledValue\":{"
+                   "\"value\":\"5\",\"measurand\":\"Energy.Active.Import.Register\",\"unit\":\"Wh\"}}]}",
+                   transaction, at);
+    handle(EVENT_TRANSACTION_METER, transaction % STATIONS, now_us, text);
+}
+
+static void stop(unsigned transaction)
+{
+    char text[200], at[INSTANT_TEXT_SIZE];
+    instant_write((struct instant){now_us}, at);
+    (void)snprintf(text, sizeof text,
+                   "{\"transactionId\":\"%u\",\"reason\":\"Local\",\"meterStopWh\":9,\"stopTimestamp\":\"%s\",\"connectorId\":1}",
+                   transaction, at);
+    handle(EVENT_TRANSACTION_STOPPED, transaction % STATIONS, now_us, text);
+}
+
+static void order(unsigned transaction, const char *state)
+{
+    char text[160];
+    (void)snprintf(text, sizeof text,
+                   "{\"orderNo\":\"a5\",\"orderKey\":\"a5\",\"idTag\":\"TAG\",\"transactionId\":\"%u\",\"state\":\"%s\",\"connectorId\":1}",
+                   transaction, state);
+    handle(EVENT_ORDER, transaction % STATIONS, now_us, text);
+}
+
+/* On whole minutes, so that many are the same; some on the ends of a block. */
+static int64_t minutes_ago(size_t most)
+{
+    const int64_t at = now_us / MINUTE * MINUTE - (int64_t)dice(most) * MINUTE, width = (int64_t)1 << sessions_by_start.bits[0];
+    return dice(8) > 0 ? at : at / width * width - (int64_t)dice(2);
+}
+
+/* A transaction of late, or one that nothing was heard of yet. */
+static unsigned any(void)
+{
+    return known > 60 ? known - (unsigned)dice(60) : known + 1;
+}
+
+static void step(void)
+{
+    switch (dice(12)) {
+    case 0:
+        order(++known, "new");
+        if (dice(2) == 0)
+            order(known, "failed");
+        break;
+    case 1: /* it began before it was heard of: its start moves */
+        meter(++known);
+        break;
+    case 2:
+        start(any(), minutes_ago(400));
+        break;
+    case 3:
+        meter(any());
+        break;
+    case 4:
+    case 5:
+    case 6:
+        stop(any());
+        break;
+    case 7:
+        handle(EVENT_STATUS_CHANGED, (unsigned)dice(STATIONS), now_us,
+               dice(2) == 0 ? "{\"connectorId\":1,\"status\":\"SuspendedEV\",\"errorCode\":\"NoError\"}"
+                            : "{\"connectorId\":1,\"status\":\"Charging\",\"errorCode\":\"NoError\"}");
+        break;
+    case 8:
+        if (dice(10) == 0)
+            handle(EVENT_GATEWAY_STARTED, 0, now_us, "{}");
+        else
+            handle(EVENT_DISCONNECTED, (unsigned)dice(STATIONS), now_us, "{\"reason\":\"closed\"}");
+        break;
+    default:
+        start(++known, minutes_ago(dice(20) == 0 ? 5000 : 5));
+    }
+}
+
+static void undo(void)
+{
+    db_rollback(d);
+    consumer.on_batch_undone(consumer.state);
+}
+
+static void batch(void)
+{
+    CHECK("a batch begins", db_begin(d) == OK && consumer.on_batch_begin(consumer.state, d) == OK);
+    for (int i = 0; i < BATCH; i++) {
+        now_us += 6 * MINUTE;
+        step();
+    }
+    if (dice(8) == 0) {
+        undo();
+        return;
+    }
+    CHECK("a batch ends", consumer.on_batch_end(consumer.state, d, &why) == OK);
+    if (dice(8) == 0)
+        undo();
+    else
+        CHECK("and is kept", db_commit(d) == OK);
+}
+
+static void tick(void)
+{
+    CHECK("time passes", db_begin(d) == OK && consumer.on_tick(consumer.state, d, (struct instant){now_us}, &why) == OK &&
+                             db_commit(d) == OK);
+}
+
+static void test_counts(void)
+{
+    for (int i = 0; i < STEPS / BATCH; i++) {
+        batch();
+        check_counts("the counts follow a batch");
+        if (i % 10 == 9) {
+            tick();
+            check_counts("and what time ends");
+        }
+    }
+    for (int state = SESSION_CHARGING; state < SESSION_STATE_COUNT; state++) {
+        char sql[80];
+        (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM charging_sessions WHERE state=%d", state);
+        CHECK("sessions of each state are there", state == SESSION_FINISHING || number(sql) > 0);
+    }
+}
+
+/* What was gathered when a write fails is not written with the next batch. */
+static void test_failed_write(void)
+{
+    CHECK("no new rows", DB_RUN(d, "CREATE TEMP TRIGGER no_rows BEFORE INSERT ON charging_sessions "
+                                   "BEGIN SELECT RAISE(FAIL, 'no'); END") == OK);
+    CHECK("a batch begins", db_begin(d) == OK && consumer.on_batch_begin(consumer.state, d) == OK);
+    start(++known, now_us);
+    CHECK("it fails", consumer.on_batch_end(consumer.state, d, &why) != OK);
+    undo();
+    CHECK("rows again", DB_RUN(d, "DROP TRIGGER no_rows") == OK);
+    CHECK("another batch", db_begin(d) == OK && consumer.on_batch_begin(consumer.state, d) == OK);
+    start(++known, now_us);
+    CHECK("is kept", consumer.on_batch_end(consumer.state, d, &why) == OK && db_commit(d) == OK);
+    check_counts("only what is there is counted");
+}
+
+/* ---- lists ---- */
+
+#define PLAIN                                                                                                         \
+    " FROM charging_sessions WHERE (?1 IS NULL OR state=?1) AND (?2 IS NULL OR started_at>=?2) AND (?3 IS NULL OR "   \
+    "started_at<?3)"
+
+/* Nothing, a time as starts have, or any among them and beside. */
+static struct instant some_time(void)
+{
+    switch (dice(3)) {
+    case 0:
+        return INSTANT_NONE;
+    case 1:
+        return (struct instant){minutes_ago((size_t)((now_us - T0) / MINUTE) + 1)};
+    default:
+        return (struct instant){T0 - 10000 * MINUTE + (int64_t)dice((size_t)(now_us - T0 + 20000 * MINUTE))};
+    }
+}
+
+static struct charging_filter some_filter(enum session_state *state)
+{
+    struct charging_filter f = {.started_since = some_time(), .started_until = some_time(), .newest_first = dice(2) == 0};
+    *state = dice(3) == 0 ? SESSION_NONE : (enum session_state)(1 + dice(SESSION_STATE_COUNT - 1));
+    if (*state != SESSION_NONE)
+        f.status = session_state_text[*state];
+    return f;
+}
+
+static bool is_same_page(const struct charging_filter *f, const struct db_value values[5])
+{
+    static const char down[] = "SELECT transaction_id" PLAIN " ORDER BY started_at DESC, session_number DESC LIMIT ?4 OFFSET ?5",
+                      up[] = "SELECT transaction_id" PLAIN " ORDER BY started_at, session_number LIMIT ?4 OFFSET ?5";
+    struct db_rows *r = db_rows(d, f->newest_first ? down : up, values, 5);
+    static const char key[] = "\"transaction_id\":\"";
+    const char *at = strstr(buf_str(&json).at, key);
+    bool is_same = true;
+    for (; is_same && db_next(r); at = at == NULL ? NULL : strstr(at + 1, key)) {
+        const struct str want = db_col_text(r, 0);
+        is_same = at != NULL && strncmp(at + sizeof key - 1, want.at, want.len) == 0 && at[sizeof key - 1 + want.len] == '"';
+    }
+    CHECK("rows", db_rows_end(r) == OK);
+    return is_same && at == NULL;
+}
+
+/* The first, the last, one beyond, or any. */
+static int64_t some_page(int64_t pages)
+{
+    switch (dice(5)) {
+    case 0:
+        return 1;
+    case 1:
+        return pages;
+    case 2:
+        return pages + 1 + (int64_t)dice(3);
+    default:
+        return 1 + (int64_t)dice((size_t)pages);
+    }
+}
+
+static void test_pages(int asked)
+{
+    for (int i = 0; i < asked; i++) {
+        enum session_state state;
+        const struct charging_filter f = some_filter(&state);
+        const int64_t size = 1 + (int64_t)dice(100);
+        struct db_value values[5] = {state == SESSION_NONE ? db_null() : db_int(state), db_time(f.started_since),
+                                     db_time(f.started_until)};
+        int64_t total = -1;
+        struct json_writer w;
+        struct db_rows *r = db_rows(d, "SELECT count(*)" PLAIN, values, 3);
+        const int64_t want = db_next(r) ? db_col_int(r, 0) : -2;
+        CHECK("a count", db_rows_end(r) == OK);
+        CHECK("the total is what counting gives", charging_count(d, &f, &total) == OK && total == want);
+        const int64_t page = some_page(want == 0 ? 1 : (want + size - 1) / size);
+        values[3] = db_int(size);
+        values[4] = db_int((page - 1) * size);
+        buf_clear(&json);
+        jw_init(&w, &json);
+        CHECK("a page", charging_write_page(d, &f, page, size, &w) == OK);
+        buf_put_byte(&json, 0);
+        CHECK("the page is what walking gives", is_same_page(&f, values));
+    }
+}
+
+static void test_cursor(void)
+{
+    for (int i = 0; i < ASKED / 10; i++) {
+        enum session_state state;
+        const struct charging_filter f = some_filter(&state);
+        struct db_value values[5] = {state == SESSION_NONE ? db_null() : db_int(state), db_time(f.started_since),
+                                     db_time(f.started_until)};
+        const int64_t limit = 20 + (int64_t)dice(80);
+        char cursor[CHARGING_CURSOR_SIZE] = "", next[CHARGING_CURSOR_SIZE];
+        int64_t skip = 0;
+        do {
+            struct json_writer w;
+            buf_clear(&json);
+            jw_init(&w, &json);
+            CHECK("by cursor", charging_write_after(d, &f, str_of(cursor), limit, &w, next) == OK);
+            buf_put_byte(&json, 0);
+            values[3] = db_int(limit);
+            values[4] = db_int(skip);
+            CHECK("what follows is what walking gives", is_same_page(&f, values));
+            skip += limit;
+            memcpy(cursor, next, sizeof cursor);
+        } while (cursor[0] != '\0');
+    }
+}
+
+/* That it is found does not say that it is found by the counts. */
+static void test_seek(void)
+{
+    const int64_t most = number("SELECT max(n) FROM (SELECT sum(count) AS n FROM charging_session_counts WHERE level=0 "
+                                "GROUP BY block)");
+    for (int i = 0; i < ASKED; i++) {
+        const struct session_stretch s = {dice(2) == 0 ? db_null() : db_int(SESSION_COMPLETED), some_time(), some_time()};
+        struct instant start;
+        int64_t skip = 0, left = 0, count = 0;
+        CHECK("counted", stretch_count(d, &s, &count) == OK);
+        skip = (int64_t)dice((size_t)count + 1);
+        const int64_t want = count - skip;
+        CHECK("sought", stretch_seek(d, &s, dice(2) == 0, &skip, &start, &left) == OK && left == want);
+        CHECK("no more than a block is walked over", skip >= 0 && skip <= most);
+    }
+}
+
+int main(void)
+{
+    buf_init(&json, 1 << 20);
+    test_migration();
+    struct charging_options options = charging_options_default();
+    store_open(charging_migration_count);
+    charging = charging_new(&options);
+    charging_consumer(charging, &consumer);
+    test_pages(ASKED / 10); /* of nothing */
+    test_counts();
+    test_failed_write();
+    test_pages(ASKED);
+    test_cursor();
+    test_seek();
+    charging_free(charging);
+    db_close(d);
+    buf_release(&json);
+    return CHECK_REPORT();
+}
