@@ -124,13 +124,12 @@ static struct db_rows *blocks_rows(struct db *d, const struct counted_list *l, c
 }
 
 /* The first of the blocks, in order, that holds the row after *skip others, which become those before it within that block. Past the
- * end: the last block. */
+ * end: the last block; without any, *block stays. */
 static enum err find_block(struct db *d, const struct counted_list *l, const struct blocks *b, struct db_value part, int64_t *skip,
                            int64_t *block)
 {
     struct db_rows *r = blocks_rows(d, l, b, part);
     int64_t count = 0;
-    *block = b->first;
     while (db_next(r)) {
         *skip -= count;
         *block = db_col_int(r, 0);
@@ -158,8 +157,9 @@ enum err counted_seek(struct db *d, const struct counted_list *l, struct db_valu
         n = total - 1 - *skip > 0 ? total - 1 - *skip : 0;
     if (e == OK)
         e = find_block(d, l, &(struct blocks){1, INT64_MIN, INT64_MAX}, part, &n, &coarse);
+    const int64_t first = fine = coarse * fine_in_coarse;
     if (e == OK)
-        e = find_block(d, l, &(struct blocks){0, coarse * fine_in_coarse, (coarse + 1) * fine_in_coarse - 1}, part, &n, &fine);
+        e = find_block(d, l, &(struct blocks){0, first, first + fine_in_coarse - 1}, part, &n, &fine);
     int64_t in_block = 0;
     if (e == OK && is_back)
         e = sum(d, l, &(struct blocks){0, fine, fine}, part, &in_block);
