@@ -423,12 +423,13 @@ void http_conn_wake(struct http_conn *c)
 
 /* --- opening and closing --- */
 
-void http_conn_open(struct http_thread *t, int fd, const struct sockaddr *peer, socklen_t size)
+struct http_conn *http_conn_new(struct http_thread *t, int fd, const struct sockaddr *peer, socklen_t size)
 {
     struct http_conn *c = mem_new(1, sizeof *c);
     int on = 1;
     c->thread = t;
     c->fd = fd;
+    list_init(&c->link);
     list_init(&c->ready);
     list_init(&c->woken);
     http_stream_init(&c->stream);
@@ -436,8 +437,13 @@ void http_conn_open(struct http_thread *t, int fd, const struct sockaddr *peer, 
     if (getnameinfo(peer, size, c->remote, sizeof c->remote, NULL, 0, NI_NUMERICHOST) != 0)
         c->remote[0] = '\0';
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return c;
+}
+
+void http_conn_begin(struct http_conn *c)
+{
     due_in(c, HTTP_HEAD_MS);
-    list_add_last(&t->conns, &c->link);
+    list_add_last(&c->thread->conns, &c->link);
     http_thread_watch(c, EPOLLIN);
 }
 

@@ -28,8 +28,11 @@ struct http_thread {
     bool is_running, is_listening;
     struct link conns;
     struct link ready;    /* connections that go on without a word from their socket */
-    pthread_mutex_t lock; /* of woken */
+    atomic_bool is_waiting;   /* no handler of its is at work, which may block */
+    atomic_size_t conn_count; /* of it and on their way to it */
+    pthread_mutex_t lock;     /* of what follows */
     struct link woken;
+    struct link arrived; /* connections that another thread has accepted for it */
 };
 
 struct http_server {
@@ -82,7 +85,8 @@ struct http_conn {
 };
 
 /* http_conn.c. Takes fd over. */
-void http_conn_open(struct http_thread *t, int fd, const struct sockaddr *peer, socklen_t size);
+struct http_conn *http_conn_new(struct http_thread *t, int fd, const struct sockaddr *peer, socklen_t size); /* any thread */
+void http_conn_begin(struct http_conn *c);                                                                   /* its own */
 void http_conn_go(struct http_conn *c); /* as far as it comes; it may be gone then */
 void http_conn_wake(struct http_conn *c);
 void http_conn_end(struct http_conn *c); /* at once */

@@ -1,8 +1,9 @@
 /* api/http_server.c - the threads of an HTTP server and what they wait for: the listener, their connections, each
  * other.
  *
- * Every thread waits on an epoll of its own, accepts for itself, and runs the handlers of its connections: one that
- * blocks holds up its own thread, and the others go on accepting. What is slow is looked for twice a second. */
+ * Every thread waits on an epoll of its own, accepts, and runs the handlers of its connections: one that blocks holds up
+ * its own thread, and the others go on accepting. Who comes is given to a thread that has fewer connections and nothing to
+ * do, since one that is woken accepts all that knock. What is slow is looked for twice a second. */
 #include "api/http_private.h"
 
 #include "api/http_listen.h"
@@ -60,8 +61,41 @@ static void listen_start(struct http_thread *t)
 
 void http_thread_forget(struct http_conn *c)
 {
+    (void)atomic_fetch_sub(&c->thread->conn_count, 1);
     (void)atomic_fetch_sub(&c->thread->server->conn_count, 1);
     listen_start(c->thread);
+}
+
+static void thread_wake(struct http_thread *t)
+{
+    static const uint64_t one = 1;
+    check(write(t->wake, &one, sizeof one) == sizeof one);
+}
+
+/* Itself, unless one that has nothing to do has fewer. */
+static struct http_thread *least_loaded(struct http_thread *t)
+{
+    struct http_server *s = t->server;
+    struct http_thread *least = t;
+    for (unsigned i = 0; i < s->o.threads; i++)
+        if (atomic_load(&s->threads[i].is_waiting) && atomic_load(&s->threads[i].conn_count) < atomic_load(&least->conn_count))
+            least = &s->threads[i];
+    return least;
+}
+
+static void give(struct http_thread *from, int fd, const struct sockaddr *peer, socklen_t size)
+{
+    struct http_thread *to = least_loaded(from);
+    (void)atomic_fetch_add(&to->conn_count, 1);
+    struct http_conn *c = http_conn_new(to, fd, peer, size);
+    if (to == from) {
+        http_conn_begin(c);
+        return;
+    }
+    pthread_mutex_lock(&to->lock);
+    list_add_last(&to->arrived, &c->link);
+    pthread_mutex_unlock(&to->lock);
+    thread_wake(to);
 }
 
 /* False: nothing more for now. */
@@ -74,7 +108,7 @@ static bool accept_one(struct http_thread *t)
     int fd = has_room ? accept4(s->listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
     int failure = has_room ? errno : 0;
     if (fd >= 0) {
-        http_conn_open(t, fd, (struct sockaddr *)&peer, size);
+        give(t, fd, (struct sockaddr *)&peer, size);
         return true;
     }
     (void)atomic_fetch_sub(&s->conn_count, 1);
@@ -86,19 +120,31 @@ static bool accept_one(struct http_thread *t)
     return false;
 }
 
+static void move_all(struct link *from, struct link *to)
+{
+    while (!list_is_empty(from)) {
+        struct link *l = from->next;
+        list_take(l);
+        list_add_last(to, l);
+    }
+}
+
 static void on_wake(struct http_thread *t)
 {
     uint64_t count;
-    struct link woken;
+    struct link woken, arrived;
     list_init(&woken);
+    list_init(&arrived);
     pthread_mutex_lock(&t->lock);
     (void)!read(t->wake, &count, sizeof count);
-    while (!list_is_empty(&t->woken)) {
-        struct link *l = t->woken.next;
-        list_take(l);
-        list_add_last(&woken, l);
-    }
+    move_all(&t->woken, &woken);
+    move_all(&t->arrived, &arrived);
     pthread_mutex_unlock(&t->lock);
+    while (!list_is_empty(&arrived)) {
+        struct http_conn *c = CONTAINER(arrived.next, struct http_conn, link);
+        list_take(&c->link);
+        http_conn_begin(c);
+    }
     while (!list_is_empty(&woken)) {
         struct http_conn *c = CONTAINER(woken.next, struct http_conn, woken);
         list_take(&c->woken);
@@ -135,11 +181,7 @@ static void go_ready(struct http_thread *t)
 {
     struct link now;
     list_init(&now);
-    while (!list_is_empty(&t->ready)) {
-        struct link *l = t->ready.next;
-        list_take(l);
-        list_add_last(&now, l);
-    }
+    move_all(&t->ready, &now);
     while (!list_is_empty(&now))
         http_conn_go(CONTAINER(now.next, struct http_conn, ready));
 }
@@ -149,7 +191,9 @@ static void thread_turn(struct http_thread *t, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
     bool is_woken = false;
+    atomic_store(&t->is_waiting, true);
     int n = epoll_wait(t->epoll, events, EVENTS_MAX, timeout_ms);
+    atomic_store(&t->is_waiting, false);
     for (int i = 0; i < n; i++)
         if (events[i].data.ptr == &t->wake)
             is_woken = true;
@@ -178,37 +222,42 @@ static void *thread_run(void *arg)
     return NULL;
 }
 
-static void thread_wake(struct http_thread *t)
-{
-    static const uint64_t one = 1;
-    check(write(t->wake, &one, sizeof one) == sizeof one);
-}
-
-static bool thread_start(struct http_server *s, struct http_thread *t)
+static bool thread_make(struct http_server *s, struct http_thread *t)
 {
     t->server = s;
+    atomic_store(&t->is_waiting, true);
     list_init(&t->conns);
     list_init(&t->ready);
     list_init(&t->woken);
+    list_init(&t->arrived);
     check(pthread_mutex_init(&t->lock, NULL) == 0);
     t->epoll = epoll_create1(EPOLL_CLOEXEC);
     t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (t->epoll < 0 || t->wake < 0 || !watch(t, EPOLL_CTL_ADD, t->wake, EPOLLIN, &t->wake))
-        return false;
+    return t->epoll >= 0 && t->wake >= 0 && watch(t, EPOLL_CTL_ADD, t->wake, EPOLLIN, &t->wake);
+}
+
+static bool thread_start(struct http_thread *t)
+{
     listen_start(t);
     t->is_running = t->is_listening && pthread_create(&t->id, NULL, thread_run, t) == 0;
     return t->is_running;
 }
 
-/* Its connections have gone with it. */
-static void thread_end(struct http_thread *t)
+static void thread_stop(struct http_thread *t)
+{
+    if (!t->is_running)
+        return;
+    thread_wake(t);
+    (void)pthread_join(t->id, NULL);
+}
+
+/* Its connections have gone with it, but for those that came too late. */
+static void thread_release(struct http_thread *t)
 {
     if (t->server == NULL)
-        return; /* it was never begun */
-    if (t->is_running) {
-        thread_wake(t);
-        (void)pthread_join(t->id, NULL);
-    }
+        return; /* it was never made */
+    while (!list_is_empty(&t->arrived))
+        http_conn_end(CONTAINER(t->arrived.next, struct http_conn, link));
     if (t->epoll >= 0)
         (void)close(t->epoll);
     if (t->wake >= 0)
@@ -254,8 +303,11 @@ enum err http_server_open(const struct http_server_options *o, struct http_serve
     (void)pthread_condattr_destroy(&attr);
     write_address(s);
     s->threads = mem_new(o->threads, sizeof *s->threads);
+    bool is_made = true; /* all, before any may give another a connection */
     for (unsigned i = 0; i < o->threads; i++)
-        if (!thread_start(s, &s->threads[i])) {
+        is_made = is_made && thread_make(s, &s->threads[i]);
+    for (unsigned i = 0; i < o->threads; i++)
+        if (!is_made || !thread_start(&s->threads[i])) {
             fault_set(why, str_of(o->setting), "a thread of the HTTP server does not start: %s", strerror(errno));
             http_server_close(s);
             return ERR_IO;
@@ -297,7 +349,9 @@ void http_server_close(struct http_server *s)
     http_server_quiesce(s);
     atomic_store(&s->is_closing, true);
     for (unsigned i = 0; i < s->o.threads; i++)
-        thread_end(&s->threads[i]);
+        thread_stop(&s->threads[i]);
+    for (unsigned i = 0; i < s->o.threads; i++)
+        thread_release(&s->threads[i]);
     (void)close(s->listener);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);

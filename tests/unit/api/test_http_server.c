@@ -11,6 +11,7 @@
 #define BODY_MAX  1000
 #define MUCH      3000 /* where more is taken */
 #define PIPELINED 300
+#define SHARED    32
 
 static struct {
     struct http_server *server;
@@ -19,6 +20,8 @@ static struct {
     pthread_cond_t changed;
     unsigned begun, ended;
     struct http_exchange *asleep;
+    pthread_t threads[8];
+    unsigned thread_count;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 /* --- handlers, by the target --- */
@@ -53,6 +56,21 @@ static enum http_next give_file(struct http_exchange *x)
     check(x->answer.file_fd >= 0 && write(x->answer.file_fd, b->at, b->len) == (ssize_t)b->len);
     x->answer.has_file = true;
     x->answer.file_size = BIG + str_eq(x->target, STR("/short"));
+    return HTTP_ANSWERED;
+}
+
+/* Which thread it was: 'a' the first that was asked, and so on. */
+static enum http_next which_thread(struct http_exchange *x)
+{
+    unsigned i = 0;
+    pthread_mutex_lock(&all.lock);
+    while (i < all.thread_count && !pthread_equal(all.threads[i], pthread_self()))
+        i++;
+    if (i == all.thread_count && i < COUNT_OF(all.threads))
+        all.threads[all.thread_count++] = pthread_self();
+    pthread_mutex_unlock(&all.lock);
+    put_answer(x, 200);
+    buf_printf(&x->answer.body, "thread=%c end", (int)('a' + i));
     return HTTP_ANSWERED;
 }
 
@@ -110,7 +128,8 @@ static const struct {
     const char *target;
     enum http_next (*handle)(struct http_exchange *x);
 } targets[] = {{"/echo", echo},       {"/much", echo},         {"/big", big},        {"/file", give_file},
-               {"/short", give_file}, {"/wait-not", wait_not}, {"/wait", wait_long}, {"/words", words}};
+               {"/short", give_file}, {"/wait-not", wait_not}, {"/wait", wait_long}, {"/words", words},
+               {"/thread", which_thread}};
 
 static void begin(struct http_exchange *x)
 {
@@ -453,6 +472,28 @@ static void test_full(void)
     (void)close(third);
 }
 
+/* Many at once are shared by the threads, whichever is woken for the first: none has all of them. */
+static void test_shared(void)
+{
+    int fds[SHARED];
+    unsigned served[2] = {0, 0};
+    for (unsigned i = 0; i < SHARED; i++)
+        fds[i] = kit_connect(&all.k);
+    for (unsigned i = 0; i < SHARED; i++) {
+        static const char request[] = HEAD("GET", "/thread") "\r\n";
+        struct buf b;
+        buf_init(&b, KIT_READ_MAX);
+        kit_send(fds[i], request, sizeof request - 1);
+        CHECK("it is served", kit_await(fds[i], &b, " end"));
+        served[strstr((const char *)b.at, "thread=b end") != NULL]++;
+        buf_release(&b);
+        (void)close(fds[i]);
+    }
+    CHECK("each thread has some", served[0] > 0 && served[1] > 0);
+    if (served[0] == 0 || served[1] == 0)
+        (void)fprintf(stderr, "%u and %u\n", served[0], served[1]);
+}
+
 static void test_quiet(void)
 {
     int fd = say(HEAD("GET", "/echo") "\r\n");
@@ -497,6 +538,9 @@ int main(void)
     close_server();
     open_server(3, 2);
     test_full();
+    close_server();
+    open_server(2, 100);
+    test_shared();
     close_server();
     open_server(2, 100);
     test_quiet();
