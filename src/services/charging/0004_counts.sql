@@ -9,7 +9,7 @@ CREATE TABLE charging_session_counts(
     PRIMARY KEY(list, level, block, part)
 ) WITHOUT ROWID;
 INSERT INTO charging_session_counts(list, level, block, part, count)
-    SELECT 1, 0, started_at >> 32, CASE WHEN is_active=1 THEN 0 ELSE state END, count(*)
+    SELECT 1, 0, started_at >> 30, CASE WHEN is_active=1 THEN 0 ELSE state END, count(*)
     FROM charging_sessions GROUP BY 3, 4 UNION ALL
     SELECT 1, 1, started_at >> 38, CASE WHEN is_active=1 THEN 0 ELSE state END, count(*)
     FROM charging_sessions GROUP BY 3, 4;

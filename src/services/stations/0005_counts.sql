@@ -9,9 +9,9 @@ CREATE TABLE transaction_counts (
     PRIMARY KEY (list, level, block, part)
 ) WITHOUT ROWID;
 INSERT INTO transaction_counts (list, level, block, part, count)
-    SELECT 1, 0, number >> 12, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4 UNION ALL
+    SELECT 1, 0, number >> 11, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4 UNION ALL
     SELECT 1, 1, number >> 20, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4 UNION ALL
-    SELECT 2, 0, started_at >> 32, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4 UNION ALL
+    SELECT 2, 0, started_at >> 30, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4 UNION ALL
     SELECT 2, 1, started_at >> 38, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4;
 DELETE FROM server_facts WHERE name = 'transaction_count';
 -- Those that are open are few, and lists of them and counts without them are read here; state: so that rows need not be read for a count.

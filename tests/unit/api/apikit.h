@@ -268,9 +268,9 @@ static inline void kit_sql(struct kit *k, const char *sql)
 static inline void kit_count_transactions(struct kit *k)
 {
     kit_sql(k, "DELETE FROM transaction_counts");
-    kit_sql(k, "INSERT INTO transaction_counts SELECT 1, 0, number >> 12, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
+    kit_sql(k, "INSERT INTO transaction_counts SELECT 1, 0, number >> 11, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
     kit_sql(k, "INSERT INTO transaction_counts SELECT 1, 1, number >> 20, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
-    kit_sql(k, "INSERT INTO transaction_counts SELECT 2, 0, started_at >> 32, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
+    kit_sql(k, "INSERT INTO transaction_counts SELECT 2, 0, started_at >> 30, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
     kit_sql(k, "INSERT INTO transaction_counts SELECT 2, 1, started_at >> 38, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
 }
 
