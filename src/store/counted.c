@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEVELS    2
+#define TOP       (COUNTED_LEVELS - 1)
 #define COLUMNS   5
 #define LOOK_BACK 16 /* changes that are looked at for one of the same place: what comes together lies together */
 #define CHUNK     64
@@ -47,7 +47,7 @@ static void change(struct counted *c, const struct counted_change *by)
 
 void counted_add(struct counted *c, const struct counted_list *l, int64_t key, int64_t part, int64_t by)
 {
-    for (int level = 0; level < LEVELS; level++)
+    for (int level = 0; level < COUNTED_LEVELS; level++)
         change(c, &(struct counted_change){l, level, key >> l->bits[level], part, by});
 }
 
@@ -148,24 +148,31 @@ static enum err sum(struct db *d, const struct counted_list *l, const struct blo
     return db_rows_end(r);
 }
 
+static int64_t width(const struct counted_list *l, int level)
+{
+    return (int64_t)1 << l->bits[level];
+}
+
 enum err counted_seek(struct db *d, const struct counted_list *l, struct db_value part, bool is_back, int64_t *skip, int64_t *key)
 {
-    const int64_t fine_each = (int64_t)1 << l->bits[0], fine_in_coarse = (int64_t)1 << (l->bits[1] - l->bits[0]);
-    int64_t coarse = 0, fine = 0, total = 0, n = *skip;
+    struct blocks b = {TOP, INT64_MIN, INT64_MAX};
+    int64_t block = 0, in_block = 0, total = 0, n = *skip;
     enum err e = is_back ? counted_total(d, l, part, &total) : OK;
     if (is_back) /* whom n others follow is preceded by all others */
         n = total - 1 - *skip > 0 ? total - 1 - *skip : 0;
     if (e == OK)
-        e = find_block(d, l, &(struct blocks){1, INT64_MIN, INT64_MAX}, part, &n, &coarse);
-    const int64_t first = fine = coarse * fine_in_coarse;
-    if (e == OK)
-        e = find_block(d, l, &(struct blocks){0, first, first + fine_in_coarse - 1}, part, &n, &fine);
-    int64_t in_block = 0;
+        e = find_block(d, l, &b, part, &n, &block);
+    for (int level = TOP - 1; e == OK && level >= 0; level--) {
+        const int64_t each = width(l, level + 1) / width(l, level);
+        b = (struct blocks){level, block * each, block * each + each - 1};
+        block = b.first;
+        e = find_block(d, l, &b, part, &n, &block);
+    }
     if (e == OK && is_back)
-        e = sum(d, l, &(struct blocks){0, fine, fine}, part, &in_block);
+        e = sum(d, l, &(struct blocks){0, block, block}, part, &in_block);
     if (e != OK)
         return e;
-    *key = is_back ? fine * fine_each + (fine_each - 1) : fine * fine_each;
+    *key = is_back ? block * width(l, 0) + (width(l, 0) - 1) : block * width(l, 0);
     *skip = is_back ? in_block - 1 - n : n;
     if (*skip < 0) /* there are fewer rows than were to be skipped */
         *skip = 0;
@@ -174,11 +181,12 @@ enum err counted_seek(struct db *d, const struct counted_list *l, struct db_valu
 
 enum err counted_before(struct db *d, const struct counted_list *l, struct db_value part, int64_t key, int64_t *count, int64_t *first)
 {
-    const int64_t coarse = key >> l->bits[1], fine = key >> l->bits[0];
     *count = 0;
-    *first = fine * ((int64_t)1 << l->bits[0]);
-    enum err e = sum(d, l, &(struct blocks){1, INT64_MIN, coarse - 1}, part, count);
-    if (e == OK)
-        e = sum(d, l, &(struct blocks){0, coarse * ((int64_t)1 << (l->bits[1] - l->bits[0])), fine - 1}, part, count);
+    *first = (key >> l->bits[0]) * width(l, 0);
+    enum err e = sum(d, l, &(struct blocks){TOP, INT64_MIN, (key >> l->bits[TOP]) - 1}, part, count);
+    for (int level = TOP - 1; e == OK && level >= 0; level--) {
+        const int64_t from = (key >> l->bits[level + 1]) * (width(l, level + 1) / width(l, level));
+        e = sum(d, l, &(struct blocks){level, from, (key >> l->bits[level]) - 1}, part, count);
+    }
     return e;
 }

@@ -2,7 +2,8 @@
  * without walking over those before it, and how many there are is known without counting them.
  *
  * The counts are a table of the same database, changed in the transaction that changes the rows: (list, level, block, part, count),
- * PRIMARY KEY (list, level, block, part) WITHOUT ROWID. A block is the key without its lower bits: level 0 is of few rows, level 1 of many such blocks.
+ * PRIMARY KEY (list, level, block, part) WITHOUT ROWID. A block is the key without its lower bits: level 0 is of few rows, each level above it of
+ * a few dozen blocks of the one below.
  * part divides the rows once more, by something that a list is filtered by; what it means is its table's business. */
 #ifndef STORE_COUNTED_H
 #define STORE_COUNTED_H
@@ -17,13 +18,15 @@ struct counted_table {
      "SELECT block, SUM(count) FROM " table                                                                            \
      " WHERE list = ?1 AND level = ?2 AND block >= ?3 AND block <= ?4 AND (?5 IS NULL OR part = ?5)"                   \
      " GROUP BY block ORDER BY block",                                                                                 \
-     "SELECT COALESCE(SUM(count), 0) FROM " table " WHERE list = ?1 AND level = 1 AND (?2 IS NULL OR part = ?2)"}
+     "SELECT COALESCE(SUM(count), 0) FROM " table " WHERE list = ?1 AND level = 2 AND (?2 IS NULL OR part = ?2)"}
 
-/* One order of its rows. bits: those that a key loses for its block of level 0 and of level 1. */
+#define COUNTED_LEVELS 3
+
+/* One order of its rows. bits: those that a key loses for its block of each level, rising. */
 struct counted_list {
     const struct counted_table *table;
     int64_t number; /* the column "list" */
-    unsigned bits[2];
+    unsigned bits[COUNTED_LEVELS];
 };
 
 /* ---- writing: gathered within a batch ---- */

@@ -7,8 +7,8 @@
 #define TEXT_MAX   ((size_t)256 << 20) /* of one batch: its count is bounded, and so is each text */
 
 static const struct counted_table counts = COUNTED_TABLE("transaction_counts");
-const struct counted_list transactions_by_number = {&counts, 1, {11, 20}};
-const struct counted_list transactions_by_start = {&counts, 2, {30, 38}}; /* of 18 minutes, of 76 hours */
+const struct counted_list transactions_by_number = {&counts, 1, {10, 15, 20}};
+const struct counted_list transactions_by_start = {&counts, 2, {28, 33, 38}}; /* of 4 minutes, of 2, of 76 hours */
 
 void begun_init(struct begun *b)
 {

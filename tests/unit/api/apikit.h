@@ -268,10 +268,13 @@ static inline void kit_sql(struct kit *k, const char *sql)
 static inline void kit_count_transactions(struct kit *k)
 {
     kit_sql(k, "DELETE FROM transaction_counts");
-    kit_sql(k, "INSERT INTO transaction_counts SELECT 1, 0, number >> 11, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
-    kit_sql(k, "INSERT INTO transaction_counts SELECT 1, 1, number >> 20, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
-    kit_sql(k, "INSERT INTO transaction_counts SELECT 2, 0, started_at >> 30, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
-    kit_sql(k, "INSERT INTO transaction_counts SELECT 2, 1, started_at >> 38, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4");
+    static const char *const blocks[] = {"1, 0, number >> 10",     "1, 1, number >> 15",     "1, 2, number >> 20",
+                                         "2, 0, started_at >> 28", "2, 1, started_at >> 33", "2, 2, started_at >> 38"};
+    for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+        char sql[200];
+        (void)snprintf(sql, sizeof sql, "INSERT INTO transaction_counts SELECT %s, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4", blocks[i]);
+        kit_sql(k, sql);
+    }
 }
 
 static inline int kit_connect(const struct kit *k)

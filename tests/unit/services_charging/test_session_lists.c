@@ -43,8 +43,9 @@ static int64_t number(const char *sql)
 /* ---- what the counts should be ---- */
 
 #define PART   "CASE WHEN is_active=1 THEN 0 ELSE state END"
-#define OUGHT  "SELECT 1, 0, started_at >> 30, " PART ", count(*) FROM charging_sessions GROUP BY 3, 4 UNION ALL " \
-               "SELECT 1, 1, started_at >> 38, " PART ", count(*) FROM charging_sessions GROUP BY 3, 4"
+#define OUGHT  "SELECT 1, 0, started_at >> 28, " PART ", count(*) FROM charging_sessions GROUP BY 3, 4 UNION ALL " \
+               "SELECT 1, 1, started_at >> 33, " PART ", count(*) FROM charging_sessions GROUP BY 3, 4 UNION ALL " \
+               "SELECT 1, 2, started_at >> 38, " PART ", count(*) FROM charging_sessions GROUP BY 3, 4"
 #define STORED "SELECT list, level, block, part, count FROM charging_session_counts WHERE count<>0"
 
 static void check_counts(const char *row)

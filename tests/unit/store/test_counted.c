@@ -10,7 +10,7 @@
 #define CLOSE  64 /* rows of one block that may be walked over: far fewer than there are */
 
 static const struct counted_table table = COUNTED_TABLE("counts"), other_table = COUNTED_TABLE("other_counts");
-static const struct counted_list lists[] = {{&table, 1, {4, 12}}, {&table, 2, {7, 11}}, {&other_table, 1, {4, 12}}};
+static const struct counted_list lists[] = {{&table, 1, {4, 8, 12}}, {&table, 2, {7, 8, 11}}, {&other_table, 1, {4, 9, 12}}};
 static unsigned seed = 1;
 
 static unsigned pick(unsigned below)
