@@ -25,12 +25,14 @@ class CrashPile(Pile):
         self.settles_itself = False     # the memory has a loop of its own
         self.told = {}                  # settlement -> times that it was answered
         self.tasks = []
+        self.heard = asyncio.Event()    # a frame of the server
 
     def begin(self, order):
         super().begin(order)
         self.world.journal.add("ran", s=self.charge_point, o=order.order_no, port=order.port)
 
     def take(self, f):
+        self.heard.set()                # who waits looks when this frame has been taken
         if f.command not in (0x01, 0x02, 0x03, 0x04, 0x12, 0x20, 0x21, 0x22):
             self.world.journal.add("command.in", s=self.charge_point, c=f.command, id=f.message_id, raw=f.raw.hex())
         if f.command == 0x82 and self.rng.random() < 0.05:
@@ -49,6 +51,20 @@ class CrashPile(Pile):
 
     async def pause(self, s):
         await asyncio.sleep(self.rng.expovariate(1 / (s + self.world.think_s)))
+
+    async def until(self, is_so, timeout_s):
+        """Looks again at each frame that comes; no longer than the line lasts."""
+        end, ended = time.monotonic() + timeout_s, asyncio.ensure_future(self.line.ended.wait())
+        try:
+            while not is_so() and not ended.done() and time.monotonic() < end:
+                self.heard.clear()
+                heard = asyncio.ensure_future(self.heard.wait())
+                try:
+                    await asyncio.wait({heard, ended}, timeout=max(0, end - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    heard.cancel()
+        finally:
+            ended.cancel()
 
     async def beats(self):
         while True:
@@ -95,9 +111,7 @@ class CrashPile(Pile):
                 break
         if self.rng.random() < TWICE and self.line.is_open:
             self.send_raw(raw)          # the answer was lost, not the frame
-        end = time.monotonic() + 1.5
-        while port not in self.orders and time.monotonic() < end:
-            await asyncio.sleep(0.02)
+        await self.until(lambda: port in self.orders, 1.5)
 
     async def charge_on(self, port):
         order = self.orders[port]
@@ -122,9 +136,7 @@ class CrashPile(Pile):
                 continue
             settlement = self.eeprom[0]
             raw = self.offer(settlement)
-            end = time.monotonic() + ANSWER_S
-            while settlement in self.eeprom and time.monotonic() < end and self.line.is_open:
-                await asyncio.sleep(0.01)
+            await self.until(lambda: settlement not in self.eeprom, ANSWER_S)
             if settlement not in self.eeprom and self.rng.random() < TWICE and self.line.is_open:
                 self.send_raw(raw if self.rng.random() < 0.5 else self.frame(0x03, **settlement))
 
