@@ -130,25 +130,15 @@ static enum err settle(struct runner *r, struct db *d, const struct event *e, st
     return result;
 }
 
-/* One event as a batch of its own, inside a savepoint. */
-static enum err attempt(struct runner *r, struct db *d, const struct event *e, struct fault *why)
+/* What follows from one event, as a batch of its own; inside a transaction. */
+static enum err effects(struct runner *r, struct db *d, const struct event *e, struct fault *why)
 {
     const struct consumer *c = r->consumer;
-    enum err result = db_begin(d);
-    if (result != OK)
-        return result;
-    if (c->on_batch_begin != NULL)
-        result = c->on_batch_begin(c->state, d);
+    enum err result = c->on_batch_begin == NULL ? OK : c->on_batch_begin(c->state, d);
     if (result == OK)
         result = c->on_event(c->state, d, e, why);
     if (result == OK && c->on_batch_end != NULL)
         result = c->on_batch_end(c->state, d, why);
-    if (result == OK)
-        result = db_commit(d);
-    else
-        db_rollback(d);
-    if (result != OK && c->on_batch_undone != NULL)
-        c->on_batch_undone(c->state);
     return result;
 }
 
@@ -172,28 +162,55 @@ static struct instant clock_now(const struct runner *r)
     return (struct instant){r->options->clock_us()};
 }
 
-/* An event that failed is settled in its row; what comes back is only the store's own trouble. */
-static enum err attempt_or_settle(struct runner *r, struct db *d, const struct event *e, struct failure *f)
+enum err runner_store_position(struct runner *r, struct db *d)
 {
-    struct fault why = {{0}, {0}};
-    enum err result = attempt(r, d, e, &why);
-    if (result == OK || db_refusal(d) != OK)
+    return DB_RUN(d, "UPDATE consumers SET position=?2 WHERE name=?1", db_text(r->name), db_int((int64_t)r->position));
+}
+
+/* Ends a transaction with the cursor behind what was done in it; undoes it where that fails. */
+static enum err commit_to(struct runner *r, struct db *d, uint64_t position)
+{
+    const uint64_t before = r->position;
+    enum err result = OK;
+    r->position = position;
+#ifdef DEFECT_CURSOR_APART /* planted: the cursor in a transaction of its own, and only now and then */
+    result = db_commit(d);
+    if (result == OK)
+        result = db_begin(d);
+    if (result == OK && position % 8 == 0)
+        result = runner_store_position(r, d);
+#else
+    result = runner_store_position(r, d);
+#endif
+    if (result == OK)
+        result = commit(r, d); /* one that fails has undone all */
+    else
+        undo(r, d);
+    if (result != OK)
+        r->position = before;
+    return result;
+}
+
+/* A transaction in which an event that failed is settled in its row; *position: where the cursor moves to, NULL: it
+ * stays. */
+static enum err settle_apart(struct runner *r, struct db *d, const struct event *e, struct failure *f,
+                             const uint64_t *position)
+{
+    enum err result = db_begin(d);
+    if (result != OK)
         return result;
-    char text[ERROR_TEXT_MAX];
-    error_write(d, result, &why, text);
-    f->at = clock_now(r);
-    f->error = text;
     result = settle(r, d, e, f);
-    f->error = NULL;
+    if (result == OK)
+        return position == NULL ? commit(r, d) : commit_to(r, d, *position);
+    undo(r, d);
     return result;
 }
 
 /* ---- batches ---- */
 
 struct batch {
-    bool is_slow, is_begun;
-    uint64_t until;          /* slow: the last position to do again */
-    uint64_t last;           /* seen */
+    bool is_slow, is_begun; /* slow: each event is a transaction; begun: else, the one of them all */
+    uint64_t last;          /* seen */
     unsigned wanted, scanned;
     bool is_drained;
     struct instant newest;
@@ -213,8 +230,8 @@ static int64_t batch_us(const struct runner *r, const struct haste *h)
 
 static bool batch_is_over(const struct runner *r, const struct batch *b)
 {
-    if (b->is_slow)
-        return b->last >= b->until;
+    if (b->is_slow && b->last >= r->slow_until)
+        return true;
     if (b->wanted >= r->batch_limit || b->scanned >= r->batch_limit * SCAN_FACTOR ||
         r->parked_count >= r->options->parked_max)
         return true;
@@ -237,65 +254,73 @@ static enum err batch_next(struct runner *r, struct event *e)
     return result;
 }
 
+static bool must_wait(const struct runner *r, const struct event *e)
+{
+    return r->parked_count > 0 && map_find(&r->waiting, station_key(e)) != NULL;
+}
+
+static enum err wait_behind(struct runner *r, struct db *d, const struct event *e)
+{
+    struct failure behind = {false, 0, INSTANT_NONE, INSTANT_NONE, INSTANT_NONE, NULL};
+    enum err result = parked_add(d, r->name, e, &behind);
+    if (result == OK)
+        r->parked_count++;
+    return result;
+}
+
 static enum err batch_event(struct runner *r, struct db *d, struct batch *b, const struct event *e, struct fault *why)
 {
     const struct consumer *c = r->consumer;
-    enum err result = OK;
     if (!b->is_begun) {
-        result = db_begin(d);
+        enum err result = db_begin(d);
         if (result != OK)
             return result;
         b->is_begun = true;
-        if (!b->is_slow && c->on_batch_begin != NULL)
+        if (c->on_batch_begin != NULL)
             result = c->on_batch_begin(c->state, d);
         if (result != OK)
             return result;
     }
-    b->wanted++;
-    if (r->parked_count > 0 && map_find(&r->waiting, station_key(e)) != NULL) {
-        struct failure behind = {false, 0, INSTANT_NONE, INSTANT_NONE, INSTANT_NONE, NULL};
-        result = parked_add(d, r->name, e, &behind);
-        if (result == OK)
-            r->parked_count++;
-        return result;
-    }
-    if (!b->is_slow)
-        return c->on_event(c->state, d, e, why);
-    struct failure first = {false, 1, INSTANT_NONE, INSTANT_NONE, INSTANT_NONE, NULL};
-    return attempt_or_settle(r, d, e, &first);
+    return must_wait(r, e) ? wait_behind(r, d, e) : c->on_event(c->state, d, e, why);
 }
 
-enum err runner_store_position(struct runner *r, struct db *d)
+static void tell_committed(const struct runner *r)
 {
-    return DB_RUN(d, "UPDATE consumers SET position=?2 WHERE name=?1", db_text(r->name), db_int((int64_t)r->position));
+    if (r->consumer->on_committed != NULL)
+        r->consumer->on_committed(r->consumer->state, r->position);
+}
+
+/* One that fails is settled in its row; what comes back is only the store's own trouble. */
+static enum err event_alone(struct runner *r, struct db *d, const struct event *e)
+{
+    struct fault why = {{0}, {0}};
+    char text[ERROR_TEXT_MAX];
+    enum err result = db_begin(d);
+    if (result != OK)
+        return result;
+    result = must_wait(r, e) ? wait_behind(r, d, e) : effects(r, d, e, &why);
+    if (result == OK) {
+        result = commit_to(r, d, e->position);
+        if (result == OK)
+            tell_committed(r);
+        return result;
+    }
+    error_write(d, result, &why, text);
+    undo(r, d);
+    if (db_refusal(d) != OK)
+        return result;
+    struct failure first = {false, 1, INSTANT_NONE, clock_now(r), INSTANT_NONE, text};
+    return settle_apart(r, d, e, &first, &e->position);
 }
 
 static enum err batch_end(struct runner *r, struct db *d, struct batch *b, struct fault *why)
 {
     const struct consumer *c = r->consumer;
-    uint64_t before = r->position;
-    enum err result = OK;
-    if (!b->is_slow && c->on_batch_end != NULL)
-        result = c->on_batch_end(c->state, d, why);
+    enum err result = c->on_batch_end == NULL ? OK : c->on_batch_end(c->state, d, why);
     if (result != OK)
         return result;
-    r->position = b->last;
-#ifdef DEFECT_CURSOR_APART /* planted: the cursor in a transaction of its own, and only now and then */
-    result = db_commit(d);
-    if (result == OK)
-        result = db_begin(d);
-    if (result == OK && b->last % 8 == 0)
-        result = runner_store_position(r, d);
-#else
-    result = runner_store_position(r, d);
-#endif
-    if (result == OK) {
-        b->is_begun = false; /* a commit that fails has undone all */
-        result = commit(r, d);
-    }
-    if (result != OK)
-        r->position = before;
-    return result;
+    b->is_begun = false;
+    return commit_to(r, d, b->last);
 }
 
 /* Reads and does events up to the end of the batch. On an error all of it is undone. */
@@ -316,8 +341,10 @@ static enum err batch_run(struct runner *r, struct db *d, struct batch *b, struc
         b->scanned++;
         b->last = e.position;
         b->newest = e.received;
-        if (e.type < EVENT_TYPE_COUNT && r->consumer->wants[e.type])
-            result = batch_event(r, d, b, &e, why);
+        if (e.type >= EVENT_TYPE_COUNT || !r->consumer->wants[e.type])
+            continue;
+        b->wanted++;
+        result = b->is_slow ? event_alone(r, d, &e) : batch_event(r, d, b, &e, why);
     }
     if (result == OK && b->is_begun)
         result = batch_end(r, d, b, why);
@@ -368,18 +395,19 @@ static enum step batch_step(struct runner *r, struct db *d, struct instant now, 
 {
     if (!r->wants_any)
         return pass_over(r, now);
-    struct batch b = {.haste = haste, .started_us = monotonic_us()};
+    struct batch b = {.is_slow = r->position < r->slow_until, .haste = haste, .started_us = monotonic_us()};
     enum err e = batch_run(r, d, &b, why);
-    if (e != OK && b.wanted > 0 && db_refusal(d) == OK) {
-        struct batch again = {.is_slow = true, .until = b.last, .haste = haste, .started_us = b.started_us};
+    if (e != OK && !b.is_slow && b.wanted > 0 && db_refusal(d) == OK) {
+        r->slow_until = b.last;
+        b = (struct batch){.is_slow = true, .haste = haste, .started_us = b.started_us};
         *why = (struct fault){{0}, {0}};
         reader_seek(r->reader, r->position + 1);
         e = reload(r, d); /* what the undone batch had parked is not */
         if (e == OK)
-            e = batch_run(r, d, &again, why);
-        r->is_stale = true; /* when the next one is due */
-        b = again;
+            e = batch_run(r, d, &b, why);
     }
+    if (b.is_slow)
+        r->is_stale = true; /* when the next one is due */
     if (e != OK) {
         reader_seek(r->reader, r->position + 1);
         stand(r, e, why, d, now);
@@ -388,18 +416,33 @@ static enum step batch_step(struct runner *r, struct db *d, struct instant now, 
     r->stand_ms = 0;
     r->position = b.last;
     batch_account(r, &b, now);
-    if (b.wanted > 0 && r->consumer->on_committed != NULL)
-        r->consumer->on_committed(r->consumer->state, r->position);
+    if (b.wanted > 0)
+        tell_committed(r);
     return b.scanned > 0 ? STEP_WORKED : STEP_IDLE;
 }
 
 /* ---- what is parked ---- */
 
+/* It went well this time: its row goes. */
+static enum err retry_done(struct runner *r, struct db *d, struct instant now)
+{
+    bool is_last = false;
+    enum err e = parked_remove(d, r->name, &r->at_hand.event, now, &is_last);
+    if (e != OK) {
+        undo(r, d);
+        return e;
+    }
+    r->status.events++;
+    r->parked_count--;
+    if (is_last)
+        waiting_remove(r, station_key(&r->at_hand.event));
+    return commit(r, d);
+}
+
 /* One parked event in one transaction. ERR_UNKNOWN: none is due. */
 static enum err retry_one(struct runner *r, struct db *d, struct instant now)
 {
     struct parked *p = &r->at_hand;
-    bool is_last = false;
     enum err e = db_begin(d);
     if (e != OK)
         return e;
@@ -410,26 +453,17 @@ static enum err retry_one(struct runner *r, struct db *d, struct instant now)
     }
     struct failure f = {true, p->attempts + 1, p->first_failed_at, now, INSTANT_NONE, NULL};
     struct fault why = {{0}, {0}};
+    char text[ERROR_TEXT_MAX];
     if (e == OK)
-        e = attempt(r, d, &p->event, &why);
+        e = effects(r, d, &p->event, &why);
     else
         fault_set(&why, STR("record"), "it cannot be read");
-    if (e == OK) {
-        e = parked_remove(d, r->name, &p->event, now, &is_last);
-        r->status.events++;
-        r->parked_count--;
-        if (is_last)
-            waiting_remove(r, station_key(&p->event));
-    } else if (db_refusal(d) == OK) {
-        char text[ERROR_TEXT_MAX];
-        error_write(d, e, &why, text);
-        f.error = text;
-        e = settle(r, d, &p->event, &f);
-    }
     if (e == OK)
-        return commit(r, d);
+        return retry_done(r, d, now);
+    error_write(d, e, &why, text);
+    f.error = text;
     undo(r, d);
-    return e;
+    return db_refusal(d) != OK ? e : settle_apart(r, d, &p->event, &f, NULL);
 }
 
 static enum step retry_step(struct runner *r, struct db *d, struct instant now, const struct haste *haste,
@@ -452,8 +486,8 @@ static enum step retry_step(struct runner *r, struct db *d, struct instant now, 
         return STEP_REFUSED;
     }
     r->stand_ms = 0;
-    if (is_worked && r->consumer->on_committed != NULL)
-        r->consumer->on_committed(r->consumer->state, r->position);
+    if (is_worked)
+        tell_committed(r);
     return is_worked ? STEP_WORKED : STEP_IDLE;
 }
 

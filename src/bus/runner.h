@@ -1,9 +1,8 @@
 /* bus/runner.h - one consumer at work: batches from its reader, what is parked, what is given up. All on the writer's
  * thread.
  *
- * The fast way has no savepoint: a batch of events and the cursor are one transaction. When something in it fails, all
- * of it is undone and the same events are done once more, each in a savepoint, so that the one at fault is found and
- * parked. */
+ * A batch of events and the cursor are one transaction. When something in it fails, all of it is undone and the same events are done once
+ * more, each in a transaction of its own, so that the one at fault is found and parked. */
 #ifndef BUS_RUNNER_H
 #define BUS_RUNNER_H
 #include "bus/parked.h"
@@ -18,6 +17,7 @@ struct runner {
     bool wants_any;            /* false: what comes is passed over unread */
     uint64_t position;         /* seen: done, parked or not wanted; ahead of its row over what is not wanted */
     uint64_t synced;           /* the row as it is known to be on disk */
+    uint64_t slow_until;       /* up to here each event is a transaction: a batch that failed ended here */
     struct instant seen_until; /* received of the last event seen, or when there was no more */
     unsigned batch_limit;      /* events the next batch may take */
     uint64_t map_key[2];

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#define FREE_MAX   ((size_t)1 << 20) /* bytes kept for batches to come: each grows to the longest it ever held, so many would be much */
 #define TABLE_SIZE 2048 /* a power of two, about twice as many as batches lie there under load */
 
 struct shelf {
@@ -76,7 +75,7 @@ static void take_off(struct shelf *s, struct kept_batch *b)
 
 static void set_free(struct shelf *s, struct kept_batch *b)
 {
-    if (b->size > FREE_MAX - s->free_bytes) {
+    if (s->free_bytes + b->size > s->bytes_max / 2) {
         discard(s, b);
         return;
     }

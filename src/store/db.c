@@ -6,6 +6,7 @@
  * SQLite itself ends a transaction on some errors (disk full, input/output). A statement after that would commit on its
  * own: so everything inside a transaction that is lost is refused until the owner has rolled it back. */
 #include "store/db.h"
+#include "store/wal.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -49,6 +50,7 @@ struct db {
     bool is_writer, is_durable;
     enum err lost;    /* of the transaction at hand: why SQLite ended it */
     enum err refusal; /* likewise: the engine's own last trouble */
+    int spills;       /* pages written before their transaction ended, when the one at hand began */
     char reason[160];
 };
 
@@ -82,6 +84,24 @@ static const struct error_row *error_find(int code)
     return &other;
 }
 
+static int spill_count(struct db *d)
+{
+    int count = 0, most;
+    (void)sqlite3_db_status(d->handle, SQLITE_DBSTATUS_CACHE_SPILL, &count, &most, 0);
+    return count;
+}
+
+/* A part of the transaction was undone. Where pages of it are in the log already, SQLite (3.40) may write others in
+ * their places without their checksums: all would look well until the next start, and then this transaction and all
+ * after it would be gone. So it must not be committed. */
+static void part_undone(struct db *d)
+{
+    if (d->lost != OK || spill_count(d) == d->spills)
+        return;
+    d->lost = d->refusal = ERR_LIMIT;
+    str_copy(d->reason, sizeof d->reason, STR("too much was changed for a part of it to be undone"));
+}
+
 /* Keeps the engine's words and notes a transaction that it ended by itself. */
 static enum err fail(struct db *d, int code)
 {
@@ -91,6 +111,8 @@ static enum err fail(struct db *d, int code)
         d->refusal = row->is;
     if (d->depth > 0 && sqlite3_get_autocommit(d->handle) != 0)
         d->lost = row->is;
+    else if (d->depth > 0)
+        part_undone(d); /* the statement's */
     return row->is;
 }
 
@@ -136,7 +158,7 @@ enum err db_open(const char *path, enum db_mode mode, struct db **out, struct fa
     int flags =
         (d->is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
     (void)pthread_once(&configured, configure);
-    int code = sqlite3_open_v2(path, &d->handle, flags, NULL);
+    int code = sqlite3_open_v2(path, &d->handle, flags, wal_file_system());
     enum err e = OK;
     if (d->handle == NULL) {
         str_copy(d->reason, sizeof d->reason, STR("out of memory"));
@@ -481,8 +503,8 @@ enum err db_begin(struct db *d)
         e = DB_RUN(d, "BEGIN IMMEDIATE");
     else
         e = DB_RUN(d, "BEGIN");
-    if (e == OK)
-        d->depth++;
+    if (e == OK && d->depth++ == 0)
+        d->spills = spill_count(d);
     return e;
 }
 
@@ -517,6 +539,8 @@ void db_rollback(struct db *d)
         memcpy(d->reason, said, sizeof said);
         if (e != OK && d->depth > 0)
             d->lost = e; /* the outer one must not commit what was not undone */
+        else if (d->depth > 0)
+            part_undone(d);
     }
     if (d->depth > 0)
         return;

@@ -91,7 +91,8 @@ struct str db_col_text(struct db_rows *r, int col); /* NULL is absent */
 struct bytes db_col_blob(struct db_rows *r, int col);
 
 /* Nested: a begin inside a transaction is a savepoint. A commit that fails has undone everything. When the engine gives up a
- * transaction by itself (disk full), every statement in it fails until the outermost is rolled back. */
+ * transaction by itself (disk full), every statement in it fails until the outermost is rolled back; so too (ERR_LIMIT) when a part was undone,
+ * by a savepoint or a statement that failed, of one that had outgrown the pages kept in memory. */
 MUST_USE enum err db_begin(struct db *d);
 MUST_USE enum err db_commit(struct db *d);
 void db_rollback(struct db *d);
