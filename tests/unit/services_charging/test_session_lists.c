@@ -2,6 +2,7 @@
  * page and every total is what walking over all rows gives. */
 #include "check.h"
 #include "unit/dice.h"
+#include "work_done.h"
 #include "services/charging/charging.h"
 #include "services/charging/charging_query.h"
 #include "services/charging/counts.h"
@@ -380,8 +381,49 @@ static void test_seek(void)
     }
 }
 
+/* Nor does a page take more steps of SQLite's machine than that. */
+static void test_work(void)
+{
+    enum { MANY = 60000, SIZE = 20, STEPS_MOST = 8000 };
+    static const enum session_state states[] = {SESSION_NONE, SESSION_COMPLETED, SESSION_FAILED, SESSION_CHARGING};
+    char sql[1200];
+    store_open(charging_migration_count - 1);
+    (void)snprintf(sql, sizeof sql,
+                   "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+                   " INSERT INTO charging_sessions(session_id, charge_point_id, transaction_id, connector_id, state, state_before,"
+                   " is_active, id_tag, order_no, is_offline, started_at, last_at, last_update, energy_wh, energy_source,"
+                   " integral_wms, flags, stop_reason, stop_id_tag, reading_count, history_count, sequence)"
+                   " SELECT printf('%%08x-0000-7000-8000-000000000000', i), 'CP' || (i %% 50), i, 1,"
+                   " CASE WHEN i %% 600 = 0 THEN %d WHEN i %% 9 = 0 THEN %d ELSE %d END, 0,"
+                   " i %% 600 = 0, '', '', 0, %lld + i * 20000000, 0, 0, 0, 0, 0, 0, '', '', 0, 0, 0 FROM n",
+                   MANY, SESSION_CHARGING, SESSION_FAILED, SESSION_COMPLETED, (long long)T0);
+    struct db_rows *r = db_rows_dynamic(d, str_of(sql), NULL, 0);
+    CHECK("many sessions", !db_next(r) && db_rows_end(r) == OK);
+    CHECK("counted", db_migrate(d, charging_migrations, charging_migration_count, &why) == OK);
+    for (size_t i = 0; i < COUNT_OF(states) * 2; i++)
+        for (int64_t page = 1; page <= MANY / SIZE; page += 67) {
+            struct charging_filter f = {.started_since = INSTANT_NONE, .started_until = INSTANT_NONE};
+            f.newest_first = i % 2 == 0;
+            struct json_writer w;
+            int64_t total = 0;
+            if (states[i / 2] != SESSION_NONE)
+                f.status = session_state_text[states[i / 2]];
+            work_forget();
+            buf_clear(&json);
+            jw_init(&w, &json);
+            CHECK("how many there are, and a page", charging_count(d, &f, &total) == OK && total > 0 &&
+                                                        charging_write_page(d, &f, page, SIZE, &w) == OK);
+            const bool is_cheap = work_done.statements > 0 && work_done.steps <= STEPS_MOST;
+            CHECK("found without walking to it", is_cheap);
+            if (!is_cheap)
+                (void)fprintf(stderr, "state %d page %lld: %ld steps\n", states[i / 2], (long long)page, work_done.steps);
+        }
+    db_close(d);
+}
+
 int main(void)
 {
+    work_watch();
     buf_init(&json, 1 << 20);
     test_migration();
     struct charging_options options = charging_options_default();
@@ -396,6 +438,7 @@ int main(void)
     test_seek();
     charging_free(charging);
     db_close(d);
+    test_work();
     buf_release(&json);
     return CHECK_REPORT();
 }
