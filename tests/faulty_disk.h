@@ -6,8 +6,11 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "base/base.h"
+
+#define DISK_DEATH 43 /* how a process ends that dies of it */
 
 struct disk_file {
     sqlite3_file base;
@@ -19,6 +22,7 @@ static struct {
     long calls, log_writes;    /* writes, syncs and truncations yet; of them, writes of a write-ahead log */
     long fails_from, fails_to; /* these calls, the first is 1, are refused; 0: none */
     bool is_torn;              /* half of a write that is refused is done */
+    bool is_deadly;            /* the process ends instead of being refused */
 } disk;
 
 static inline sqlite3_file *disk_below(sqlite3_file *f)
@@ -33,6 +37,13 @@ static inline bool disk_refuses(void)
     return disk.calls >= disk.fails_from && disk.calls <= disk.fails_to;
 }
 
+static inline int disk_no(int code)
+{
+    if (disk.is_deadly)
+        _exit(DISK_DEATH);
+    return code;
+}
+
 static int disk_write(sqlite3_file *f, const void *bytes, int len, sqlite3_int64 at)
 {
     disk.log_writes += ((struct disk_file *)f)->is_log;
@@ -40,17 +51,17 @@ static int disk_write(sqlite3_file *f, const void *bytes, int len, sqlite3_int64
         return DISK_PASS(f, xWrite, bytes, len, at);
     if (disk.is_torn)
         (void)DISK_PASS(f, xWrite, bytes, len / 2, at);
-    return disk.is_torn ? SQLITE_IOERR_WRITE : SQLITE_FULL;
+    return disk_no(disk.is_torn ? SQLITE_IOERR_WRITE : SQLITE_FULL);
 }
 
 static int disk_sync(sqlite3_file *f, int flags)
 {
-    return disk_refuses() ? SQLITE_IOERR_FSYNC : DISK_PASS(f, xSync, flags);
+    return disk_refuses() ? disk_no(SQLITE_IOERR_FSYNC) : DISK_PASS(f, xSync, flags);
 }
 
 static int disk_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-    return disk_refuses() ? SQLITE_IOERR_TRUNCATE : DISK_PASS(f, xTruncate, size);
+    return disk_refuses() ? disk_no(SQLITE_IOERR_TRUNCATE) : DISK_PASS(f, xTruncate, size);
 }
 
 static int disk_close(sqlite3_file *f)

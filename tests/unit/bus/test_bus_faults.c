@@ -1,6 +1,6 @@
 /* Consumers on a disk that refuses: each write, sync and truncation of the store in turn, once or from then on, whole
- * or torn. Once the disk is well again every event has had its effect exactly once, in the order of its station, and
- * the cursor says so; also for who opens the store anew. */
+ * or torn, or the last that a process does. Once the disk is well again every event has had its effect exactly once, in
+ * the order of its station, and the cursor says so; also for who opens the store anew. */
 #include "check.h"
 #include "faulty_disk.h"
 #include "place.h"
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define EVENTS      40
@@ -142,19 +143,11 @@ static struct bus *bus_of(struct eventlog *log, struct consumer *c)
     return b;
 }
 
-/* All events, while those calls to the disk are refused. Returns whether one was. */
-static bool consume(struct eventlog *log, long first, long count)
+static void make_store(void)
 {
     static int store;
-    struct probe probe = {.fails = 2};
-    struct consumer c = {.name = "probe",
-                         .on_event = probe_event,
-                         .on_batch_end = probe_end,
-                         .on_batch_undone = probe_undone,
-                         .state = &probe};
-    struct fault why = {{0}, {0}};
     struct db *d = NULL;
-    c.wants[EVENT_HEARTBEAT] = true;
+    struct fault why;
     (void)snprintf(db_path, sizeof db_path, "%s/store-%d.db", base, store++);
     CHECK("a store", db_open(db_path, DB_WRITER, &d, &why) == OK);
     CHECK(
@@ -163,24 +156,52 @@ static bool consume(struct eventlog *log, long first, long count)
                 OK &&
             DB_RUN(d, "CREATE TABLE gathered(position INTEGER)") == OK);
     db_close(d);
-    struct bus *b = bus_of(log, &c);
-    bool was_refused = false, is_standing = false;
-    disk_refuse(first, count);
+}
+
+static void consumer_init(struct consumer *c, struct probe *p)
+{
+    *c = (struct consumer){.name = "probe",
+                           .on_event = probe_event,
+                           .on_batch_end = probe_end,
+                           .on_batch_undone = probe_undone,
+                           .state = p};
+    c->wants[EVENT_HEARTBEAT] = true;
+}
+
+/* Catches up, later and later, until all is done; half way the disk is well again. Returns whether who looked was told
+ * of trouble. */
+static bool catch_up(struct bus *b, long first)
+{
+    bool is_standing = false;
     for (int turn = 0; turn < TURNS_MAX; turn++) {
+        struct fault why = {{0}, {0}};
         struct consumer_status s;
         enum err e = bus_catch_up(b, &why);
         bus_status(b, 0, &s);
         CHECK("an error is the disk's", e == OK || disk.calls >= first);
         is_standing = is_standing || strcmp(s.state, "standing") == 0;
-        was_refused = disk.calls >= first;
         if (s.position == EVENTS && strcmp(s.state, "running") == 0)
             break;
         if (turn == TURNS_MAX / 2)
             disk_heal();
         now_us += TURN_US;
     }
+    return is_standing;
+}
+
+/* All events, while those calls to the disk are refused. Returns whether one was. */
+static bool consume(struct eventlog *log, long first, long count)
+{
+    struct probe probe = {.fails = 2};
+    struct consumer c;
+    struct fault why = {{0}, {0}};
+    make_store();
+    consumer_init(&c, &probe);
+    struct bus *b = bus_of(log, &c);
+    disk_refuse(first, count);
+    const bool is_told = catch_up(b, first), was_refused = disk.calls >= first;
     disk_heal();
-    CHECK("who looks is told", is_standing || !was_refused || count == 1);
+    CHECK("who looks is told", is_told || !was_refused || count == 1);
     check_all("once each, in order");
     bus_close(b);
     check_all("when the bus is gone");
@@ -190,6 +211,34 @@ static bool consume(struct eventlog *log, long first, long count)
     check_all("when it was opened again");
     (void)unlink(db_path);
     return was_refused;
+}
+
+/* The process ends at that call to the disk, and another goes on. Returns whether it came so far. */
+static bool die_at(long call)
+{
+    struct probe probe = {.fails = 2};
+    struct consumer c;
+    make_store();
+    consumer_init(&c, &probe);
+    const pid_t child = fork();
+    if (child == 0) {
+        struct bus *b = bus_of(log_open(), &c);
+        disk_refuse(call, 1);
+        (void)catch_up(b, call);
+        _exit(0);
+    }
+    int status = 1;
+    CHECK("it ended", waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+                          (WEXITSTATUS(status) == DISK_DEATH || WEXITSTATUS(status) == 0));
+    struct eventlog *log = log_open();
+    probe.fails = 1;
+    struct bus *b = bus_of(log, &c);
+    CHECK("another has no trouble", !catch_up(b, 1));
+    bus_close(b);
+    eventlog_close(log);
+    check_all("once each, in order, by two processes");
+    (void)unlink(db_path);
+    return WEXITSTATUS(status) == DISK_DEATH;
 }
 
 int main(void)
@@ -210,5 +259,12 @@ int main(void)
     }
     CHECK("calls were refused", calls >= 20);
     eventlog_close(log);
+    disk.is_deadly = true;
+    for (int torn = 0; torn < 2; torn++) {
+        disk.is_torn = torn == 1;
+        for (long call = 1; die_at(call); call++)
+            calls = call;
+    }
+    CHECK("and were the last of a process", calls >= 20);
     return CHECK_REPORT();
 }

@@ -326,6 +326,75 @@ static void test_refused(void)
     CHECK("enough calls were refused", calls > 100);
 }
 
+#define TRANSACTIONS 5
+
+/* The same five each time; says when each is done. states[n]: what there is after n of them. */
+static void do_five(struct db *d, int told, struct model *states)
+{
+    struct model m = {{0}};
+    pragma(d, "PRAGMA wal_autocheckpoint=20");
+    dice_state = UINT64_C(88172645463325252);
+    for (int i = 0; i < TRANSACTIONS; i++) {
+        if (db_set_durable(d, i % 2 == 0) != OK || transact_until_done(d, &m) != OK)
+            _exit(1);
+        if (states != NULL)
+            states[i + 1] = m;
+        if (told >= 0 && write(told, "", 1) != 1)
+            _exit(1);
+    }
+}
+
+/* A process that ends at that call to the disk. Returns whether it came so far. */
+static bool die_at(long call, const struct model *states)
+{
+    int ends[2];
+    char said[TRANSACTIONS + 1];
+    CHECK("a pipe", pipe(ends) == 0);
+    db_close(open_fresh("dying"));
+    const pid_t child = fork();
+    if (child == 0) {
+        struct db *d = open_as(DB_WRITER);
+        pragma(d, FEW);
+        disk_refuse(call, 1);
+        do_five(d, ends[1], NULL);
+        _exit(0);
+    }
+    (void)close(ends[1]);
+    int status = 1;
+    CHECK("it ended", waitpid(child, &status, 0) == child && WIFEXITED(status));
+    const ssize_t done = read(ends[0], said, sizeof said);
+    (void)close(ends[0]);
+    CHECK("by the disk or of itself",
+          done >= 0 && (WEXITSTATUS(status) == DISK_DEATH || (WEXITSTATUS(status) == 0 && done == TRANSACTIONS)));
+    disk_heal();
+    struct db *d = open_as(DB_WRITER);
+    struct db_rows *r = DB_ROWS(d, "PRAGMA integrity_check");
+    CHECK("sound", db_next(r) && str_eq(db_col_text(r, 0), STR("ok")) && db_rows_end(r) == OK);
+    CHECK("all that it said is there, and of the one at hand all or nothing",
+          done >= 0 && (holds(d, &states[done]) || (done < TRANSACTIONS && holds(d, &states[done + 1]))));
+    db_close(d);
+    (void)unlink(path);
+    return WEXITSTATUS(status) == DISK_DEATH;
+}
+
+static void test_death(void)
+{
+    static struct model states[TRANSACTIONS + 1];
+    struct db *d = open_fresh("five");
+    long calls = 0;
+    changes_most = 24;
+    do_five(d, -1, states);
+    db_close(d);
+    disk.is_deadly = true;
+    for (int torn = 0; torn < 2; torn++) {
+        disk.is_torn = torn == 1;
+        for (long call = 1; die_at(call, states); call += 2)
+            calls = call;
+    }
+    disk.is_deadly = disk.is_torn = false;
+    CHECK("it died at many calls", calls > 100);
+}
+
 int main(void)
 {
     disk_install();
@@ -336,5 +405,6 @@ int main(void)
     test_killed();
     test_hole();
     test_refused();
+    test_death();
     return CHECK_REPORT();
 }
