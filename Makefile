@@ -26,7 +26,7 @@ bench: ## the figures: prints numbers, writes docs/bench.md, asserts nothing (QU
 	@tools/build release chargeline load load-piles raw-echo fill-log
 	@tools/bench $(if $(QUICK),--quick --no-docs)
 
-torture: ## kill -9 under load, ROUNDS times (10000, about an hour), a tenth as often under the load of piles; then the planted defects
+torture: ## kill -9 under load, ROUNDS times (10000, about half an hour), a tenth as often under the load of piles; then the planted defects
 	@tools/install-deps build test
 	@tools/build release
 	@tools/torture
