@@ -93,13 +93,12 @@ static int spill_count(struct db *d)
 
 /* A part of the transaction was undone. Where pages of it are in the log already, SQLite (3.40) may write others in
  * their places without their checksums: all would look well until the next start, and then this transaction and all
- * after it would be gone. So it must not be committed. */
+ * after it would be gone. So it must not be committed; smaller ones may be, so it is no trouble of the store's
+ * (db_refusal). */
 static void part_undone(struct db *d)
 {
-    if (d->lost != OK || spill_count(d) == d->spills)
-        return;
-    d->lost = d->refusal = ERR_LIMIT;
-    str_copy(d->reason, sizeof d->reason, STR("too much was changed for a part of it to be undone"));
+    if (d->lost == OK && spill_count(d) != d->spills)
+        d->lost = ERR_LIMIT;
 }
 
 /* Keeps the engine's words and notes a transaction that it ended by itself. */
@@ -541,6 +540,8 @@ void db_rollback(struct db *d)
             d->lost = e; /* the outer one must not commit what was not undone */
         else if (d->depth > 0)
             part_undone(d);
+        if (d->lost == ERR_LIMIT && said[0] == '\0')
+            str_copy(d->reason, sizeof d->reason, STR("too much was changed for a part of it to be undone"));
     }
     if (d->depth > 0)
         return;

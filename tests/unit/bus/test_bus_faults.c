@@ -31,6 +31,7 @@ static int64_t clock_us(void)
 
 struct probe {
     int fails;
+    bool fails_in_store;         /* by a statement, in a transaction that has outgrown its cache */
     int64_t gathered[BATCH * 4]; /* positions, written at the end of the batch */
     size_t count;
 };
@@ -42,10 +43,20 @@ static enum err probe_event(void *state, struct db *d, const struct event *e, st
     if (e->position == FAILS_AT && p->fails > 0) {
         p->fails--;
         fault_set(why, STR("payload"), "told to fail");
-        return ERR_RANGE;
+        return p->fails_in_store ? DB_RUN(d, "INSERT INTO effects(position, station) VALUES (1, 'there already')")
+                                 : ERR_RANGE;
     }
     check(p->count < COUNT_OF(p->gathered));
     p->gathered[p->count++] = (int64_t)e->position;
+    if (p->fails_in_store) {
+        const char ballast[9000] = {1};
+        enum err small = DB_RUN(d, "PRAGMA cache_size=4");
+        if (small == OK)
+            small = DB_RUN(d, "INSERT INTO ballast(bytes) VALUES (?1)",
+                           db_blob((struct bytes){(const uint8_t *)ballast, sizeof ballast}));
+        if (small != OK)
+            return small;
+    }
     enum err result = DB_RUN(d, "INSERT INTO effects(position, station) VALUES (?1,?2)", db_int((int64_t)e->position),
                              db_text(e->station));
     return result != OK ? result
@@ -154,7 +165,8 @@ static void make_store(void)
         "its tables",
         DB_RUN(d, "CREATE TABLE effects(n INTEGER PRIMARY KEY AUTOINCREMENT, position INTEGER UNIQUE, station TEXT)") ==
                 OK &&
-            DB_RUN(d, "CREATE TABLE gathered(position INTEGER)") == OK);
+            DB_RUN(d, "CREATE TABLE gathered(position INTEGER)") == OK &&
+            DB_RUN(d, "CREATE TABLE ballast(bytes BLOB)") == OK);
     db_close(d);
 }
 
@@ -241,6 +253,22 @@ static bool die_at(long call)
     return WEXITSTATUS(status) == DISK_DEATH;
 }
 
+/* A statement that fails is the event's fault also where the transaction was too large to be undone in part: the others
+ * go on. */
+static void test_large(void)
+{
+    struct probe probe = {.fails = 3, .fails_in_store = true};
+    struct consumer c;
+    struct eventlog *log = log_open();
+    make_store();
+    consumer_init(&c, &probe);
+    struct bus *b = bus_of(log, &c);
+    CHECK("nobody stands", !catch_up(b, 1));
+    bus_close(b);
+    eventlog_close(log);
+    check_all("once each, in order, the one that failed too");
+}
+
 int main(void)
 {
     long calls = 0;
@@ -266,5 +294,8 @@ int main(void)
             calls = call;
     }
     CHECK("and were the last of a process", calls >= 20);
+    disk.is_deadly = false;
+    disk_heal();
+    test_large();
     return CHECK_REPORT();
 }
