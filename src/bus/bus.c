@@ -5,7 +5,6 @@
 #include "bus/runner.h"
 
 #include "bus/embedded.h"
-#include "eventlog/shelf.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,7 +17,6 @@
 #define QUIET_MOST      1000  /* events between two ticks */
 #define GROWN_LEAST     10000 /* events that may leave many pages behind */
 #define GATHER_LEAST    8     /* events in a round: fewer is no load, and the next are done as they come */
-#define SHELF_BYTES     ((size_t)24 << 20) /* what the first consumer has read and the last has not: twice a batch of long events */
 #define WAKE_MS         2     /* a request that came just before the writer began to wait: it is woken again */
 
 const struct migration bus_migrations[] = {{"bus/0001", embedded_0001_bus_sql},
@@ -44,7 +42,6 @@ struct bus {
     struct db *d;
     struct runner *runners;
     size_t count;
-    struct shelf *shelf; /* of those who want anything */
     pthread_t thread;
     pthread_mutex_t lock; /* all below it */
     pthread_cond_t done;
@@ -69,7 +66,7 @@ static int64_t clock_system_us(void)
 struct bus_options bus_options_default(void)
 {
     return (struct bus_options){
-        .batch_max = 16000,
+        .batch_max = 32000,
         .gather_ms = 300,
         .attempts_max = 5,
         .retry_first_ms = 200,
@@ -116,8 +113,6 @@ static enum err runners_open(struct bus *b, struct fault *why)
                       (unsigned long long)r->position, (unsigned long long)durable);
             return ERR_CORRUPT;
         }
-        if (r->wants_any)
-            reader_share(r->reader, b->shelf);
         r->status.position = r->position;
         r->status.state = r->parked_count > 0 ? "retrying" : "running";
         publish(b, i);
@@ -134,7 +129,6 @@ enum err bus_open(const struct bus_options *o, struct bus **out, struct fault *w
         b->options.clock_us = clock_system_us;
     b->runners = mem_new(o->consumer_count + 1, sizeof *b->runners);
     b->shown = mem_new(o->consumer_count + 1, sizeof *b->shown);
-    b->shelf = shelf_new(SHELF_BYTES);
     b->last = &b->first;
     (void)pthread_mutex_init(&b->lock, NULL);
     pthread_condattr_t monotonic;
@@ -166,7 +160,6 @@ void bus_close(struct bus *b)
     check(!b->is_running);
     for (size_t i = 0; i < b->count; i++)
         runner_release(&b->runners[i]);
-    shelf_free(b->shelf);
     db_close(b->d);
     (void)pthread_cond_destroy(&b->done);
     (void)pthread_mutex_destroy(&b->lock);
@@ -333,7 +326,7 @@ static uint64_t events_done(const struct bus *b)
     return done;
 }
 
-/* Once it is quiet after a rush, neither the store nor the shelf need keep what the rush left. */
+/* Once it is quiet after a rush, neither the store nor the readers need keep what the rush left. */
 static void trim_when_quiet(struct bus *b)
 {
     uint64_t done = events_done(b);
@@ -341,7 +334,8 @@ static void trim_when_quiet(struct bus *b)
     b->tick_events = done;
     if (!is_quiet)
         return;
-    shelf_trim(b->shelf);
+    for (size_t i = 0; i < b->count; i++)
+        reader_trim(b->runners[i].reader);
     if (done - b->trim_events < GROWN_LEAST)
         return;
     b->trim_events = done;

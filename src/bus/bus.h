@@ -38,7 +38,7 @@ struct bus_options {
     struct str log_dir;
     struct eventlog *log;      /* waited on for new events; its segments are kept from the slowest cursor on */
     const char *db_path;
-    unsigned batch_max;        /* events a transaction, 16,000 */
+    unsigned batch_max;        /* events a transaction, 32,000 */
     int gather_ms;             /* 300: under load, how long events are let come together, since a large batch costs less an event */
     int attempts_max;          /* 5 */
     int retry_first_ms;        /* 200, doubled each time up to retry_most_ms 30,000 */

@@ -1,8 +1,8 @@
 /* eventlog/reader.c - reading a log batch by batch, with no word to its writer.
  *
  * A reader stands between two events: `at` is the position of the one that reader_next gives, reader_prev gives the one before it.
- * So the one after the other gives the same event again. One batch is kept, checked and taken apart (with others who read the same, if
- * there is a shelf: shelf.h), and two files are kept open: one where it reads, one for looking at ends and times.
+ * So the one after the other gives the same event again. One batch is kept, checked and taken apart, and two files are kept open: one
+ * where it reads, one for looking at ends and times.
  *
  * Positions have no gap: whatever is missing between two batches, or between a segment's last batch and the next segment, is damage
  * and is said, once, before going on behind it. What is missing before the oldest segment was dropped.
@@ -11,7 +11,6 @@
 #include "eventlog/reader.h"
 #include "eventlog/record.h"
 #include "eventlog/segment.h"
-#include "eventlog/shelf.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +27,13 @@ struct place {
     uint64_t first, bound;   /* bound: where the next begins, UINT64_MAX as far as is known */
     ino_t inode;             /* of the file, which may be replaced as long as it is empty */
 };
+/* A batch, checked, unsqueezed and taken apart. */
+struct kept_batch {
+    struct batch_head head; /* count 0: nothing is in it */
+    struct buf data;
+    uint32_t *starts; /* of its records in data */
+    size_t starts_room;
+};
 struct log_reader {
     char *dir;
     struct segment_options options;
@@ -43,9 +49,7 @@ struct log_reader {
     struct place reading, looking;
     bool is_stuck; /* what is at `at` was told damaged, and nothing was behind it */
 
-    struct kept_batch own;   /* without a shelf: the batch at hand */
-    struct kept_batch *kept; /* the batch at hand, own or of the shelf; NULL: none */
-    struct shelf *shelf;     /* NULL: none */
+    struct kept_batch kept; /* the batch at hand */
 
     bool keeps_packed;
     struct arena arena; /* for the JSON of what is packed */
@@ -183,64 +187,36 @@ static enum err take_apart(struct kept_batch *b, const struct batch_head *head, 
     return ERR_CORRUPT;
 }
 
-static void let_go(struct log_reader *r)
-{
-    if (r->kept != NULL && r->shelf != NULL)
-        shelf_give_back(r->shelf, r->kept);
-    r->kept = NULL;
-}
-
-/* Reads the batch that begins at first. */
-static enum err read_batch(struct log_reader *r, uint64_t first, struct kept_batch *into, struct fault *why)
+/* Reads the batch that begins at first, and keeps it. */
+static enum err keep_batch(struct log_reader *r, uint64_t first, struct fault *why)
 {
     struct place *p = &r->reading;
+    struct kept_batch *b = &r->kept;
     struct batch_row row;
-    enum err e = segment_read(p->segment, first, &row, &into->data, why);
 
+    b->head.count = 0;
+    enum err e = segment_read(p->segment, first, &row, &b->data, why);
     if (e == OK && row.head.count > p->bound - first) {
         fault_set(why, str_of(p->segment->name), "batch %llu: reaches into the next segment", (unsigned long long)first);
         e = ERR_CORRUPT;
     }
     if (e == OK)
-        e = take_apart(into, &row.head, p->segment->name, why);
+        e = take_apart(b, &row.head, p->segment->name, why);
     if (e == OK)
-        into->head = row.head;
-    return e;
-}
-
-/* Keeps the batch that begins at first: what another reader laid down, or else read. */
-static enum err keep_batch(struct log_reader *r, uint64_t first, struct fault *why)
-{
-    let_go(r);
-    struct kept_batch *b = r->shelf == NULL ? &r->own : shelf_find(r->shelf, first);
-    if (b != NULL && r->shelf != NULL) {
-        r->kept = b;
-        return OK;
-    }
-    if (b == NULL)
-        b = shelf_take(r->shelf);
-    enum err e = read_batch(r, first, b, why);
-    if (e == OK)
-        r->kept = b;
-    if (r->shelf == NULL)
-        return e;
-    if (e == OK)
-        shelf_put(r->shelf, b);
-    else
-        shelf_give_back(r->shelf, b);
+        b->head = row.head;
     return e;
 }
 
 static bool has_batch_of(const struct log_reader *r, uint64_t position)
 {
-    const struct kept_batch *b = r->kept;
+    const struct batch_head *h = &r->kept.head;
 
-    return b != NULL && position >= b->head.first && position - b->head.first < b->head.count;
+    return position >= h->first && position - h->first < h->count;
 }
 
 static enum err take_event(struct log_reader *r, uint64_t position, struct event *out, struct fault *why)
 {
-    const struct kept_batch *b = r->kept;
+    const struct kept_batch *b = &r->kept;
     const uint32_t start = b->starts[position - b->head.first];
     struct bytes in = {b->data.at + start, b->data.len - start};
     struct event e;
@@ -618,7 +594,7 @@ enum err reader_open(struct str dir, struct log_reader **out, struct fault *why)
     r->options = (struct segment_options){.dir = {r->dir, dir.len}};
     r->durable_fd = -1;
     r->at = 1;
-    kept_batch_init(&r->own);
+    buf_init(&r->kept.data, BATCH_SIZE_MAX);
     arena_init(&r->arena, JSON_MAX);
     buf_init(&r->json, JSON_MAX);
     enum err e = look_around(r, true, why);
@@ -651,9 +627,7 @@ void reader_close(struct log_reader *r)
     if (r->durable_fd >= 0)
         (void)close(r->durable_fd);
     segment_list_release(&r->segments);
-    if (r->shelf != NULL)
-        shelf_leave(r->shelf, r->kept);
-    kept_batch_release(&r->own);
+    reader_trim(r);
     arena_release(&r->arena);
     buf_release(&r->json);
     free(r->station);
@@ -666,12 +640,15 @@ void reader_keep_packed(struct log_reader *r)
     r->keeps_packed = true;
 }
 
-void reader_share(struct log_reader *r, struct shelf *s)
+void reader_trim(struct log_reader *r)
 {
-    check(r->shelf == NULL);
-    r->kept = NULL;
-    r->shelf = s;
-    shelf_join(s);
+    struct kept_batch *b = &r->kept;
+
+    buf_release(&b->data);
+    free(b->starts);
+    b->starts = NULL;
+    b->starts_room = 0;
+    b->head.count = 0;
 }
 
 void reader_seek(struct log_reader *r, uint64_t position)

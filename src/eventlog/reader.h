@@ -18,11 +18,8 @@ void reader_only_station(struct log_reader *r, struct str station);
 
 /* Packed payloads are given as they are kept (event.h): for who reads them with event_read_payload alone. */
 void reader_keep_packed(struct log_reader *r);
-
-/* Lays what it reads on a shelf for the other readers of this log that share it, and takes from there what they read: once, at first.
- * The shelf is borrowed, and all of them belong to one thread. */
-struct shelf;
-void reader_share(struct log_reader *r, struct shelf *s);
+/* Gives back the memory of what was read last; it is read again where it is wanted. */
+void reader_trim(struct log_reader *r);
 
 /* *out borrows until the next call. ERR_AGAIN: nothing there now, ask again later; ERR_CORRUPT: why says where, the next call
  * goes on behind the damaged batch. */

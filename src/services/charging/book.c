@@ -6,7 +6,7 @@
 #include <sys/random.h>
 
 #define STATIONS_MAX 50000 /* past it all are forgotten and read again as they are heard of */
-#define POINTS_MAX   20000 /* written before the end of the batch past it */
+#define POINTS_MAX   40000 /* written before the end of the batch past it */
 
 void book_init(struct book *b)
 {

@@ -4,7 +4,7 @@
 #define SERVICES_STATIONS_NUMBERS_H
 #include "base/id.h"
 
-#define NUMBERS_KNOWN 4096 /* a power of two: ids are as good as random, so their low bits are where they are kept */
+#define NUMBERS_KNOWN 16384 /* a power of two: ids are as good as random, so their low bits are where they are kept */
 
 struct numbers {
     uint64_t id_key[2];

@@ -246,6 +246,31 @@ static void test_come_and_go(void)
     kit_end();
 }
 
+/* What is given back in the middle of a batch is read again, forwards and backwards. */
+static void test_trim(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct eventlog *l = kit_open(&o);
+    for (unsigned i = 0; i < 4; i++)
+        CHECK("written", kit_batch(l, EACH));
+    struct log_reader *r = open_reader();
+    struct event e = {0};
+    reader_trim(r);
+    for (uint64_t n = 1; n <= 4 * EACH; n++) {
+        CHECK("read on", reader_next(r, &e, NULL) == OK && kit_is(&e, n));
+        reader_trim(r);
+    }
+    CHECK("the end", reader_next(r, &e, NULL) == ERR_AGAIN);
+    for (uint64_t n = 4 * EACH; n > 0; n--) {
+        CHECK("and back", reader_prev(r, &e, NULL) == OK && kit_is(&e, n));
+        reader_trim(r);
+    }
+    reader_close(r);
+    eventlog_close(l);
+    kit_end();
+}
+
 static void test_no_log(void)
 {
     kit_begin();
@@ -264,6 +289,7 @@ int main(void)
     test_ways();
     test_follow();
     test_come_and_go();
+    test_trim();
     test_no_log();
     return CHECK_REPORT();
 }
