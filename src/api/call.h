@@ -153,12 +153,10 @@ struct list {
     const char *from;
     struct sort_key sorts[2];
     bool is_picked; /* a page is picked by key and id, then its rows are read: where rows are long, and may have to be sorted */
-    /* Where the rows of a list are counted (store/counted.h), by sort; NULL: they are not, or not with these filters. Of those
-     * counted only counted_part (db_null(): all) is in the list, and left_out is SQL of how many of them are not, for it may be few:
-     * ?1 is counted_part, a condition on the key may follow. NULL: all are. */
+    /* Where the rows of a list are counted (store/counted.h), by sort, in these parts; NULL: they are not, or not with these
+     * filters. */
     const struct counted_list *counted[2];
-    struct db_value counted_part;
-    const char *left_out;
+    struct counted_parts counted_parts;
     /* Writes what row_write leaves; may be NULL. */
     void (*rest)(struct call *c, struct db_rows *r, int next_column);
     /* filters: SQL with one ? each, values beside; made with list_where. */

@@ -195,23 +195,13 @@ static enum err read_number(struct call *c, struct query *q, int64_t *number)
 
 static enum err read_total(struct call *c, const struct list *l, int64_t *total)
 {
+    if (l->counted[0] != NULL)
+        return counted_total(c->worker->db, l->counted[0], l->counted_parts, total);
     struct query q = {.count = 0};
-    int64_t counted = 0;
-    enum err e = OK;
     buf_init(&q.sql, SQL_MAX);
-    if (l->counted[0] != NULL)
-        e = counted_total(c->worker->db, l->counted[0], l->counted_part, &counted);
-    if (l->left_out != NULL) {
-        q.values[q.count++] = l->counted_part;
-        buf_put_str(&q.sql, str_of(l->left_out));
-    } else if (l->counted[0] == NULL) {
-        buf_printf(&q.sql, "SELECT COUNT(*) FROM %s", l->from);
-        put_filters(&q, l);
-    }
-    if (e == OK && q.sql.len > 0)
-        e = read_number(c, &q, total);
-    if (l->counted[0] != NULL)
-        *total = counted - *total;
+    buf_printf(&q.sql, "SELECT COUNT(*) FROM %s", l->from);
+    put_filters(&q, l);
+    enum err e = read_number(c, &q, total);
     buf_release(&q.sql);
     return e;
 }
@@ -224,20 +214,6 @@ struct page_start {
     int64_t key; /* it begins with the rows from this key on, or (is_back) with those up to it */
 };
 
-/* Those that are counted and not in the list are no part of what is to be skipped, but of what counted_seek skipped. */
-static enum err add_left_out(struct call *c, const struct list *l, const struct sort_key *s, struct page_start *p)
-{
-    struct query q = {.values = {l->counted_part}, .count = 1};
-    int64_t n = 0;
-    buf_init(&q.sql, SQL_MAX);
-    buf_printf(&q.sql, "%s AND +%s < ?2", l->left_out, s->key); /* not by the index of the key, which has all rows */
-    q.values[q.count++] = db_int(p->key);
-    enum err e = read_number(c, &q, &n);
-    p->offset += n;
-    buf_release(&q.sql);
-    return e;
-}
-
 /* From the nearer end, so that the last page costs what the first costs; where rows are counted, from near the page. */
 static enum err find_start(struct call *c, const struct list *l, const struct sort_key *s, int64_t count, int64_t total,
                            struct page_start *p)
@@ -246,16 +222,10 @@ static enum err find_start(struct call *c, const struct list *l, const struct so
     p->is_turned = p->offset > total - p->offset - count;
     p->offset = p->is_turned ? total - p->offset - count : p->offset;
     p->is_back = p->is_back != p->is_turned;
-    if (counted == NULL || p->offset < SKIPPED_FREELY)
+    if (counted == NULL || (p->offset < SKIPPED_FREELY && l->counted_parts.bits == 0))
         return OK;
-    if (l->left_out != NULL && p->is_back) { /* what is left out is told up to a key, in order */
-        p->offset = total - p->offset - count;
-        p->is_turned = !p->is_turned;
-        p->is_back = false;
-    }
-    p->has_key = true;
-    enum err e = counted_seek(c->worker->db, counted, l->counted_part, p->is_back, &p->offset, &p->key);
-    return e == OK && l->left_out != NULL ? add_left_out(c, l, s, p) : e;
+    p->has_key = true; /* of some parts also the first page, which may lie behind many rows of others */
+    return counted_seek(c->worker->db, counted, l->counted_parts, p->is_back, &p->offset, &p->key);
 }
 
 static void put_start(struct query *q, const struct list *l, const struct sort_key *s, const struct page_start *p)

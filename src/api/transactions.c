@@ -28,19 +28,15 @@ uint64_t transaction_number(const struct api *a, struct str transaction_id)
     return permute31_back(a->id_key, (uint32_t)id);
 }
 
-/* All there are, or those of connectors of one number, closed ones or not: far more than anyone wants to walk through. Open ones are few:
- * they are counted and sorted by themselves, and so is nothing that is sorted by another index. */
+/* All there are, or those of connectors of one number, open ones or closed: far more than anyone wants to walk through. */
 static void read_from_counts(struct list *l, const struct transaction_query *q, bool is_open, bool is_closed)
 {
-    if (is_open) {
-        l->sorts[1].key = "+started_at";
-        return;
-    }
+    const int64_t connector_id = q->connector_id.is_set ? q->connector_id.value : 0;
+    const int64_t state_bits = is_open || is_closed ? transactions_part(0, true) : 0;
+    const int64_t connector_bits = q->connector_id.is_set ? ~transactions_part(0, true) : 0;
     l->counted[0] = &transactions_by_number;
     l->counted[1] = &transactions_by_start;
-    l->counted_part = q->connector_id.is_set ? db_int(q->connector_id.value) : db_null();
-    if (is_closed)
-        l->left_out = "SELECT COUNT(*) FROM transactions WHERE state = 'open' AND (?1 IS NULL OR connector_id = ?1)";
+    l->counted_parts = (struct counted_parts){state_bits | connector_bits, transactions_part(connector_id, is_open)};
 }
 
 void handle_transaction_list(struct call *c)

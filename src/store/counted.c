@@ -107,9 +107,9 @@ enum err counted_write(struct counted *c, struct db *d)
 
 /* ---- reading ---- */
 
-enum err counted_total(struct db *d, const struct counted_list *l, struct db_value part, int64_t *total)
+enum err counted_total(struct db *d, const struct counted_list *l, struct counted_parts parts, int64_t *total)
 {
-    struct db_rows *r = DB_ROWS(d, l->table->total, db_int(l->number), part);
+    struct db_rows *r = DB_ROWS(d, l->table->total, db_int(l->number), db_int(parts.bits), db_int(parts.value));
     *total = db_next(r) ? db_col_int(r, 0) : 0;
     return db_rows_end(r);
 }
@@ -118,17 +118,18 @@ struct blocks {
     int64_t level, first, last;
 };
 
-static struct db_rows *blocks_rows(struct db *d, const struct counted_list *l, const struct blocks *b, struct db_value part)
+static struct db_rows *blocks_rows(struct db *d, const struct counted_list *l, const struct blocks *b, struct counted_parts parts)
 {
-    return DB_ROWS(d, l->table->blocks, db_int(l->number), db_int(b->level), db_int(b->first), db_int(b->last), part);
+    return DB_ROWS(d, l->table->blocks, db_int(l->number), db_int(b->level), db_int(b->first), db_int(b->last), db_int(parts.bits),
+                   db_int(parts.value));
 }
 
 /* The first of the blocks, in order, that holds the row after *skip others, which become those before it within that block. Past the
  * end: the last block; without any, *block stays. */
-static enum err find_block(struct db *d, const struct counted_list *l, const struct blocks *b, struct db_value part, int64_t *skip,
+static enum err find_block(struct db *d, const struct counted_list *l, const struct blocks *b, struct counted_parts parts, int64_t *skip,
                            int64_t *block)
 {
-    struct db_rows *r = blocks_rows(d, l, b, part);
+    struct db_rows *r = blocks_rows(d, l, b, parts);
     int64_t count = 0;
     while (db_next(r)) {
         *skip -= count;
@@ -140,9 +141,9 @@ static enum err find_block(struct db *d, const struct counted_list *l, const str
     return db_rows_end(r);
 }
 
-static enum err sum(struct db *d, const struct counted_list *l, const struct blocks *b, struct db_value part, int64_t *count)
+static enum err sum(struct db *d, const struct counted_list *l, const struct blocks *b, struct counted_parts parts, int64_t *count)
 {
-    struct db_rows *r = blocks_rows(d, l, b, part);
+    struct db_rows *r = blocks_rows(d, l, b, parts);
     while (db_next(r))
         *count += db_col_int(r, 1);
     return db_rows_end(r);
@@ -153,23 +154,23 @@ static int64_t width(const struct counted_list *l, int level)
     return (int64_t)1 << l->bits[level];
 }
 
-enum err counted_seek(struct db *d, const struct counted_list *l, struct db_value part, bool is_back, int64_t *skip, int64_t *key)
+enum err counted_seek(struct db *d, const struct counted_list *l, struct counted_parts parts, bool is_back, int64_t *skip, int64_t *key)
 {
     struct blocks b = {TOP, INT64_MIN, INT64_MAX};
     int64_t block = 0, in_block = 0, total = 0, n = *skip;
-    enum err e = is_back ? counted_total(d, l, part, &total) : OK;
+    enum err e = is_back ? counted_total(d, l, parts, &total) : OK;
     if (is_back) /* whom n others follow is preceded by all others */
         n = total - 1 - *skip > 0 ? total - 1 - *skip : 0;
     if (e == OK)
-        e = find_block(d, l, &b, part, &n, &block);
+        e = find_block(d, l, &b, parts, &n, &block);
     for (int level = TOP - 1; e == OK && level >= 0; level--) {
         const int64_t each = width(l, level + 1) / width(l, level);
         b = (struct blocks){level, block * each, block * each + each - 1};
         block = b.first;
-        e = find_block(d, l, &b, part, &n, &block);
+        e = find_block(d, l, &b, parts, &n, &block);
     }
     if (e == OK && is_back)
-        e = sum(d, l, &(struct blocks){0, block, block}, part, &in_block);
+        e = sum(d, l, &(struct blocks){0, block, block}, parts, &in_block);
     if (e != OK)
         return e;
     *key = is_back ? block * width(l, 0) + (width(l, 0) - 1) : block * width(l, 0);
@@ -179,14 +180,14 @@ enum err counted_seek(struct db *d, const struct counted_list *l, struct db_valu
     return OK;
 }
 
-enum err counted_before(struct db *d, const struct counted_list *l, struct db_value part, int64_t key, int64_t *count, int64_t *first)
+enum err counted_before(struct db *d, const struct counted_list *l, struct counted_parts parts, int64_t key, int64_t *count, int64_t *first)
 {
     *count = 0;
     *first = (key >> l->bits[0]) * width(l, 0);
-    enum err e = sum(d, l, &(struct blocks){TOP, INT64_MIN, (key >> l->bits[TOP]) - 1}, part, count);
+    enum err e = sum(d, l, &(struct blocks){TOP, INT64_MIN, (key >> l->bits[TOP]) - 1}, parts, count);
     for (int level = TOP - 1; e == OK && level >= 0; level--) {
         const int64_t from = (key >> l->bits[level + 1]) * (width(l, level + 1) / width(l, level));
-        e = sum(d, l, &(struct blocks){level, from, (key >> l->bits[level]) - 1}, part, count);
+        e = sum(d, l, &(struct blocks){level, from, (key >> l->bits[level]) - 1}, parts, count);
     }
     return e;
 }

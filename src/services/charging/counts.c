@@ -8,6 +8,12 @@ int64_t session_part(enum session_state s)
     return session_state_is_active(s) ? SESSION_NONE : (int64_t)s;
 }
 
+/* state NULL: all sessions. */
+static struct counted_parts parts_of(struct db_value state)
+{
+    return state.kind == DB_NULL ? COUNTED_ALL : COUNTED_ONE(state.number);
+}
+
 /* Those that started from `first` on and before t, which lie in one block. */
 static enum err count_between(struct db *d, struct db_value state, int64_t first, struct instant t, int64_t *count)
 {
@@ -25,7 +31,7 @@ static enum err count_between(struct db *d, struct db_value state, int64_t first
 static enum err count_before(struct db *d, struct db_value state, struct instant t, int64_t *count)
 {
     int64_t first = 0, between = 0;
-    enum err e = counted_before(d, &sessions_by_start, state, t.us, count, &first);
+    enum err e = counted_before(d, &sessions_by_start, parts_of(state), t.us, count, &first);
     if (e == OK)
         e = count_between(d, state, first, t, &between);
     *count += between;
@@ -39,7 +45,7 @@ struct extent {
 
 static enum err find_extent(struct db *d, const struct session_stretch *s, struct extent *x)
 {
-    enum err e = counted_total(d, &sessions_by_start, s->state, &x->all);
+    enum err e = counted_total(d, &sessions_by_start, parts_of(s->state), &x->all);
     x->first = 0;
     x->end = x->all;
     if (e == OK && instant_is_set(s->since))
@@ -69,7 +75,7 @@ enum err stretch_seek(struct db *d, const struct session_stretch *s, bool is_bac
         return e;
     const int64_t count = x.end - x.first, left = *skip < count ? count - *skip : 0;
     int64_t n = (is_back ? x.all - x.end : x.first) + (count - left);
-    e = counted_seek(d, &sessions_by_start, s->state, is_back, &n, &start->us);
+    e = counted_seek(d, &sessions_by_start, parts_of(s->state), is_back, &n, &start->us);
     if (e == OK) {
         *skip = n;
         *most = left;

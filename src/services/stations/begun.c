@@ -78,8 +78,31 @@ void begun_add(struct begun *b, const struct transaction_row *row)
     *slot = (uint32_t)b->count;
 }
 
-static enum err supersede_in_table(struct db *d, uint64_t number, struct instant at)
+static void count_at(struct begun *b, uint64_t number, struct instant started, int64_t part, int64_t by)
 {
+    counted_add(&b->counts, &transactions_by_number, (int64_t)number, part, by);
+    counted_add(&b->counts, &transactions_by_start, started.us, part, by);
+}
+
+/* One that is open in the table will not be. */
+static enum err count_closed(struct begun *b, struct db *d, uint64_t number)
+{
+    struct db_rows *r = DB_ROWS(d, "SELECT connector_id, started_at FROM transactions WHERE number = ?1 AND state = 'open'",
+                                db_int((int64_t)number));
+    if (db_next(r)) {
+        const int64_t connector_id = db_col_int(r, 0);
+        const struct instant started = db_col_time(r, 1);
+        count_at(b, number, started, transactions_part(connector_id, true), -1);
+        count_at(b, number, started, transactions_part(connector_id, false), 1);
+    }
+    return db_rows_end(r);
+}
+
+static enum err supersede_in_table(struct begun *b, struct db *d, uint64_t number, struct instant at)
+{
+    enum err e = count_closed(b, d, number);
+    if (e != OK)
+        return e;
     return DB_RUN(d,
                   "UPDATE transactions SET state = 'closed', stopped_at = ?2, flags = trim(flags || ' superseded')"
                   " WHERE number = ?1 AND state = 'open'",
@@ -90,7 +113,7 @@ enum err begun_supersede(struct begun *b, struct db *d, uint64_t number, struct 
 {
     struct transaction_row *r = row_find(b, number);
     if (r == NULL)
-        return supersede_in_table(d, number, at);
+        return supersede_in_table(b, d, number, at);
     if (r->is_superseded || r->is_stopped)
         return OK; /* no longer open */
     r->is_superseded = true;
@@ -98,8 +121,11 @@ enum err begun_supersede(struct begun *b, struct db *d, uint64_t number, struct 
     return OK;
 }
 
-static enum err stop_in_table(struct db *d, uint64_t number, const struct transaction_end *end)
+static enum err stop_in_table(struct begun *b, struct db *d, uint64_t number, const struct transaction_end *end)
 {
+    enum err e = count_closed(b, d, number);
+    if (e != OK)
+        return e;
     return DB_RUN(d,
                   "UPDATE transactions SET state = 'closed', stopped_at = ?2, meter_stop_wh = ?3, energy_wh = ?4, "
                   "stop_reason = ?5,"
@@ -122,7 +148,7 @@ enum err begun_stop(struct begun *b, struct db *d, uint64_t number, const struct
 {
     struct transaction_row *r = row_find(b, number);
     if (r == NULL)
-        return stop_in_table(d, number, end);
+        return stop_in_table(b, d, number, end);
     if (r->is_stopped && r->end.reason.at != NULL && !end->is_override)
         return OK;
     struct str before = r->is_stopped ? r->end.flags : STR("");
@@ -174,20 +200,19 @@ static enum err rows_insert(struct db *d, const struct db_value *values, size_t 
 }
 
 /* Its number is there already: the start says nothing new, what ended it may. */
-static enum err end_in_table(struct db *d, const struct transaction_row *r)
+static enum err end_in_table(struct begun *b, struct db *d, const struct transaction_row *r)
 {
     enum err e = OK;
     if (r->is_superseded)
-        e = supersede_in_table(d, r->number, r->superseded_at);
+        e = supersede_in_table(b, d, r->number, r->superseded_at);
     if (e == OK && r->is_stopped)
-        e = stop_in_table(d, r->number, &r->end);
+        e = stop_in_table(b, d, r->number, &r->end);
     return e;
 }
 
 static void count_row(struct begun *b, const struct transaction_row *r)
 {
-    counted_add(&b->counts, &transactions_by_number, (int64_t)r->number, r->connector_id, 1);
-    counted_add(&b->counts, &transactions_by_start, r->started.us, r->connector_id, 1);
+    count_at(b, r->number, r->started, transactions_part(r->connector_id, !r->is_stopped && !r->is_superseded), 1);
 }
 
 /* One that may be there. */
@@ -198,7 +223,7 @@ static enum err row_write(struct begun *b, struct db *d, const struct transactio
     row_values(b, r, values);
     enum err e = rows_insert(d, values, 1, &added);
     if (e == OK && added == 0)
-        return end_in_table(d, r);
+        return end_in_table(b, d, r);
     if (e == OK)
         count_row(b, r);
     return e;

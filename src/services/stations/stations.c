@@ -27,6 +27,7 @@ const struct migration stations_migrations[] = {
     {"stations/0003", embedded_0003_piles_sql},
     {"stations/0004", embedded_0004_totals_sql},
     {"stations/0005", embedded_0005_counts_sql},
+    {"stations/0006", embedded_0006_open_counts_sql},
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 

@@ -43,8 +43,12 @@ MUST_USE enum err stations_find_quarantined(struct db *d, struct str station, ui
                                             char out[UUID_TEXT_SIZE]);
 /* Adds what is open to the counts of its tags: transactions, and orders of piles, from when they are placed on. */
 MUST_USE enum err stations_count_tags(struct db *d, struct tag_book *tags);
-/* How many transactions there are, by number and by start; part is the connector_id. */
+/* How many transactions there are, by number and by start. Bit 0 of a part: they are open; the others: the connector_id. */
 extern const struct counted_list transactions_by_number, transactions_by_start;
+static inline int64_t transactions_part(int64_t connector_id, bool is_open)
+{
+    return connector_id * 2 + is_open;
+}
 uint64_t stations_last_number(struct db *d); /* highest transaction number in the tables */
 /* A transaction that is no longer in memory: by number, or as the repeat of a start. ERR_UNKNOWN: none. *owner (copied
  * to arena) says whose it is. */

@@ -272,7 +272,8 @@ static inline void kit_count_transactions(struct kit *k)
                                          "2, 0, started_at >> 28", "2, 1, started_at >> 33", "2, 2, started_at >> 38"};
     for (size_t i = 0; i < COUNT_OF(blocks); i++) {
         char sql[200];
-        (void)snprintf(sql, sizeof sql, "INSERT INTO transaction_counts SELECT %s, connector_id, COUNT(*) FROM transactions GROUP BY 3, 4", blocks[i]);
+        (void)snprintf(sql, sizeof sql, "INSERT INTO transaction_counts SELECT %s, 2 * connector_id + (state = 'open'), COUNT(*) FROM transactions GROUP BY 3, 4",
+                       blocks[i]);
         kit_sql(k, sql);
     }
 }

@@ -90,7 +90,7 @@ static char *play(struct begun *b, const char *steps, bool is_one_by_one)
         "SELECT json_group_array(json_array(number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, state,"
         " started_at, meter_start_wh, stopped_at, meter_stop_wh, energy_wh, stop_reason, stop_id_tag, device_started_at,"
         " device_stopped_at, received_at, flags, stop_key, position, order_no, (SELECT json_group_array(json_array(list, level, block, part, count))"
-        " FROM transaction_counts))) FROM transactions",
+        " FROM transaction_counts WHERE count <> 0))) FROM transactions",
         NULL, 0);
     char *all = NULL;
     if (db_next(r))

@@ -74,33 +74,35 @@ static void change_some(struct db *d, struct counted *c)
     CHECK("written and kept", counted_write(c, d) == OK && db_commit(d) == OK);
 }
 
-static void check_seek(struct db *d, const struct counted_list *l, struct db_value part, bool is_back, int64_t asked)
+static void check_seek(struct db *d, const struct counted_list *l, struct counted_parts parts, bool is_back, int64_t asked)
 {
+    const struct db_value bits = db_int(parts.bits), value = db_int(parts.value);
     int64_t skip = asked, key = 0;
-    CHECK("sought", counted_seek(d, l, part, is_back, &skip, &key) == OK);
+    CHECK("sought", counted_seek(d, l, parts, is_back, &skip, &key) == OK);
     CHECK("little is left to walk over", skip >= 0 && skip < CLOSE * 2);
-    const int64_t want = is_back ? NUMBER(d, "SELECT id FROM t WHERE ?1 IS NULL OR part = ?1 ORDER BY k DESC, id DESC LIMIT 1 OFFSET ?2", part, db_int(asked))
-                                 : NUMBER(d, "SELECT id FROM t WHERE ?1 IS NULL OR part = ?1 ORDER BY k, id LIMIT 1 OFFSET ?2", part, db_int(asked));
+    const int64_t want = is_back ? NUMBER(d, "SELECT id FROM t WHERE part & ?1 = ?2 ORDER BY k DESC, id DESC LIMIT 1 OFFSET ?3", bits, value, db_int(asked))
+                                 : NUMBER(d, "SELECT id FROM t WHERE part & ?1 = ?2 ORDER BY k, id LIMIT 1 OFFSET ?3", bits, value, db_int(asked));
     const int64_t got =
-        is_back ? NUMBER(d, "SELECT id FROM t WHERE k <= ?3 AND (?1 IS NULL OR part = ?1) ORDER BY k DESC, id DESC LIMIT 1 OFFSET ?2", part, db_int(skip), db_int(key))
-                : NUMBER(d, "SELECT id FROM t WHERE k >= ?3 AND (?1 IS NULL OR part = ?1) ORDER BY k, id LIMIT 1 OFFSET ?2", part, db_int(skip), db_int(key));
+        is_back ? NUMBER(d, "SELECT id FROM t WHERE k <= ?4 AND part & ?1 = ?2 ORDER BY k DESC, id DESC LIMIT 1 OFFSET ?3", bits, value, db_int(skip), db_int(key))
+                : NUMBER(d, "SELECT id FROM t WHERE k >= ?4 AND part & ?1 = ?2 ORDER BY k, id LIMIT 1 OFFSET ?3", bits, value, db_int(skip), db_int(key));
     CHECK("the same row", got == want && want != INT64_MIN);
 }
 
 static void check_all(struct db *d)
 {
-    for (size_t i = 0; i < COUNT_OF(lists); i++) {
-        for (int64_t p = -1; p < PARTS; p++) {
-            const struct db_value part = p < 0 ? db_null() : db_int(p);
-            int64_t total = 0, before = 0, first = 0;
-            CHECK("the total", counted_total(d, &lists[i], part, &total) == OK &&
-                                   total == NUMBER(d, "SELECT count(*) FROM t WHERE ?1 IS NULL OR part = ?1", part));
-            for (int n = 0; n < ASKED; n++) {
-                const int64_t key = key_of(pick(ROWS + 100));
-                check_seek(d, &lists[i], part, n % 2 == 0, n < 4 ? (n < 2 ? 0 : total - 1) : pick((unsigned)total));
-                CHECK("how many lie before", counted_before(d, &lists[i], part, key, &before, &first) == OK && first <= key && key - first < 128 &&
-                                                 before == NUMBER(d, "SELECT count(*) FROM t WHERE k < ?2 AND (?1 IS NULL OR part = ?1)", part, db_int(first)));
-            }
+    static const struct counted_parts asked[] = {{0, 0}, {-1, 0}, {-1, 1}, {-1, 2}, {1, 0}, {1, 1}, {~1, 0}, {~1, 2}};
+    for (size_t i = 0; i < COUNT_OF(lists) * COUNT_OF(asked); i++) {
+        const struct counted_list *l = &lists[i / COUNT_OF(asked)];
+        const struct counted_parts parts = asked[i % COUNT_OF(asked)];
+        const struct db_value bits = db_int(parts.bits), value = db_int(parts.value);
+        int64_t total = 0, before = 0, first = 0;
+        CHECK("the total", counted_total(d, l, parts, &total) == OK &&
+                               total == NUMBER(d, "SELECT count(*) FROM t WHERE part & ?1 = ?2", bits, value));
+        for (int n = 0; n < ASKED; n++) {
+            const int64_t key = key_of(pick(ROWS + 100));
+            check_seek(d, l, parts, n % 2 == 0, n < 4 ? (n < 2 ? 0 : total - 1) : pick((unsigned)total));
+            CHECK("how many lie before", counted_before(d, l, parts, key, &before, &first) == OK && first <= key && key - first < 128 &&
+                                             before == NUMBER(d, "SELECT count(*) FROM t WHERE k < ?3 AND part & ?1 = ?2", bits, value, db_int(first)));
         }
     }
 }
@@ -108,9 +110,10 @@ static void check_all(struct db *d)
 static void check_empty(struct db *d)
 {
     int64_t skip = 7, key = 0, n = 1;
-    CHECK("nothing is there", counted_total(d, &lists[0], db_null(), &n) == OK && n == 0);
-    CHECK("nor found", counted_seek(d, &lists[0], db_null(), false, &skip, &key) == OK && counted_seek(d, &lists[0], db_null(), true, &skip, &key) == OK);
-    CHECK("nor before", counted_before(d, &lists[0], db_null(), 1000, &n, &key) == OK && n == 0);
+    CHECK("nothing is there", counted_total(d, &lists[0], COUNTED_ALL, &n) == OK && n == 0);
+    CHECK("nor found", counted_seek(d, &lists[0], COUNTED_ALL, false, &skip, &key) == OK &&
+                           counted_seek(d, &lists[0], COUNTED_ONE(1), true, &skip, &key) == OK);
+    CHECK("nor before", counted_before(d, &lists[0], COUNTED_ALL, 1000, &n, &key) == OK && n == 0);
 }
 
 int main(void)
