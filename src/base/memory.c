@@ -197,21 +197,32 @@ static const char two_digits[] = "0001020304050607080910111213141516171819202122
                                  "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
                                  "8081828384858687888990919293949596979899";
 
+static size_t digit_count(uint64_t n)
+{
+    size_t count = 1;
+    for (; n >= 10000; n /= 10000)
+        count += 4;
+    return count + (n >= 10) + (n >= 100) + (n >= 1000);
+}
+
 void buf_put_int(struct buf *b, int64_t n)
 {
-    char digits[1 + DIGITS_MAX];
-    size_t first = sizeof digits;
     uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    const size_t size = digit_count(rest) + (n < 0);
+    uint8_t *to = buf_reserve(b, size);
+    if (to == NULL)
+        return;
+    uint8_t *end = to + size;
     for (; rest >= 100; rest /= 100) {
-        first -= 2;
-        memcpy(digits + first, two_digits + 2 * (rest % 100), 2);
+        end -= 2;
+        memcpy(end, two_digits + 2 * (rest % 100), 2);
     }
     if (rest >= 10)
-        digits[--first] = two_digits[2 * rest + 1];
-    digits[--first] = rest >= 10 ? two_digits[2 * rest] : (char)('0' + rest);
+        *--end = (uint8_t)two_digits[2 * rest + 1];
+    *--end = (uint8_t)(rest >= 10 ? two_digits[2 * rest] : '0' + (int)rest);
     if (n < 0)
-        digits[--first] = '-';
-    buf_put(b, digits + first, sizeof digits - first);
+        *--end = '-';
+    b->len += size;
 }
 
 void buf_put_hex(struct buf *b, struct bytes bytes)

@@ -16,15 +16,16 @@
 #include <string.h>
 
 #define BUSY_TIMEOUT_MS     5000
-#define WRITER_CACHE_KIB    65536    /* as it is needed: of a full store a page of each index for each station */
-#define READER_CACHE_KIB    2048     /* the system caches the file too, and more in here made no answer faster */
+#define WRITER_CACHE_KIB    65536     /* as it is needed: of a full store a page of each index for each station */
+#define READER_CACHE_KIB    2048      /* the system caches the file too, and more in here made no answer faster */
 #define READER_MMAP_BYTES   268435456
-#define CHECKPOINT_PAGES    8000     /* 32 MB of log between checkpoints: a hot page is copied back once, not often */
-#define WAL_KEPT_BYTES      67108864 /* a log that grew past it (a long read held it) is cut again */
-#define STATEMENTS_FIRST    128      /* slots; a power of two, doubled when half full */
-#define STATEMENTS_MAX      4096     /* literals in the program: more means that someone passes text made at run time */
+#define PAGE_BYTES          8192      /* of a new store; one that is there keeps its own */
+#define CHECKPOINT_PAGES    8000      /* 64 MB of log between checkpoints: a hot page is copied back once, not often */
+#define WAL_KEPT_BYTES      134217728 /* a log that grew past it (a long read held it) is cut again */
+#define STATEMENTS_FIRST    128       /* slots; a power of two, doubled when half full */
+#define STATEMENTS_MAX      4096      /* literals in the program: more means that someone passes text made at run time */
 #define DYNAMIC_MAX         64
-#define INSERT_ROWS         16       /* of one statement; a power of two */
+#define INSERT_ROWS         16        /* of one statement; a power of two */
 #define INSERT_TEXT_MAX     65536
 
 /* A prepared statement, and the rows of it while it is being read. */
@@ -133,9 +134,9 @@ static enum err setup(struct db *d)
     if (e != OK || !d->is_writer)
         return e;
     (void)snprintf(sql, sizeof sql,
-                   "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=%d;"
+                   "PRAGMA page_size=%d; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=%d;"
                    "PRAGMA journal_size_limit=%d;",
-                   CHECKPOINT_PAGES, WAL_KEPT_BYTES);
+                   PAGE_BYTES, CHECKPOINT_PAGES, WAL_KEPT_BYTES);
     d->is_durable = true;
     return run_text(d, sql);
 }

@@ -161,6 +161,24 @@ static void test_buf_text(void)
         CHECK(ints[i].want, str_eq(buf_str(&b), str_of(ints[i].want)));
         buf_release(&b);
     }
+    for (int digits = 1; digits < 19; digits++) { /* around each power of ten, also where the limit is too near */
+        int64_t power = 1;
+        for (int i = 1; i < digits; i++)
+            power *= 10;
+        for (int64_t n = power - 2; n <= power + 2; n++)
+            for (int sign = -1; sign <= 1; sign += 2) {
+                char want[32];
+                const size_t len = (size_t)snprintf(want, sizeof want, "%lld", (long long)(n * sign));
+                buf_init(&b, len);
+                buf_put_int(&b, n * sign);
+                CHECK("around a power of ten", str_eq(buf_str(&b), str_of(want)));
+                buf_release(&b);
+                buf_init(&b, len - 1);
+                buf_put_int(&b, n * sign);
+                CHECK("does not go past the limit", b.failed && b.len == 0);
+                buf_release(&b);
+            }
+    }
     buf_init(&b, 6);
     buf_put_hex(&b, (struct bytes){(const uint8_t *)"\x00\xAF\x19", 3});
     CHECK("hexadecimal is upper case", str_eq(buf_str(&b), STR("00AF19")));

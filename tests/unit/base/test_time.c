@@ -256,6 +256,51 @@ static void test_printed(void)
     }
 }
 
+static unsigned seed = 1;
+
+static unsigned pick(unsigned below)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % below;
+}
+
+/* The usual form is read by a way of its own: it says what the other way says of the same text with another zone of the same time. */
+static void test_both_ways(void)
+{
+    static const char any[] = "0123456789999-:T.Z+ x/";
+    unsigned wrong = 0, good = 0;
+    for (int i = 0; i < 200000; i++) {
+        char usual[48], other[64];
+        struct instant a = {-1}, b = {-1};
+        bool missing_a = true, missing_b = true;
+        int len = snprintf(usual, sizeof usual, "%04u-%02u-%02uT%02u:%02u:%02u", pick(10000), pick(14), pick(33), pick(26), pick(62), pick(62));
+        if (pick(2) == 0)
+            len += snprintf(usual + len, sizeof usual - (size_t)len, ".%03u", pick(1000));
+        if (pick(3) == 0)
+            usual[pick((unsigned)len)] = any[pick(sizeof any - 1)];
+        (void)snprintf(other, sizeof other, "%s+00:00", usual);
+        usual[len++] = 'Z';
+        usual[len] = '\0';
+        const enum err said = instant_parse(str_of(usual), &a, &missing_a), wanted = instant_parse(str_of(other), &b, &missing_b);
+        wrong += said != wanted || (said == OK && (a.us != b.us || missing_a || missing_b));
+        good += said == OK;
+    }
+    CHECK("times", wrong == 0 && good > 20000);
+    for (int i = 0, digits = 0; i < 200000; i++, digits = (int)pick(7)) {
+        char plain[32], other[48];
+        int64_t a = 0, b = 0;
+        bool inexact_a = true, inexact_b = true;
+        int len = snprintf(plain, sizeof plain, "%s%.*f", pick(4) == 0 ? "-" : "", (int)pick(8), pick(2000000) / (double)(1 + pick(1000)));
+        if (pick(3) == 0)
+            plain[pick((unsigned)len)] = "0123456789.-+ e"[pick(15)];
+        (void)snprintf(other, sizeof other, "%se0", plain);
+        const enum err said = decimal_parse(str_of(plain), digits, &a, &inexact_a), wanted = decimal_parse(str_of(other), digits, &b, &inexact_b);
+        const bool has_exponent = strchr(plain, 'e') != NULL; /* two of them are none */
+        wrong += !has_exponent && (said != wanted || (said == OK && (a != b || inexact_a != inexact_b)));
+    }
+    CHECK("decimals", wrong == 0);
+}
+
 int main(void)
 {
     test_parse();
@@ -263,5 +308,6 @@ int main(void)
     test_every_day();
     test_decimals();
     test_printed();
+    test_both_ways();
     return CHECK_REPORT();
 }

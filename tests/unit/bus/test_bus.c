@@ -545,6 +545,7 @@ static enum err set_pages(struct db *d, void *arg, struct fault *why)
 
 static void test_store_refuses(void)
 {
+    enum { EVENTS = 100 }; /* whose rows need more than a page */
     struct fixture f;
     struct fault why = {{0}, {0}};
     bool is_large = false;
@@ -552,7 +553,7 @@ static void test_store_refuses(void)
     fixture_init(&f);
     fixture_open(&f);
     CHECK("a full disk", bus_write(f.bus, set_pages, &is_large, &why) == OK);
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < EVENTS; i++)
         append(f.log,
                "a-station-with-a-name-so-long-that-its-rows-soon-need-another-page-of-the-database-file-which-there-is-"
                "not",
@@ -566,10 +567,10 @@ static void test_store_refuses(void)
     is_large = true;
     CHECK("it heals", bus_write(f.bus, set_pages, &is_large, &why) == OK);
     catch_up(&f);
-    CHECK("not at once", number(&f, "SELECT count(*) FROM effects") < 40);
+    CHECK("not at once", number(&f, "SELECT count(*) FROM effects") < EVENTS);
     now_us += 1000000;
     catch_up(&f);
-    CHECK("all is done once", number(&f, "SELECT count(*) FROM effects") == 40 && status(&f).lag_events == 0);
+    CHECK("all is done once", number(&f, "SELECT count(*) FROM effects") == EVENTS && status(&f).lag_events == 0);
     CHECK("running", strcmp(status(&f).state, "running") == 0);
     fixture_close(&f);
 }
