@@ -4,6 +4,7 @@
 #include "store/db.h"
 
 #include <malloc.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,35 @@ static void test_open(void)
     (void)fclose(f);
     CHECK("no database", db_open(name, DB_WRITER, &d, &why) == ERR_CORRUPT && d == NULL);
     db_close(NULL);
+}
+
+static int64_t page_size(struct db *d)
+{
+    struct db_rows *r = DB_ROWS(d, "PRAGMA page_size");
+    const int64_t size = db_next(r) ? db_col_int(r, 0) : 0;
+    CHECK("the page size is read", db_rows_end(r) == OK);
+    return size;
+}
+
+/* A store that was made with other pages keeps them, and is written like any other. */
+static void test_page_size(void)
+{
+    sqlite3 *raw = NULL;
+    struct db *d = open_fresh("pages");
+    struct fault why;
+    CHECK("a new one", page_size(d) == 8192);
+    db_close(d);
+    (void)snprintf(path, sizeof path, "%s/small-pages", dir);
+    CHECK("one with small pages", sqlite3_open(path, &raw) == SQLITE_OK &&
+                                      sqlite3_exec(raw, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL;"
+                                                        "CREATE TABLE t(k INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'old')",
+                                                   NULL, NULL, NULL) == SQLITE_OK);
+    CHECK("closed", sqlite3_close(raw) == SQLITE_OK);
+    for (int64_t times = 1; times <= 2; times++) {
+        CHECK("opens", db_open(path, DB_WRITER, &d, &why) == OK && page_size(d) == 4096);
+        CHECK("is written", DB_RUN(d, "INSERT INTO t(a) VALUES ('new')") == OK && count_of(d) == 1 + times);
+        db_close(d);
+    }
 }
 
 static void test_reader(void)
@@ -343,6 +373,7 @@ int main(void)
     test_values();
     test_errors();
     test_open();
+    test_page_size();
     test_reader();
     test_nesting();
     test_statements();
