@@ -11,7 +11,6 @@
 #define ARENA_ALIGN     16
 #define BUF_ROOM_MIN    64
 #define MAP_ROOM_MIN    16
-#define DIGITS_MAX      20 /* of 2^64 */
 #define PRINTED_FEW     128
 
 struct arena_block {
