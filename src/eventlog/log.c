@@ -25,9 +25,10 @@
  *
  * Behind the last batch of the open segment there may be zeros, written ahead (write_zeros in segment.c): it ends where no batch begins.
  * Stopping and sealing cut them off.
- * The data are the records one after another (record.c); where that is shorter, squeezed (squeeze.c). A mark is the first batch that begins in each 128 KiB of the file: going from
- * mark to mark a reader finds its way in the open segment, in a sealed one the index has them. Salt and log_id in the checksum: what
- * another file left on the disk is never taken for a batch of this one, nor is what a station sent.
+ * The data are the records one after another (record.c); where that is shorter, squeezed (squeeze.c). A mark is the first batch that
+ * begins in each 128 KiB of the file: going from mark to mark a reader finds its way in the open segment, in a sealed one the index has
+ * them. Salt and log_id in the checksum: what another file left on the disk is never taken for a batch of this one, nor is what a
+ * station sent.
  * Event ids are not stored: they follow from log_id, position and received (log_identity in segment.h).
  *
  * A commit is one write behind the last batch and a sync; then log.durable says so, then the position is told. A reader, who sees a file

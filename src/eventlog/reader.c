@@ -605,6 +605,7 @@ enum err reader_open(struct str dir, struct log_reader **out, struct fault *why)
     /* Who we are, the newest segment tells; if that is damaged, the newest that is not. */
     for (size_t i = r->segments.count; e == OK && i > 0 && r->identity.multiply == 0; i--) {
         e = go_to(r, &r->looking, r->segments.firsts[i - 1], why);
+        check(e != OK || r->looking.segment != NULL);
         if (e == OK)
             r->identity = r->looking.segment->head.identity;
         else if (e == ERR_CORRUPT && i > 1)

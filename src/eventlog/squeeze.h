@@ -1,4 +1,5 @@
-/* eventlog/squeeze.h - records made short and long again: LZ4, and zstd for reading what older versions wrote; neither goes further than squeeze.c. */
+/* eventlog/squeeze.h - records made short and long again: LZ4, and zstd for reading what older versions wrote; neither goes further than
+ * squeeze.c. */
 #ifndef EVENTLOG_SQUEEZE_H
 #define EVENTLOG_SQUEEZE_H
 #include "base/memory.h"

@@ -58,7 +58,8 @@ static inline struct db_value db_null(void)
 
 /* Runs a statement that returns no row. db_changes(): rows it touched. ERR_EXISTS: a unique key is taken; ERR_FULL; ERR_BUSY; ERR_IO;
  * ERR_CORRUPT; ERR_RANGE: another constraint. db_reason() has the engine's own words since the last begin. */
-#define DB_RUN(d, sql, ...) db_run((d), (sql), (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value))
+#define DB_RUN(d, sql, ...) db_run((d), (sql), DB_VALUES(__VA_ARGS__), sizeof(DB_VALUES(__VA_ARGS__)) / sizeof(struct db_value))
+#define DB_VALUES(...)      ((const struct db_value[]){__VA_ARGS__})
 MUST_USE enum err db_run(struct db *d, const char *sql, const struct db_value *values, size_t count);
 /* The same for many rows of a table: head, "INSERT OR FAIL INTO t (..) VALUES" (both are literals), values row by row, and tail, such as "ON
  * CONFLICT DO NOTHING". Opening and closing a table and its indexes is a third of what a row costs, and is done once for several.
@@ -77,7 +78,7 @@ enum err db_refusal(const struct db *d);
  *     while (db_next(r)) ... db_col_int(r, 0)
  *     enum err e = db_rows_end(r);              // OK also when stopped early; the error if there was one */
 struct db_rows;
-#define DB_ROWS(d, sql, ...) db_rows((d), (sql), (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value))
+#define DB_ROWS(d, sql, ...) db_rows((d), (sql), DB_VALUES(__VA_ARGS__), sizeof(DB_VALUES(__VA_ARGS__)) / sizeof(struct db_value))
 struct db_rows *db_rows(struct db *d, const char *sql, const struct db_value *values, size_t count); /* never NULL */
 /* The same for SQL made at run time (filters of a list); the text is copied, at most 64 such are kept prepared. */
 struct db_rows *db_rows_dynamic(struct db *d, struct str sql, const struct db_value *values, size_t count);
