@@ -344,6 +344,7 @@ static struct part *part_for(struct buffer *b, size_t at, size_t size, const str
         b->part_room = b->part_room == 0 ? 8 : 2 * b->part_room;
         b->parts = mem_grow(b->parts, b->part_room, sizeof *b->parts);
     }
+    check(b->parts != NULL);
     p = &b->parts[b->part_count++];
     *p = (struct part){at, at, {e->position, 0, e->received.us, e->received.us}};
     return p;
