@@ -16,9 +16,9 @@ static unsigned pick(unsigned below)
     return (seed >> 8) % below;
 }
 
-/* Numbers with gaps, starts so far apart and not in their order, some of the same time; some open, most of these the
- * newest. */
-static void fill(struct kit *to, int rows, int open_every, int jump, int64_t apart_us)
+/* Numbers with gaps, starts so far apart and not in their order, some of the same time; some open, most of these among the newest, of which
+ * the last so many all are. */
+static void fill(struct kit *to, int rows, int open_every, int last_open, int jump, int64_t apart_us)
 {
     char sql[900];
     (void)snprintf(sql, sizeof sql,
@@ -26,9 +26,9 @@ static void fill(struct kit *to, int rows, int open_every, int jump, int64_t apa
                    " INSERT INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, state, started_at,"
                    " meter_start_wh, received_at, position)"
                    " SELECT i * 7 + (i / 1000) * %d, i, 'CP-' || (i %% 9), 1 + (i * i %% 11) / 8, 'T' || (i %% 5),"
-                   " CASE WHEN i %% %d = 0 OR i > %d AND i %% 3 = 0 THEN 'open' ELSE 'closed' END,"
+                   " CASE WHEN i %% %d = 0 OR i > %d AND i %% 3 = 0 OR i > %d THEN 'open' ELSE 'closed' END,"
                    " 1772355600000000 + (i / 3) * %lld - (i %% 7) * 3600000000, 5, 7, i FROM n",
-                   rows, jump, open_every, rows - 200, (long long)apart_us);
+                   rows, jump, open_every, rows - 200, rows - last_open, (long long)apart_us);
     kit_sql(to, sql);
     kit_count_transactions(to);
 }
@@ -93,7 +93,7 @@ static void check_page(struct db *d, const struct asked *a)
 }
 
 /* Wherever a page lies, what SQLite does for it does not grow with the table, nor with how many of it are open: the counts lead to it. */
-static void test_work(int open_every)
+static void test_work(int open_every, int last_open)
 {
     static const char *const lists[] = {
         "transaction_id",           "-transaction_id",
@@ -106,7 +106,7 @@ static void test_work(int open_every)
     };
     struct kit many;
     kit_open(&many, NULL, 0);
-    fill(&many, MANY_ROWS, open_every, 0, 60000000);
+    fill(&many, MANY_ROWS, open_every, last_open, 0, 60000000);
     for (size_t i = 0; i < COUNT_OF(lists); i++)
         for (int page = 1; page <= MANY_ROWS / 20; page += 67) {
             char target[160];
@@ -131,7 +131,7 @@ int main(void)
     struct db *d = NULL;
     struct fault why;
     kit_open(&k, NULL, 0);
-    fill(&k, ROWS, 97, 200000, 1400000000);
+    fill(&k, ROWS, 97, 30, 200000, 1400000000);
     check(db_open(k.db_path, DB_READER, &d, &why) == OK);
     for (int i = 0; i < ASKED; i++) {
         struct asked a = {states[pick(3)], sorts[pick(4)], (int)pick(3), pick(4) == 0 ? (int)pick(9) : -1, 1, sizes[pick(4)]};
@@ -140,7 +140,8 @@ int main(void)
     }
     db_close(d);
     kit_close(&k);
-    test_work(MANY_ROWS / 90);
-    test_work(3);
+    test_work(MANY_ROWS / 90, 0);
+    test_work(3, 0);
+    test_work(MANY_ROWS / 90, MANY_ROWS / 3);
     return CHECK_REPORT();
 }
