@@ -107,7 +107,7 @@ struct eventlog {
     enum log_state state;
     char why[160];
     uint64_t commits, commit_us_total, commit_us_max, failures;
-    unsigned waiters;
+    uint64_t awaited; /* the least position that somebody waits for; UINT64_MAX: none */
     uint64_t wakes;
 
     /* log thread's */
@@ -246,10 +246,13 @@ static void tell_durable(struct eventlog *l, const struct part *p, uint64_t took
     l->commit_us_total += took_us;
     if (took_us > l->commit_us_max)
         l->commit_us_max = took_us;
-    if (l->waiters > 0)
-        (void)pthread_cond_broadcast(&l->moved);
+    const bool is_awaited = position >= l->awaited;
+    if (is_awaited)
+        l->awaited = UINT64_MAX; /* who still waits says so again */
     bool was_bad = l->state != LOG_STATE_OK;
     (void)pthread_mutex_unlock(&l->lock);
+    if (is_awaited)
+        (void)pthread_cond_broadcast(&l->moved);
     keeper_on_time(l->keeper, p->head.last_at);
     if (was_bad)
         set_state(l, LOG_STATE_OK, "");
@@ -389,8 +392,8 @@ void eventlog_commit(struct eventlog *l)
         return;
     (void)pthread_mutex_lock(&l->lock);
     l->offer = l->fill;
-    (void)pthread_cond_signal(&l->work);
     (void)pthread_mutex_unlock(&l->lock);
+    (void)pthread_cond_signal(&l->work); /* not before: it would wake to wait for the lock */
     l->is_offered = true;
 }
 
@@ -428,10 +431,11 @@ void eventlog_wait(struct eventlog *l, uint64_t position, int timeout_ms)
         seen.log = l;
         seen.wakes = l->wakes;
     }
-    l->waiters++;
-    while (atomic_load(&l->durable) <= position && l->wakes == seen.wakes && code != ETIMEDOUT)
+    while (atomic_load(&l->durable) <= position && l->wakes == seen.wakes && code != ETIMEDOUT) {
+        if (l->awaited > position)
+            l->awaited = position + 1;
         code = pthread_cond_timedwait(&l->moved, &l->lock, &until);
-    l->waiters--;
+    }
     seen.wakes = l->wakes;
     (void)pthread_mutex_unlock(&l->lock);
 }
@@ -587,6 +591,7 @@ static char *copy_text(struct str s)
 static struct eventlog *make(const struct eventlog_options *o)
 {
     struct eventlog *l = mem_new(1, sizeof *l);
+    l->awaited = UINT64_MAX;
     pthread_condattr_t attr;
 
     l->options = *o;

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static bool is_same_id(const struct event *a, const struct event *b)
@@ -413,6 +415,60 @@ static void test_wake(void)
     kit_end();
 }
 
+#define FAR 300
+
+struct far_waiter {
+    struct eventlog *log;
+    pthread_barrier_t *both;
+    long switches;
+    bool is_seen;
+};
+
+static long own_switches(void)
+{
+    struct rusage used;
+    check(getrusage(RUSAGE_THREAD, &used) == 0);
+    return used.ru_nvcsw;
+}
+
+static void *wait_far(void *data)
+{
+    struct far_waiter *w = data;
+    (void)pthread_barrier_wait(w->both);
+    const long before = own_switches();
+    eventlog_wait(w->log, FAR - 1, 1000 * KIT_PATIENCE);
+    w->switches = own_switches() - before;
+    w->is_seen = eventlog_durable(w->log) >= FAR;
+    return NULL;
+}
+
+/* Consumers that let events come together wait for one far ahead: commits before it are none of their business. */
+static void test_far_waiter(void)
+{
+    kit_begin();
+    struct eventlog_options o = kit_options();
+    struct eventlog *l = kit_open(&o);
+    pthread_barrier_t both;
+    struct far_waiter w = {.log = l, .both = &both};
+    pthread_t thread;
+    eventlog_wait(l, 0, 0); /* this thread knows of no wake of a log that was in this place before */
+    check(pthread_barrier_init(&both, NULL, 2) == 0);
+    check(pthread_create(&thread, NULL, wait_far, &w) == 0);
+    (void)pthread_barrier_wait(&both);
+    for (unsigned n = 1; n < FAR; n++) {
+        CHECK("a round", kit_round(l, 1));
+        while (eventlog_durable(l) < n)
+            (void)sched_yield();
+    }
+    CHECK("another waits for the last", kit_batch(l, 1));
+    check(pthread_join(thread, NULL) == 0);
+    CHECK("who waited for it has seen it", w.is_seen);
+    CHECK("and was not woken by each commit before it", w.switches < FAR / 3);
+    (void)pthread_barrier_destroy(&both);
+    eventlog_close(l);
+    kit_end();
+}
+
 int main(void)
 {
     test_rounds();
@@ -427,5 +483,6 @@ int main(void)
     test_other_process();
     test_hand_over();
     test_wake();
+    test_far_waiter();
     return CHECK_REPORT();
 }
