@@ -18,8 +18,6 @@
 #define TEXT_SIZE_MAX   ((size_t)4 << 20) /* of one event's payload when read */
 #define CONNECTORS_SEEN 64                /* with a bit in struct seen: of more, each start looks for its row */
 #define CONNECTORS_ROWS 64                /* that are handed over together */
-#define CONTENT_SIZE    1024              /* of a message that is copied to be hashed later */
-#define CONTENTS_SIZE   ((size_t)2 << 20) /* of all such of a batch; past it they are hashed at once */
 
 const struct migration stations_migrations[] = {
     {"stations/0001", embedded_0001_stations_sql},
@@ -31,16 +29,11 @@ const struct migration stations_migrations[] = {
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
-/* A message that its station may say again. Only the newest of a batch are remembered, and copying costs a tenth of hashing. */
-struct content {
-    uint64_t key;
-    char *room;      /* CONTENT_SIZE, of the batch; NULL: none was taken yet */
-    size_t len;      /* in room; 0: key is known */
-};
 /* What a batch saw of one station. */
 struct seen {
     struct str station;                          /* owned */
-    struct content contents[STATION_METERS_MAX]; /* the newest, as the station in memory remembers them; a ring */
+    uint64_t contents[STATION_METERS_MAX];       /* keys of what it may say again, the newest, as the station in memory
+                                                  * remembers them; a ring */
     size_t content_count;                        /* of all that were seen */
     uint64_t sequence;
     struct instant last_seen;
@@ -55,8 +48,7 @@ struct stations {
     char gateway_id[65];
     struct map seen;
     struct lately lately;     /* of seen */
-    struct arena contents;    /* of this batch, and the next three */
-    struct readings readings;
+    struct readings readings; /* of this batch, and the next two */
     struct begun begun;
     uint64_t last_number;     /* highest transaction number of this batch; 0: none */
     struct arena arena;
@@ -82,7 +74,6 @@ struct stations *stations_new(const uint64_t id_key[2], struct str gateway_id,
     (void)str_copy(s->gateway_id, sizeof s->gateway_id, gateway_id);
     map_init(&s->seen, id_key);
     lately_init(&s->lately);
-    arena_init(&s->contents, CONTENTS_SIZE);
     arena_init(&s->arena, TEXT_SIZE_MAX);
     begun_init(&s->begun);
     s->payload = payload_new();
@@ -102,7 +93,6 @@ static void forget_seen(void *state)
     }
     map_release(&s->seen);
     map_init(&s->seen, s->numbers.id_key);
-    arena_reset(&s->contents);
     readings_forget(&s->readings);
     begun_forget(&s->begun);
     s->last_number = 0;
@@ -116,7 +106,6 @@ void stations_free(struct stations *s)
     map_release(&s->seen);
     readings_release(&s->readings);
     begun_release(&s->begun);
-    arena_release(&s->contents);
     arena_release(&s->arena);
     free(s->payload);
     free(s);
@@ -322,25 +311,8 @@ static enum err on_started(struct change *c)
     return e;
 }
 
-static void remember_text(struct stations *s, struct content *to, struct str text)
-{
-    to->len = 0;
-    if (text.len > 0 && text.len <= CONTENT_SIZE && to->room == NULL)
-        to->room = arena_take(&s->contents, CONTENT_SIZE);
-    if (text.len == 0 || text.len > CONTENT_SIZE || to->room == NULL) {
-        to->key = ocpp_meter_key(text);
-        return;
-    }
-    memcpy(to->room, text.at, text.len);
-    to->len = text.len;
-}
-
-static uint64_t content_key(const struct content *c)
-{
-    return c->len == 0 ? c->key : ocpp_meter_key((struct str){c->room, c->len});
-}
-
-/* What a station repeats is known by its content: what memory remembers of it comes back from here after a restart. */
+/* What a station repeats is known by its content: what memory remembers of it comes back from here after a restart. Only the newest of a
+ * batch are kept, but copying them to hash them at its end costs more than hashing all: the copies push all else out of the cache. */
 static void note_content(struct change *c)
 {
     struct str payload;
@@ -350,13 +322,10 @@ static void note_content(struct change *c)
     if (!is_pile && event_packed_body(c->e, &payload) != OK &&
         (c->e->frame.at == NULL || !ocpp_frame_payload(c->e->frame, &payload)))
         return;
-    struct content *to = &c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX];
-    if (!is_pile) {
-        remember_text(c->s, to, payload);
-        return;
-    }
-    to->len = 0;
-    to->key = c->e->type == EVENT_AUTHORIZATION ? ap3000_swipe_key(c->e->frame) : ap3000_content_key(c->e->frame);
+    c->seen->contents[c->seen->content_count++ % STATION_METERS_MAX] = !is_pile ? ocpp_meter_key(payload)
+                                                                       : c->e->type == EVENT_AUTHORIZATION
+                                                                           ? ap3000_swipe_key(c->e->frame)
+                                                                           : ap3000_content_key(c->e->frame);
 }
 
 static enum err on_meter(struct change *c)
@@ -584,7 +553,7 @@ static struct bytes new_contents(const struct seen *v, uint8_t out[8 * STATION_M
 {
     size_t size = 0, kept = v->content_count < STATION_METERS_MAX ? v->content_count : STATION_METERS_MAX;
     for (size_t i = v->content_count - kept; i < v->content_count; i++) {
-        const uint64_t key = content_key(&v->contents[i % STATION_METERS_MAX]);
+        const uint64_t key = v->contents[i % STATION_METERS_MAX];
         for (int shift = 56; shift >= 0; shift -= 8)
             out[size++] = (uint8_t)(key >> shift);
     }
