@@ -76,6 +76,7 @@ MUST_USE enum err event_read_brief(const struct event *e, struct arena *a, void 
 
 /* One record: the event's bytes as a batch holds them (layout at the head of record.c). */
 void record_write(const struct event *e, struct buf *out);
-/* Takes one record off the front; position and id are set by the reader of the batch. ERR_CORRUPT: lengths that do not fit. */
+/* Takes one record off the front; position and id are set by the reader of the batch. ERR_CORRUPT: lengths that do not fit; then *in is
+ * as it was, and *out is not to be used. */
 MUST_USE enum err record_read(struct bytes *in, struct event *out);
 #endif

@@ -219,8 +219,7 @@ static enum err take_event(struct log_reader *r, uint64_t position, struct event
     const struct kept_batch *b = &r->kept;
     const uint32_t start = b->starts[position - b->head.first];
     struct bytes in = {b->data.at + start, b->data.len - start};
-    struct event e;
-    enum err error = record_read(&in, &e);
+    enum err error = record_read(&in, out);
 
     if (error != OK) {
         fault_set(why, STR("position"), "%llu: %s", (unsigned long long)position,
@@ -229,13 +228,12 @@ static enum err take_event(struct log_reader *r, uint64_t position, struct event
     }
     if (!r->keeps_packed) {
         arena_reset(&r->arena);
-        error = event_unpack(&e, &r->arena, &r->json, why);
+        error = event_unpack(out, &r->arena, &r->json, why);
         if (error != OK)
             return error;
     }
-    e.position = position;
-    e.log = &r->identity;
-    *out = e;
+    out->position = position;
+    out->log = &r->identity;
     return OK;
 }
 

@@ -115,21 +115,22 @@ enum err record_read(struct bytes *in, struct event *out)
     struct bytes rest = {p + HEAD_SIZE, size - HEAD_SIZE};
     const uint16_t type = be16(p + 4), station = be16(p + 6);
     const uint32_t payload = be32(p + 48), frame = be32(p + 52), answer = be32(p + 56);
-    struct event e = {
-        .type = (enum event_type)type,
-        .received = {(int64_t)be64(p + 8)},
-        .device_time = {(int64_t)be64(p + 16)},
-        .sequence = be64(p + 24),
-    };
-    memcpy(e.trace, p + 32, sizeof e.trace);
-    if (!take_text(&rest, station, station == STATION_ABSENT, &e.station) ||
-        !take_text(&rest, payload, payload == TEXT_ABSENT, &e.payload) ||
-        !take_text(&rest, frame, frame == TEXT_ABSENT, &e.frame) ||
-        !take_text(&rest, answer, answer == TEXT_ABSENT, &e.answer) || rest.len != 0)
+    /* In its place at once: a copy of what was just written in pieces waits for each of them. */
+    out->position = 0;
+    out->log = NULL;
+    memset(&out->id, 0, sizeof out->id);
+    out->type = (enum event_type)type;
+    out->received.us = (int64_t)be64(p + 8);
+    out->device_time.us = (int64_t)be64(p + 16);
+    out->sequence = be64(p + 24);
+    memcpy(out->trace, p + 32, sizeof out->trace);
+    if (!take_text(&rest, station, station == STATION_ABSENT, &out->station) ||
+        !take_text(&rest, payload, payload == TEXT_ABSENT, &out->payload) ||
+        !take_text(&rest, frame, frame == TEXT_ABSENT, &out->frame) ||
+        !take_text(&rest, answer, answer == TEXT_ABSENT, &out->answer) || rest.len != 0)
         return ERR_CORRUPT;
     if (type >= EVENT_TYPE_COUNT)
         return ERR_UNSUPPORTED;
     *in = (struct bytes){p + size, in->len - size};
-    *out = e;
     return OK;
 }

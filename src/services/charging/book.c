@@ -66,6 +66,9 @@ static struct book_entry *entry_add(struct book_station *at)
     struct book_entry *e = mem_new(1, sizeof *e);
     e->station = at;
     e->next = at->first;
+    e->from = &at->first;
+    if (e->next != NULL)
+        e->next->from = &e->next;
     at->first = e;
     return e;
 }
@@ -86,10 +89,9 @@ static void entry_read(struct book_entry *e, struct db_rows *r)
 
 static void entry_remove(struct book_entry *e)
 {
-    struct book_entry **from = &e->station->first;
-    while (*from != e)
-        from = &(*from)->next;
-    *from = e->next;
+    *e->from = e->next;
+    if (e->next != NULL)
+        e->next->from = e->from;
     free(e);
 }
 
@@ -181,12 +183,32 @@ void book_change(struct book *b, struct book_entry *e, bool is_rewritten)
     b->changed_end = &e->next_changed;
 }
 
+static void note_point(struct noted_point *to, const struct curve_point *p)
+{
+    const struct integer values[CURVE_VALUES] = {p->power_w, p->register_wh, p->voltage_m, p->current_m, p->temperature_m};
+    to->at = p->at;
+    to->is_set = 0;
+    for (size_t i = 0; i < CURVE_VALUES; i++) {
+        to->values[i] = values[i].value;
+        to->is_set |= (uint32_t)values[i].is_set << i;
+    }
+}
+
+static struct integer noted_value(const struct noted_point *p, size_t i)
+{
+    return (struct integer){p->values[i], (p->is_set >> i & 1) != 0};
+}
+
 static void gather_points(struct book *b, const struct book_entry *e)
 {
-    size_t at = e->first_point;
+    uint32_t at = e->first_point;
     b->at_hand.count = 0;
-    for (size_t i = 0; i < e->point_count; i++, at = b->points[at].next)
-        point_list_add(&b->at_hand, &b->points[at].point);
+    for (uint32_t i = 0; i < e->point_count; i++) {
+        const struct noted_point *p = &b->points[at];
+        point_list_add(&b->at_hand, &(struct curve_point){p->at, noted_value(p, 0), noted_value(p, 1), noted_value(p, 2),
+                                                          noted_value(p, 3), noted_value(p, 4)});
+        at = p->next;
+    }
 }
 
 static enum err book_write_points(struct book *b, struct db *d, struct span window)
@@ -215,8 +237,8 @@ enum err book_add_point(struct book *b, struct db *d, struct book_entry *e, cons
         b->point_room = b->point_room == 0 ? 256 : b->point_room * 2;
         b->points = mem_grow(b->points, b->point_room, sizeof *b->points);
     }
-    const size_t at = b->point_count++;
-    b->points[at].point = *p;
+    const uint32_t at = (uint32_t)b->point_count++;
+    note_point(&b->points[at], p);
     if (e->point_count++ == 0) {
         e->first_point = at;
         e->next_pointed = NULL;

@@ -10,18 +10,17 @@
 
 struct book_station;
 struct book_entry {
-    struct session s;
     struct book_station *station;
-    struct book_entry *next;         /* of the station */
-    struct book_entry *next_changed;
+    struct book_entry *next, **from; /* of the station; from: what points at this one */
+    struct book_entry *next_changed, *next_pointed;
+    uint32_t point_count, first_point, last_point; /* of this batch */
     bool is_new, is_changed;         /* changed: or only to be let go at the end, since it is not active */
     bool is_rewritten;               /* more of it than what readings change */
+    struct session s;
     struct instant placed_started;   /* as the row has them */
     int64_t placed_part;             /* of the counts */
     char placed_tag[SESSION_TEXT_MAX];
     struct curve_end curve;          /* as it is stored */
-    struct book_entry *next_pointed;
-    size_t point_count, first_point, last_point; /* of this batch */
 };
 struct book_station {
     struct book_entry *first;
@@ -34,9 +33,11 @@ struct book {
     uint64_t key[2];
     struct book_entry *changed, **changed_end; /* in the order in which they did: new ones by their number, as their rows lie */
     struct book_entry *pointed, **pointed_end; /* who has points in this batch, likewise */
-    struct noted_point {
-        struct curve_point point;
-        size_t next;                 /* of the same entry */
+    struct noted_point {             /* a struct curve_point in half the room: a batch has tens of thousands */
+        struct instant at;
+        int64_t values[CURVE_VALUES];
+        uint32_t next;               /* of the same entry */
+        uint32_t is_set;             /* bits of values */
     } *points;
     size_t point_count, point_room;
     struct point_list at_hand;       /* of one entry, on their way to its rows */

@@ -51,6 +51,7 @@ bool session_state_is_active(enum session_state s);
 #define SESSION_TEXT_MAX        64
 
 /* What was measured at one point in time; *_m thousandths. */
+#define CURVE_VALUES 5
 struct curve_point {
     struct instant at;
     struct integer power_w, register_wh, voltage_m, current_m, temperature_m;
@@ -64,11 +65,7 @@ struct session {
     uint32_t flags;
     int64_t connector_id;
     char transaction_id[SESSION_TRANSACTION_MAX];
-    char id_tag[SESSION_TEXT_MAX], order_no[SESSION_TEXT_MAX], stop_id_tag[SESSION_TEXT_MAX];
-    char stop_reason[32], stop_code[16];
-    struct integer reservation_id;
-    bool is_offline;
-    struct instant started, ended, device_started, device_ended;
+    struct instant started;
     struct instant last_at;     /* newest device time */
     struct instant read_at;     /* of the newest reading: apart, since a clock may be set between start and reading */
     struct instant last_update; /* newest receipt */
@@ -76,8 +73,15 @@ struct session {
     int64_t energy_wh, integral_wms;
     struct instant power_at;    /* of power_w */
     struct integer max_power_w, power_w, voltage_m, current_m, temperature_m;
+    int64_t reading_count;
+    /* Readings touch what is above. */
+    struct integer reservation_id;
+    bool is_offline;
+    struct instant ended, device_started, device_ended;
     struct integer tier_power_w, idle_s; /* of a settlement: peak of the first minutes, place taken after full */
-    int64_t reading_count, history_count, sequence;
+    int64_t history_count, sequence;
+    char id_tag[SESSION_TEXT_MAX], order_no[SESSION_TEXT_MAX], stop_id_tag[SESSION_TEXT_MAX];
+    char stop_reason[32], stop_code[16];
 };
 
 struct session_input {
