@@ -257,6 +257,7 @@ static enum err open_bus(struct server *s, struct fault *why)
 {
     struct bus_options o = bus_options_default();
     struct charging_options c = {
+        .id_key = {s->id_key[0], s->id_key[1]},
         .is_tracking = s->config.session_tracking,
         .keeps_history = s->config.event_logging,
         .timeout_s = s->config.session_timeout_s,

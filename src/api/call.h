@@ -151,6 +151,7 @@ struct list {
     const struct message *row;
     const char *select; /* SQL of the columns: those of the fields, before LIST and PART */
     const char *from;
+    const char *from_block, *block; /* where they are found block by block, and its column: sorts[0] follows its order; NULL: they are not */
     struct sort_key sorts[2];
     bool is_picked; /* a page is picked by key and id, then its rows are read: where rows are long, and may have to be sorted */
     /* Where the rows of a list are counted (store/counted.h), by sort, in these parts; NULL: they are not, or not with these

@@ -131,12 +131,27 @@ static void put_filters(struct query *q, const struct list *l)
     }
 }
 
+/* Where rows are filtered and counted. */
+static const char *rows_of(const struct list *l)
+{
+    return l->from_block != NULL ? l->from_block : l->from;
+}
+
 static void put_order(struct query *q, const struct sort_key *s, const char *key, const char *id, bool descending)
 {
     const char *way = descending ? " DESC" : "";
-    buf_printf(&q->sql, " ORDER BY %s%s", key, way);
+    buf_printf(&q->sql, "%s%s", key, way);
     if (strcmp(s->key, s->id) != 0)
         buf_printf(&q->sql, ", %s%s", id, way);
+}
+
+/* Of the rows themselves: so that they come as they lie, their blocks come first. */
+static void put_row_order(struct query *q, const struct list *l, const struct sort_key *s, bool descending)
+{
+    buf_put_lit(&q->sql, " ORDER BY ");
+    if (l->block != NULL && s == &l->sorts[0])
+        buf_printf(&q->sql, "%s%s, ", l->block, descending ? " DESC" : "");
+    put_order(q, s, s->key, s->id, descending);
 }
 
 static struct db_rows *run(struct call *c, struct query *q)
@@ -199,7 +214,7 @@ static enum err read_total(struct call *c, const struct list *l, int64_t *total)
         return counted_total(c->worker->db, l->counted[0], l->counted_parts, total);
     struct query q = {.count = 0};
     buf_init(&q.sql, SQL_MAX);
-    buf_printf(&q.sql, "SELECT COUNT(*) FROM %s", l->from);
+    buf_printf(&q.sql, "SELECT COUNT(*) FROM %s", rows_of(l));
     put_filters(&q, l);
     enum err e = read_number(c, &q, total);
     buf_release(&q.sql);
@@ -246,16 +261,16 @@ static enum err write_page(struct call *c, const struct list *l, const struct so
         return e;
     buf_init(&q.sql, SQL_MAX);
     if (l->is_picked) {
-        buf_printf(&q.sql, "SELECT %s FROM %s WHERE %s IN (SELECT %s FROM %s", l->select, l->from, s->id, s->id, l->from);
+        buf_printf(&q.sql, "SELECT %s FROM %s WHERE %s IN (SELECT %s FROM %s", l->select, l->from, s->id, s->id, rows_of(l));
     } else {
-        buf_printf(&q.sql, "SELECT * FROM (SELECT %s, %s AS sort_key, %s AS sort_id FROM %s", l->select, s->key, s->id, l->from);
+        buf_printf(&q.sql, "SELECT * FROM (SELECT %s, %s AS sort_key, %s AS sort_id FROM %s", l->select, s->key, s->id, rows_of(l));
     }
     put_filters(&q, l);
     put_start(&q, l, s, &p);
-    put_order(&q, s, s->key, s->id, p.is_back);
+    put_row_order(&q, l, s, p.is_back);
     q.values[q.count++] = db_int(count);
     q.values[q.count++] = db_int(p.offset);
-    buf_printf(&q.sql, " LIMIT ?%zu OFFSET ?%zu)%s", q.count - 1, q.count, l->is_picked ? "" : " AS page");
+    buf_printf(&q.sql, " LIMIT ?%zu OFFSET ?%zu)%s ORDER BY ", q.count - 1, q.count, l->is_picked ? "" : " AS page");
     put_order(&q, s, l->is_picked ? s->key : "sort_key", l->is_picked ? s->id : "sort_id", descending);
     struct db_rows *r = run(c, &q);
     while (db_next(r))
@@ -373,14 +388,14 @@ static void answer_cursor(struct call *c, const struct list *l, const struct pag
     struct query q = {.count = 0};
     bool has_more = false;
     buf_init(&q.sql, SQL_MAX);
-    buf_printf(&q.sql, "SELECT %s, %s AS sort_key, %s AS sort_id FROM %s", l->select, s->key, s->id, l->from);
+    buf_printf(&q.sql, "SELECT %s, %s AS sort_key, %s AS sort_id FROM %s", l->select, s->key, s->id, rows_of(l));
     put_filters(&q, l);
     if (asked->cursor.at != NULL && !put_after(c, &q, l, s, descending, sort, asked->cursor)) {
         answer_error(c, API_CURSOR_INVALID, NULL);
         buf_release(&q.sql);
         return;
     }
-    put_order(&q, s, s->key, s->id, descending);
+    put_row_order(&q, l, s, descending);
     buf_printf(&q.sql, " LIMIT %" PRId64, limit + 1);
     struct json_writer *w = answer_begin(c, 200, STR("ok"));
     jw_open_object(w);

@@ -49,8 +49,12 @@ void handle_transaction_list(struct call *c)
     list_where(&l, "id_tag = ?", db_text(q->id_tag));
     if (is_open || is_closed) /* literals, which name the index of those that are open */
         list_only(&l, is_open ? "state = 'open'" : "state = 'closed'");
-    if (q->charge_point_id.at == NULL && q->id_tag.at == NULL)
+    if (q->charge_point_id.at == NULL && q->id_tag.at == NULL) {
         read_from_counts(&l, q, is_open, is_closed);
+    } else if (q->charge_point_id.at == NULL || !is_open) { /* a station's open ones have an index of their own */
+        l.from_block = TRANSACTIONS_BY_BLOCK;
+        l.block = "transaction_blocks.block";
+    }
     list_answer(c, &l);
 }
 

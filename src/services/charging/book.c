@@ -8,9 +8,11 @@
 #define STATIONS_MAX 50000 /* past it all are forgotten and read again as they are heard of */
 #define POINTS_MAX   40000 /* written before the end of the batch past it */
 
-void book_init(struct book *b)
+void book_init(struct book *b, const uint64_t id_key[2])
 {
     memset(b, 0, sizeof *b);
+    memcpy(b->id_key, id_key, sizeof b->id_key);
+    b->known_block = INT64_MIN;
     check(getrandom(b->key, sizeof b->key, 0) == (ssize_t)sizeof b->key);
     map_init(&b->stations, b->key);
     lately_init(&b->lately);
@@ -39,6 +41,8 @@ void book_clear(struct book *b)
     b->pointed_end = &b->pointed;
     b->point_count = 0;
     b->next_number = 0;
+    b->knows_keys = false;
+    b->known_block = INT64_MIN;
     gather_forget(&b->sessions);
     gather_forget(&b->blocks);
     counted_forget(&b->counts);
@@ -121,6 +125,63 @@ enum err book_open(struct book *b, struct db *d, struct str station, struct book
     return e; /* an error undoes the batch, and clears the book */
 }
 
+/* "1234567" -> the number that it was made of, by which the rows lie in the order in which their transactions began. Other ids have none; nor
+ * have those that are not written as we write them, since two texts never have one key. */
+static struct integer transaction_key(const struct book *b, struct str transaction_id)
+{
+    int64_t id;
+    if (transaction_id.len == 0 || transaction_id.at[0] < '1' || transaction_id.at[0] > '9' || str_to_int(transaction_id, &id) != OK ||
+        id > INT32_MAX)
+        return (struct integer){0, false};
+    return (struct integer){permute31_back(b->id_key, (uint32_t)id), true};
+}
+
+static enum err read_keys(struct book *b, struct db *d)
+{
+    if (b->knows_keys)
+        return OK;
+    struct db_rows *r =
+        DB_ROWS(d, "SELECT (SELECT transaction_key FROM charging_sessions WHERE transaction_key IS NOT NULL ORDER BY transaction_key DESC LIMIT 1),"
+                   " EXISTS(SELECT 1 FROM charging_sessions WHERE transaction_key IS NULL)");
+    if (db_next(r)) {
+        b->newest_key = db_col_is_null(r, 0) ? 0 : db_col_int(r, 0);
+        b->has_unkeyed = db_col_int(r, 1) != 0;
+    }
+    enum err e = db_rows_end(r);
+    b->knows_keys = e == OK;
+    return e;
+}
+
+static enum err take_row(struct book *b, struct book_station *at, struct db_rows *r, struct book_entry **out)
+{
+    if (db_next(r)) {
+        *out = entry_add(at);
+        entry_read(*out, r);
+        book_change(b, *out, false);
+    }
+    return db_rows_end(r);
+}
+
+/* In the table. Nearly every transaction that is new began after all that are there, and is not looked for. */
+static enum err find_row(struct book *b, struct db *d, struct book_station *at, struct str transaction_id, struct book_entry **out)
+{
+    const struct integer key = transaction_key(b, transaction_id);
+    enum err e = read_keys(b, d);
+    if (e == OK && key.is_set && key.value <= b->newest_key)
+        e = take_row(b, at,
+                     DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE transaction_key=?1 AND charge_point_id=?2",
+                             db_int(key.value), db_text(at->name)),
+                     out);
+    if (e == OK && *out == NULL && b->has_unkeyed)
+        e = take_row(b, at,
+                     DB_ROWS(d,
+                             "SELECT " SESSION_COLUMNS
+                             " FROM charging_sessions WHERE charge_point_id=?1 AND transaction_id=?2 AND transaction_key IS NULL",
+                             db_text(at->name), db_text(transaction_id)),
+                     out);
+    return e;
+}
+
 enum err book_find(struct book *b, struct db *d, struct book_station *at, struct str transaction_id,
                    struct book_entry **out)
 {
@@ -130,15 +191,7 @@ enum err book_find(struct book *b, struct db *d, struct book_station *at, struct
             *out = e;
             return OK;
         }
-    struct db_rows *r =
-        DB_ROWS(d, "SELECT " SESSION_COLUMNS " FROM charging_sessions WHERE charge_point_id=?1 AND transaction_id=?2",
-                db_text(at->name), db_text(transaction_id));
-    if (db_next(r)) {
-        *out = entry_add(at);
-        entry_read(*out, r);
-        book_change(b, *out, false);
-    }
-    return db_rows_end(r);
+    return find_row(b, d, at, transaction_id, out);
 }
 
 struct book_entry *book_find_active(const struct book_station *at, int64_t connector_id)
@@ -151,7 +204,7 @@ struct book_entry *book_find_active(const struct book_station *at, int64_t conne
     return found;
 }
 
-enum err book_add(struct book *b, struct db *d, struct book_station *at, struct book_entry **out)
+enum err book_add(struct book *b, struct db *d, struct book_station *at, struct str transaction_id, struct book_entry **out)
 {
     if (b->next_number == 0) {
         struct db_rows *r = DB_ROWS(d, "SELECT coalesce(max(session_number), 0) + 1 FROM charging_sessions");
@@ -162,6 +215,8 @@ enum err book_add(struct book *b, struct db *d, struct book_station *at, struct 
             return e;
     }
     struct book_entry *e = entry_add(at);
+    (void)str_copy(e->s.transaction_id, sizeof e->s.transaction_id, transaction_id);
+    e->s.transaction_key = transaction_key(b, transaction_id);
     e->s.number = b->next_number++;
     e->s.ended = e->s.device_started = e->s.device_ended = e->s.power_at = e->s.read_at = INSTANT_NONE;
     e->s.started = e->s.last_at = e->s.last_update = INSTANT_NONE;
@@ -263,10 +318,33 @@ static void entry_count(struct book *b, const struct book_entry *e)
     counted_add(&b->counts, &sessions_by_start, e->s.started.us, part, 1);
 }
 
+static enum err block_write(struct book *b, struct db *d, struct instant started)
+{
+    const int64_t block = session_block(started);
+    if (block == b->known_block)
+        return OK;
+    b->known_block = block;
+    return session_block_add(d, block);
+}
+
+/* A row is there from now on. */
+static void note_key(struct book *b, struct integer key)
+{
+    if (!key.is_set)
+        b->has_unkeyed = true;
+    else if (key.value > b->newest_key)
+        b->newest_key = key.value;
+}
+
 static enum err entry_write(struct book *b, struct book_entry *e, struct db *d)
 {
     enum err result = OK;
+    if (e->is_new || e->s.started.us != e->placed_started.us)
+        result = block_write(b, d, e->s.started);
+    if (result != OK)
+        return result;
     if (e->is_new) {
+        note_key(b, e->s.transaction_key);
         result = session_add(&b->sessions, d, e->station->name, &e->s);
     } else if (e->is_rewritten) {
         result = session_update(d, &e->s);

@@ -44,9 +44,14 @@ struct book {
     struct gather sessions, blocks;  /* rows on their way */
     struct counted counts;           /* of the rows that were written */
     int64_t next_number;             /* 0: to be asked */
+    uint64_t id_key[2];
+    bool knows_keys;                 /* the next two are asked */
+    int64_t newest_key;              /* of the table: a transaction that began later has no row */
+    bool has_unkeyed;                /* rows without a key */
+    int64_t known_block;             /* the last that was seen to be there; INT64_MIN: none */
 };
 
-void book_init(struct book *b);
+void book_init(struct book *b, const uint64_t id_key[2]);
 void book_release(struct book *b);
 void book_clear(struct book *b);     /* forgets all, unwritten changes too */
 void book_trim(struct book *b);      /* between batches: forgets all once it has grown too large */
@@ -58,8 +63,9 @@ MUST_USE enum err book_find(struct book *b, struct db *d, struct book_station *a
                             struct book_entry **out);
 /* Its active session on a connector: the one that started last; NULL: none. */
 struct book_entry *book_find_active(const struct book_station *at, int64_t connector_id);
-/* A new session in state NONE, with its number. */
-MUST_USE enum err book_add(struct book *b, struct db *d, struct book_station *at, struct book_entry **out);
+/* A new session in state NONE, with its number; no session of its transaction is there. */
+MUST_USE enum err book_add(struct book *b, struct db *d, struct book_station *at, struct str transaction_id,
+                           struct book_entry **out);
 void book_change(struct book *b, struct book_entry *e, bool is_rewritten);
 MUST_USE enum err book_add_point(struct book *b, struct db *d, struct book_entry *e, const struct curve_point *p,
                                  struct span window);

@@ -16,7 +16,8 @@
 const struct migration charging_migrations[] = {{"charging/0001", embedded_0001_sessions_sql},
                                                 {"charging/0002", embedded_0002_orders_sql},
                                                 {"charging/0003", embedded_0003_curve_blocks_sql},
-                                                {"charging/0004", embedded_0004_counts_sql}};
+                                                {"charging/0004", embedded_0004_counts_sql},
+                                                {"charging/0005", embedded_0005_blocks_sql}};
 const size_t charging_migration_count = COUNT_OF(charging_migrations);
 
 enum statistic {
@@ -153,12 +154,10 @@ static enum err find_or_add(struct handling *h, struct str transaction_id, struc
     enum err e = book_find(&h->c->book, h->d, h->at, transaction_id, out);
     if (e != OK || *out != NULL)
         return e;
-    e = book_add(&h->c->book, h->d, h->at, out);
-    if (e != OK)
-        return e;
-    (*out)->s.id = session_id(h->e);
-    (void)str_copy((*out)->s.transaction_id, sizeof (*out)->s.transaction_id, transaction_id);
-    return OK;
+    e = book_add(&h->c->book, h->d, h->at, transaction_id, out);
+    if (e == OK)
+        (*out)->s.id = session_id(h->e);
+    return e;
 }
 
 static uint32_t known_flags(struct str_list words)
@@ -572,7 +571,7 @@ struct charging *charging_new(const struct charging_options *o)
 {
     struct charging *c = mem_new(1, sizeof *c);
     c->options = *o;
-    book_init(&c->book);
+    book_init(&c->book, o->id_key);
     c->forms = curve_forms_new();
     history_rows_init(&c->history);
     outbox_init(&c->outbox, TOPIC_SESSIONS);

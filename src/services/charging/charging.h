@@ -11,6 +11,7 @@ extern const struct migration charging_migrations[];
 extern const size_t charging_migration_count;
 
 struct charging_options {
+    uint64_t id_key[2];     /* that ids of transactions are made with (stations_id_key): the same for as long as there is a store */
     bool is_tracking;       /* enable_session_tracking; false: nothing is consumed */
     bool keeps_history;     /* enable_event_logging */
     int64_t timeout_s;      /* session_timeout: active sessions without a word for so long are timed out */

@@ -46,13 +46,24 @@ static bool is_by_start(const struct charging_filter *f)
     return f->device_id.at == NULL && f->transaction_id.at == NULL && f->id_tag.at == NULL && !f->port_number.is_set;
 }
 
+/* It is of a station or a tag, and those are found block by block. */
+static bool is_by_block(const struct charging_filter *f)
+{
+    return f->device_id.at != NULL || f->id_tag.at != NULL;
+}
+
+/* From where, and which of them. */
 static enum err query_filter(struct query *q, const struct charging_filter *f)
 {
     enum session_state state;
     enum err e = find_state(f, &state);
     if (e != OK)
         return e;
-    buf_put_lit(&q->sql, " WHERE 1=1");
+    buf_put_str(&q->sql, is_by_block(f) ? STR(" FROM " SESSIONS_BY_BLOCK " WHERE 1=1") : STR(" FROM charging_sessions WHERE 1=1"));
+    if (is_by_block(f) && instant_is_set(f->started_since))
+        query_value(q, " AND charging_session_blocks.block>=", db_int(session_block(f->started_since)));
+    if (is_by_block(f) && instant_is_set(f->started_until))
+        query_value(q, " AND charging_session_blocks.block<=", db_int(session_block(f->started_until)));
     if (f->device_id.at != NULL)
         query_value(q, " AND charge_point_id=", db_text(f->device_id));
     if (f->transaction_id.at != NULL)
@@ -245,7 +256,10 @@ static enum err write_list(struct query *q, struct db *d, int64_t most, struct j
 static void query_order(struct query *q, const struct charging_filter *f)
 {
     const char *way = f->newest_first ? "DESC" : "ASC";
-    buf_printf(&q->sql, " ORDER BY started_at %s, session_number %s", way, way);
+    buf_put_lit(&q->sql, " ORDER BY ");
+    if (is_by_block(f)) /* so that they come as they lie */
+        buf_printf(&q->sql, "charging_session_blocks.block %s, ", way);
+    buf_printf(&q->sql, "started_at %s, session_number %s", way, way);
 }
 
 /* The list is one that is counted. Active sessions are few, and are counted where they stand. */
@@ -288,7 +302,7 @@ enum err charging_write_page(struct db *d, const struct charging_filter *f, int6
     struct charging_filter from;
     int64_t found, skip = (page - 1) * page_size, limit = page_size;
     query_init(&q);
-    buf_put_lit(&q.sql, "SELECT " SESSION_COLUMNS ", charge_point_id FROM charging_sessions");
+    buf_put_lit(&q.sql, "SELECT " SESSION_COLUMNS ", charge_point_id");
     enum err e = find_page(d, f, &from, &skip, &limit);
     if (e == OK)
         e = query_filter(&q, &from);
@@ -309,7 +323,7 @@ enum err charging_count(struct db *d, const struct charging_filter *f, int64_t *
     if (find_stretch(f, &s))
         return stretch_count(d, &s, total);
     query_init(&q);
-    buf_put_lit(&q.sql, "SELECT count(*) FROM charging_sessions");
+    buf_put_lit(&q.sql, "SELECT count(*)");
     enum err e = query_filter(&q, f);
     if (e == OK) {
         struct db_rows *r = query_rows(&q, d);
@@ -356,7 +370,7 @@ enum err charging_write_after(struct db *d, const struct charging_filter *f, str
     struct session last = {.number = 0};
     int64_t found = 0;
     query_init(&q);
-    buf_put_lit(&q.sql, "SELECT " SESSION_COLUMNS ", charge_point_id FROM charging_sessions");
+    buf_put_lit(&q.sql, "SELECT " SESSION_COLUMNS ", charge_point_id");
     enum err e = query_filter(&q, f);
     if (e == OK)
         e = query_after(&q, f, cursor);

@@ -63,8 +63,8 @@ void session_read(struct db_rows *r, struct session *out)
 
 void session_rows_init(struct gather *g)
 {
-    gather_init(g, "INSERT OR FAIL INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active) VALUES", "",
-                SESSION_COLUMN_COUNT + 2);
+    gather_init(g, "INSERT OR FAIL INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active, transaction_key, block) VALUES",
+                "", SESSION_COLUMN_COUNT + 4);
 }
 
 enum err session_add(struct gather *g, struct db *d, struct str station, const struct session *s)
@@ -82,7 +82,13 @@ enum err session_add(struct gather *g, struct db *d, struct str station, const s
                       value_of(s->current_m), value_of(s->temperature_m), db_int(s->flags), db_text(str_of(s->stop_reason)),
                       db_text(str_of(s->stop_id_tag)), db_int(s->reading_count), db_int(s->history_count),
                       db_int(s->sequence), db_time(s->read_at), value_of(s->tier_power_w), value_of(s->idle_s),
-                      db_text(str_of(s->stop_code)), db_text(station), db_int(session_state_is_active(s->state)));
+                      db_text(str_of(s->stop_code)), db_text(station), db_int(session_state_is_active(s->state)),
+                      value_of(s->transaction_key), db_int(session_block(s->started)));
+}
+
+enum err session_block_add(struct db *d, int64_t block)
+{
+    return DB_RUN(d, "INSERT INTO charging_session_blocks(block) VALUES (?1) ON CONFLICT DO NOTHING", db_int(block));
 }
 
 enum err session_update_readings(struct db *d, const struct session *s)
@@ -122,8 +128,8 @@ enum err session_update(struct db *d, const struct session *s)
 
 enum err session_update_place(struct db *d, const struct session *s)
 {
-    return DB_RUN(d, "UPDATE charging_sessions SET id_tag=?2, started_at=?3 WHERE session_number=?1", db_int(s->number),
-                  db_text(str_of(s->id_tag)), db_time(s->started));
+    return DB_RUN(d, "UPDATE charging_sessions SET id_tag=?2, started_at=?3, block=?4 WHERE session_number=?1", db_int(s->number),
+                  db_text(str_of(s->id_tag)), db_time(s->started), db_int(session_block(s->started)));
 }
 
 void history_rows_init(struct gather *g)

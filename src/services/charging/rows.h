@@ -14,11 +14,21 @@
     "voltage_m, current_m, temperature_m, flags, stop_reason, stop_id_tag, reading_count, history_count, sequence, read_at, " \
     "tier_power_w, idle_s, stop_code"
 #define SESSION_COLUMN_COUNT 39
+/* Those of a station, or with a tag, are found block by block. Rows of a higher block started later, so in the order of charging_session_blocks.block,
+ * started_at and session_number they need not be sorted. */
+#define SESSION_BLOCK_BITS 34 /* of the microseconds of a start, below its block: 4.8 hours */
+#define SESSIONS_BY_BLOCK \
+    "charging_session_blocks CROSS JOIN charging_sessions ON charging_sessions.block=charging_session_blocks.block"
+static inline int64_t session_block(struct instant started)
+{
+    return started.us >> SESSION_BLOCK_BITS;
+}
 void session_read(struct db_rows *r, struct session *out);
 
 void session_rows_init(struct gather *g);
 MUST_USE enum err session_add(struct gather *g, struct db *d, struct str station, const struct session *s); /* a new one */
 MUST_USE enum err session_update(struct db *d, const struct session *s); /* all that may change, but for its place */
+MUST_USE enum err session_block_add(struct db *d, int64_t block); /* that it is there: before a session of it */
 /* What lists are ordered and filtered by: four indexes, so only where it did change. */
 MUST_USE enum err session_update_place(struct db *d, const struct session *s);
 MUST_USE enum err session_update_readings(struct db *d, const struct session *s); /* what readings change: no index */

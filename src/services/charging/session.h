@@ -65,6 +65,7 @@ struct session {
     uint32_t flags;
     int64_t connector_id;
     char transaction_id[SESSION_TRANSACTION_MAX];
+    struct integer transaction_key; /* the number that it was made of; not set: it is none of ours */
     struct instant started;
     struct instant last_at;     /* newest device time */
     struct instant read_at;     /* of the newest reading: apart, since a clock may be set between start and reading */

@@ -170,8 +170,13 @@ static struct str flags_of(struct begun *b, const struct transaction_row *r)
     return r->is_stopped ? join(&b->text, flags, r->end.flags) : flags;
 }
 
-#define COLUMNS 21
+#define COLUMNS 22
 #define CHUNK   64 /* rows that are handed over together */
+
+static int64_t block_of(const struct transaction_row *r)
+{
+    return (int64_t)r->number >> TRANSACTION_BLOCK_BITS;
+}
 
 static void row_values(struct begun *b, const struct transaction_row *r, struct db_value out[COLUMNS])
 {
@@ -185,7 +190,7 @@ static void row_values(struct begun *b, const struct transaction_row *r, struct 
         db_time(is_stopped ? end->at : r->is_superseded ? r->superseded_at : INSTANT_NONE),
         is_stopped ? db_int(end->meter_wh) : db_null(), is_stopped ? db_int(end->energy_wh) : db_null(),
         is_stopped ? db_text(end->reason) : db_null(), is_stopped ? db_text(end->id_tag) : db_null(),
-        is_stopped ? db_time(end->device_at) : db_null(), db_int(is_stopped ? end->key : 0)};
+        is_stopped ? db_time(end->device_at) : db_null(), db_int(is_stopped ? end->key : 0), db_int(block_of(r))};
     memcpy(out, values, sizeof values);
 }
 
@@ -195,7 +200,7 @@ static enum err rows_insert(struct db *d, const struct db_value *values, size_t 
         d,
         "INSERT OR FAIL INTO transactions (number, transaction_id, charge_point_id, connector_id, id_tag, id_tag_status, "
         "state, started_at, meter_start_wh, device_started_at, received_at, flags, position, order_no, "
-        "stopped_at, meter_stop_wh, energy_wh, stop_reason, stop_id_tag, device_stopped_at, stop_key) VALUES",
+        "stopped_at, meter_stop_wh, energy_wh, stop_reason, stop_id_tag, device_stopped_at, stop_key, block) VALUES",
         "ON CONFLICT (number) DO NOTHING", values, COLUMNS, count, added);
 }
 
@@ -229,6 +234,16 @@ static enum err row_write(struct begun *b, struct db *d, const struct transactio
     return e;
 }
 
+/* Their numbers rise, nearly always: a block is written once and not for each of them. */
+static enum err blocks_write(const struct begun *b, struct db *d)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < b->count; i++)
+        if (i == 0 || block_of(&b->rows[i]) != block_of(&b->rows[i - 1]))
+            e = DB_RUN(d, "INSERT INTO transaction_blocks (block) VALUES (?1) ON CONFLICT DO NOTHING", db_int(block_of(&b->rows[i])));
+    return e;
+}
+
 /* No number past it is there. */
 static enum err find_last(struct db *d, uint64_t *number)
 {
@@ -246,6 +261,8 @@ enum err begun_write(struct begun *b, struct db *d)
     uint64_t last = 0;
     size_t count_new = 0;
     enum err e = b->count > 0 ? find_last(d, &last) : OK;
+    if (e == OK)
+        e = blocks_write(b, d);
     for (size_t i = 0; e == OK && i < b->count; i++) {
         const struct transaction_row *r = &b->rows[i];
         if (r->number <= last) {

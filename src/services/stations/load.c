@@ -151,8 +151,8 @@ static enum err load_transactions(struct db *d, struct str station, struct stati
     struct db_rows *r = DB_ROWS(d,
                                 "SELECT " TRANSACTION_COLUMNS " FROM transactions WHERE number IN ("
                                 "SELECT number FROM transactions WHERE charge_point_id = ?1 AND state = 'open' UNION "
-                                "SELECT number FROM (SELECT number FROM transactions WHERE charge_point_id = ?1"
-                                " ORDER BY number DESC LIMIT ?2)) ORDER BY number",
+                                "SELECT number FROM (SELECT number FROM " TRANSACTIONS_BY_BLOCK " WHERE charge_point_id = ?1"
+                                " ORDER BY transaction_blocks.block DESC, number DESC LIMIT ?2)) ORDER BY number",
                                 db_text(station), db_int(STATION_CLOSED_MAX));
     while (db_next(r)) {
         struct transaction t = transaction_of(r);
@@ -161,7 +161,10 @@ static enum err load_transactions(struct db *d, struct str station, struct stati
     enum err e = db_rows_end(r);
     if (e != OK)
         return e;
-    r = DB_ROWS(d, "SELECT max(device_started_at) FROM transactions WHERE charge_point_id = ?1", db_text(station));
+    r = DB_ROWS(d,
+                "SELECT coalesce((SELECT newest_device_start FROM charge_points WHERE charge_point_id = ?1),"
+                " (SELECT max(device_started_at) FROM " TRANSACTIONS_BY_BLOCK " WHERE charge_point_id = ?1))",
+                db_text(station));
     if (db_next(r) && !db_col_is_null(r, 0))
         s->newest_start = db_col_time(r, 0);
     e = db_rows_end(r);

@@ -26,6 +26,7 @@ const struct migration stations_migrations[] = {
     {"stations/0004", embedded_0004_totals_sql},
     {"stations/0005", embedded_0005_counts_sql},
     {"stations/0006", embedded_0006_open_counts_sql},
+    {"stations/0007", embedded_0007_blocks_sql},
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
@@ -36,7 +37,7 @@ struct seen {
                                                   * remembers them; a ring */
     size_t content_count;                        /* of all that were seen */
     uint64_t sequence;
-    struct instant last_seen;
+    struct instant last_seen, newest_start;      /* newest_start: by the device's time, of the starts of this batch */
     int64_t event_count;
     uint64_t connectors;                         /* bits of those that are to have a row */
     bool has_skew;
@@ -117,7 +118,7 @@ static struct seen *seen_add(struct stations *s, struct str station)
     char *copy = mem_new(1, station.len + 1);
     memcpy(copy, station.at, station.len);
     v->station = (struct str){copy, station.len};
-    v->last_seen = INSTANT_NONE;
+    v->last_seen = v->newest_start = INSTANT_NONE;
     (void)map_put(&s->seen, v->station, v);
     return v;
 }
@@ -284,6 +285,8 @@ static enum err on_started(struct change *c)
     if (number == 0)
         return ERR_FORMAT;
     note_number(c->s, number);
+    if (instant_before(c->seen->newest_start, c->e->device_time)) /* one that is not set is before all */
+        c->seen->newest_start = c->e->device_time;
     struct instant started = !instant_is_set(c->e->device_time) || has_flag(p->flags, STR("clock_corrected"))
                                  ? c->e->received
                                  : c->e->device_time;
@@ -569,9 +572,12 @@ static enum err write_seen(struct db *d, const struct seen *v)
         "UPDATE charge_points SET sequence = max(sequence, ?2), last_seen = coalesce(?3, last_seen), "
         "event_count = event_count + ?4, clock_skew_ms = coalesce(?5, clock_skew_ms), recent_contents = "
         "CASE length(?6) WHEN 0 THEN recent_contents WHEN ?7 THEN ?6"
-        " ELSE substr(CAST(coalesce(recent_contents, x'') || ?6 AS BLOB), -?7) END WHERE charge_point_id = ?1",
+        " ELSE substr(CAST(coalesce(recent_contents, x'') || ?6 AS BLOB), -?7) END,"
+        " newest_device_start = CASE WHEN ?8 IS NULL THEN newest_device_start ELSE max(?8, coalesce(newest_device_start,"
+        " (SELECT max(device_started_at) FROM " TRANSACTIONS_BY_BLOCK " WHERE charge_point_id = ?1), ?8)) END WHERE charge_point_id = ?1",
         db_text(v->station), db_int((int64_t)v->sequence), db_time(v->last_seen), db_int(v->event_count),
-        v->has_skew ? db_int(v->skew_ms) : db_null(), db_blob(new_contents(v, keys)), db_int(8 * STATION_METERS_MAX));
+        v->has_skew ? db_int(v->skew_ms) : db_null(), db_blob(new_contents(v, keys)), db_int(8 * STATION_METERS_MAX),
+        db_time(v->newest_start));
 }
 
 static enum err connectors_insert(struct db *d, const struct db_value *values, size_t count)

@@ -541,6 +541,79 @@ static void test_replay(void)
     close_all();
 }
 
+static int64_t keyed(const char *transaction)
+{
+    char sql[120];
+    (void)snprintf(sql, sizeof sql, "SELECT count(transaction_key) FROM charging_sessions WHERE transaction_id='%s'", transaction);
+    return number(sql);
+}
+
+/* Rows of before there were keys. */
+static void forget_keys(void)
+{
+    struct fault why;
+    struct db *d = NULL;
+    CHECK("rows of before", db_open(db_path, DB_WRITER, &d, &why) == OK &&
+                                DB_RUN(d, "UPDATE charging_sessions SET transaction_key=NULL WHERE charge_point_id='CP1'") == OK);
+    db_close(d);
+}
+
+/* By whatever id a transaction is known: what comes of it after a restart finds its session, and no other's. */
+static void test_keys(void)
+{
+    static const char *const ids[] = {"7", "007", "+7", "7.0", "2147483647", "2147483648", "70000000000000000000", "seven", "a0b1"};
+    static const char *const stations[] = {"CP1", "CP2"};
+    fresh();
+    for (size_t i = 0; i < COUNT_OF(ids); i++)
+        for (size_t s = 0; s < COUNT_OF(stations); s++) {
+            start(stations[s], 1, ids[i], (int64_t)i, 0);
+            stop(stations[s], ids[i], (int64_t)i + 60, 100);
+        }
+    run();
+    CHECK("each is a session of its own", number("SELECT count(*) FROM charging_sessions WHERE state=7") == 2 * COUNT_OF(ids));
+    CHECK("ids that are written as we write ours have a key", keyed("7") == 2 && keyed("2147483647") == 2);
+    CHECK("others have none", keyed("007") == 0 && keyed("+7") == 0 && keyed("7.0") == 0 && keyed("2147483648") == 0 &&
+                                  keyed("70000000000000000000") == 0 && keyed("seven") == 0);
+    for (int round = 0; round < 2; round++) {
+        close_all();
+        if (round == 1)
+            forget_keys();
+        open_all();
+        for (size_t i = 0; i < COUNT_OF(ids); i++)
+            for (size_t s = 0; s < COUNT_OF(stations); s++)
+                meter(stations[s], ids[i], 30 + round, 50, 1000);
+        run();
+        CHECK("a late reading finds its session", number("SELECT count(*) FROM charging_sessions") == 2 * COUNT_OF(ids));
+        CHECK("each its own", number("SELECT count(*) FROM charging_sessions WHERE reading_count=0") == 0);
+    }
+    start("CP3", 1, "8", 100, 0);
+    run();
+    CHECK("a new one is new", number("SELECT count(*) FROM charging_sessions") == 2 * COUNT_OF(ids) + 1);
+    close_all();
+}
+
+static int64_t count_of(const char *station)
+{
+    const struct charging_filter filter = {.device_id = str_of(station), .started_since = INSTANT_NONE, .started_until = INSTANT_NONE};
+    int64_t total = -1;
+    CHECK("a total", charging_count(f.d, &filter, &total) == OK);
+    return total;
+}
+
+/* A start that is told late moves its session to a time when no other began: the station's list has it there. */
+static void test_moved(void)
+{
+    fresh();
+    meter("CP1", "5", 0, 10, 1000);
+    run();
+    CHECK("it is seen first by its reading", count_of("CP1") == 1);
+    start("CP1", 1, "5", -3 * 86400, 0);
+    run();
+    CHECK("then it began three days before", number("SELECT count(*) FROM charging_session_blocks") == 2);
+    CHECK("and is in the list still", count_of("CP1") == 1);
+    close_all();
+}
+
 static void test_lists(void)
 {
     fresh();
@@ -791,6 +864,8 @@ int main(void)
     test_reaper();
     test_options();
     test_replay();
+    test_keys();
+    test_moved();
     test_lists();
     test_failure();
     test_order();

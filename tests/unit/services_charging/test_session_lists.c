@@ -14,9 +14,11 @@
 #define T0       1750000000000000 /* 2025-06-15T15:06:40Z */
 #define MINUTE   INT64_C(60000000)
 #define STATIONS 40
+#define TAGS     7
 #define STEPS    4000 /* six minutes each: more than two weeks */
 #define BATCH    50
 #define ASKED    1500
+#define BEFORE_COUNTS 3 /* migrations of charging that came before the counts */
 
 static struct db *d;
 static struct charging *charging;
@@ -70,7 +72,7 @@ static void test_migration(void)
         {0,                        SESSION_COMPLETED},
         {-1,                       SESSION_COMPLETED},
     };
-    store_open(charging_migration_count - 1);
+    store_open(BEFORE_COUNTS);
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         CHECK("a row of before",
               DB_RUN(d,
@@ -107,7 +109,8 @@ static void start(unsigned transaction, int64_t at_us)
 {
     char text[200];
     (void)snprintf(text, sizeof text,
-                   "{\"connectorId\":1,\"transactionId\":\"%u\",\"idTag\":\"TAG\",\"meterStartWh\":0,\"offline\":false}", transaction);
+                   "{\"connectorId\":1,\"transactionId\":\"%u\",\"idTag\":\"TAG%u\",\"meterStartWh\":0,\"offline\":false}", transaction,
+                   transaction % TAGS);
     handle(EVENT_TRANSACTION_STARTED, transaction % STATIONS, at_us, text);
 }
 
@@ -232,6 +235,11 @@ static void test_counts(void)
             check_counts("and what time ends");
         }
     }
+    /* Suspended ones do not stay so: one more, so that it is not left to chance. */
+    CHECK("a batch begins", db_begin(d) == OK && consumer.on_batch_begin(consumer.state, d) == OK);
+    start(++known, now_us);
+    handle(EVENT_STATUS_CHANGED, known % STATIONS, now_us, "{\"connectorId\":1,\"status\":\"SuspendedEV\",\"errorCode\":\"NoError\"}");
+    CHECK("a batch ends", consumer.on_batch_end(consumer.state, d, &why) == OK && db_commit(d) == OK);
     for (int state = SESSION_CHARGING; state < SESSION_STATE_COUNT; state++) {
         char sql[80];
         (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM charging_sessions WHERE state=%d", state);
@@ -259,7 +267,8 @@ static void test_failed_write(void)
 
 #define PLAIN                                                                                                         \
     " FROM charging_sessions WHERE (?1 IS NULL OR state=?1) AND (?2 IS NULL OR started_at>=?2) AND (?3 IS NULL OR "   \
-    "started_at<?3)"
+    "started_at<?3) AND (?4 IS NULL OR charge_point_id=?4) AND (?5 IS NULL OR id_tag=?5)"
+#define VALUES 7 /* of its parameters, and of LIMIT and OFFSET */
 
 /* Nothing, a time as starts have, or any among them and beside. */
 static struct instant some_time(void)
@@ -274,20 +283,33 @@ static struct instant some_time(void)
     }
 }
 
-static struct charging_filter some_filter(enum session_state *state)
+/* Of all, of a station, of a tag, or of both. values: those of PLAIN. */
+static struct charging_filter some_filter(struct db_value values[VALUES])
 {
+    static char station[16], tag[16];
     struct charging_filter f = {.started_since = some_time(), .started_until = some_time(), .newest_first = dice(2) == 0};
-    *state = dice(3) == 0 ? SESSION_NONE : (enum session_state)(1 + dice(SESSION_STATE_COUNT - 1));
-    if (*state != SESSION_NONE)
-        f.status = session_state_text[*state];
+    const enum session_state state = dice(3) == 0 ? SESSION_NONE : (enum session_state)(1 + dice(SESSION_STATE_COUNT - 1));
+    if (state != SESSION_NONE)
+        f.status = session_state_text[state];
+    (void)snprintf(station, sizeof station, "CP%zu", dice(STATIONS + 1)); /* of one there is none */
+    (void)snprintf(tag, sizeof tag, "TAG%zu", dice(TAGS));
+    if (dice(3) == 0)
+        f.device_id = str_of(station);
+    if (dice(4) == 0)
+        f.id_tag = str_of(tag);
+    values[0] = state == SESSION_NONE ? db_null() : db_int(state);
+    values[1] = db_time(f.started_since);
+    values[2] = db_time(f.started_until);
+    values[3] = db_text(f.device_id);
+    values[4] = db_text(f.id_tag);
     return f;
 }
 
-static bool is_same_page(const struct charging_filter *f, const struct db_value values[5])
+static bool is_same_page(const struct charging_filter *f, const struct db_value values[VALUES])
 {
-    static const char down[] = "SELECT transaction_id" PLAIN " ORDER BY started_at DESC, session_number DESC LIMIT ?4 OFFSET ?5",
-                      up[] = "SELECT transaction_id" PLAIN " ORDER BY started_at, session_number LIMIT ?4 OFFSET ?5";
-    struct db_rows *r = db_rows(d, f->newest_first ? down : up, values, 5);
+    static const char down[] = "SELECT transaction_id" PLAIN " ORDER BY +started_at DESC, session_number DESC LIMIT ?6 OFFSET ?7",
+                      up[] = "SELECT transaction_id" PLAIN " ORDER BY +started_at, session_number LIMIT ?6 OFFSET ?7";
+    struct db_rows *r = db_rows(d, f->newest_first ? down : up, values, VALUES);
     static const char key[] = "\"transaction_id\":\"";
     const char *at = strstr(buf_str(&json).at, key);
     bool is_same = true;
@@ -317,20 +339,18 @@ static int64_t some_page(int64_t pages)
 static void test_pages(int asked)
 {
     for (int i = 0; i < asked; i++) {
-        enum session_state state;
-        const struct charging_filter f = some_filter(&state);
+        struct db_value values[VALUES];
+        const struct charging_filter f = some_filter(values);
         const int64_t size = 1 + (int64_t)dice(100);
-        struct db_value values[5] = {state == SESSION_NONE ? db_null() : db_int(state), db_time(f.started_since),
-                                     db_time(f.started_until)};
         int64_t total = -1;
         struct json_writer w;
-        struct db_rows *r = db_rows(d, "SELECT count(*)" PLAIN, values, 3);
+        struct db_rows *r = db_rows(d, "SELECT count(*)" PLAIN, values, VALUES - 2);
         const int64_t want = db_next(r) ? db_col_int(r, 0) : -2;
         CHECK("a count", db_rows_end(r) == OK);
         CHECK("the total is what counting gives", charging_count(d, &f, &total) == OK && total == want);
         const int64_t page = some_page(want == 0 ? 1 : (want + size - 1) / size);
-        values[3] = db_int(size);
-        values[4] = db_int((page - 1) * size);
+        values[VALUES - 2] = db_int(size);
+        values[VALUES - 1] = db_int((page - 1) * size);
         buf_clear(&json);
         jw_init(&w, &json);
         CHECK("a page", charging_write_page(d, &f, page, size, &w) == OK);
@@ -342,10 +362,8 @@ static void test_pages(int asked)
 static void test_cursor(void)
 {
     for (int i = 0; i < ASKED / 10; i++) {
-        enum session_state state;
-        const struct charging_filter f = some_filter(&state);
-        struct db_value values[5] = {state == SESSION_NONE ? db_null() : db_int(state), db_time(f.started_since),
-                                     db_time(f.started_until)};
+        struct db_value values[VALUES];
+        const struct charging_filter f = some_filter(values);
         const int64_t limit = 20 + (int64_t)dice(80);
         char cursor[CHARGING_CURSOR_SIZE] = "", next[CHARGING_CURSOR_SIZE];
         int64_t skip = 0;
@@ -355,8 +373,8 @@ static void test_cursor(void)
             jw_init(&w, &json);
             CHECK("by cursor", charging_write_after(d, &f, str_of(cursor), limit, &w, next) == OK);
             buf_put_byte(&json, 0);
-            values[3] = db_int(limit);
-            values[4] = db_int(skip);
+            values[VALUES - 2] = db_int(limit);
+            values[VALUES - 1] = db_int(skip);
             CHECK("what follows is what walking gives", is_same_page(&f, values));
             skip += limit;
             memcpy(cursor, next, sizeof cursor);
@@ -387,7 +405,7 @@ static void test_work(void)
     enum { MANY = 60000, SIZE = 20, STEPS_MOST = 8000 };
     static const enum session_state states[] = {SESSION_NONE, SESSION_COMPLETED, SESSION_FAILED, SESSION_CHARGING};
     char sql[1200];
-    store_open(charging_migration_count - 1);
+    store_open(BEFORE_COUNTS);
     (void)snprintf(sql, sizeof sql,
                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
                    " INSERT INTO charging_sessions(session_id, charge_point_id, transaction_id, connector_id, state, state_before,"
@@ -421,6 +439,23 @@ static void test_work(void)
     db_close(d);
 }
 
+/* Ended before there were blocks, some of them after what the next sessions begin with; their stations and tags go on. */
+static void put_older(void)
+{
+    char sql[1000];
+    (void)snprintf(sql, sizeof sql,
+                   "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)"
+                   " INSERT INTO charging_sessions(session_id, charge_point_id, transaction_id, connector_id, state, state_before,"
+                   " is_active, id_tag, order_no, is_offline, started_at, last_at, last_update, energy_wh, energy_source,"
+                   " integral_wms, flags, stop_reason, stop_id_tag, reading_count, history_count, sequence)"
+                   " SELECT printf('%%08x-0000-7000-8000-000000000000', i), 'CP' || (i * 7 %% %d), 1000000 + i, 1, %d, 0, 0, 'TAG' || (i %% %d),"
+                   " '', 0, %lld - (i * 31 %% 1000 - 200) * %lld * 60, 0, 0, 0, 0, 0, 0, '', '', 0, 0, 0 FROM n",
+                   STATIONS, SESSION_COMPLETED, TAGS, (long long)T0, (long long)MINUTE);
+    struct db_rows *r = db_rows_dynamic(d, str_of(sql), NULL, 0);
+    CHECK("older sessions", !db_next(r) && db_rows_end(r) == OK);
+    CHECK("migrated", db_migrate(d, charging_migrations, charging_migration_count, &why) == OK);
+}
+
 int main(void)
 {
     work_watch();
@@ -431,6 +466,9 @@ int main(void)
     charging = charging_new(&options);
     charging_consumer(charging, &consumer);
     test_pages(ASKED / 10); /* of nothing */
+    db_close(d);
+    store_open(BEFORE_COUNTS);
+    put_older();
     test_counts();
     test_failed_write();
     test_pages(ASKED);

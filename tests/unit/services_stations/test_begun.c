@@ -132,6 +132,40 @@ static void test_many(struct begun *b)
     CHECK("read", db_rows_end(r) == OK);
 }
 
+/* The numbers of a statement, "1,2,". */
+static char *numbers(const char *sql)
+{
+    struct db_rows *r = db_rows_dynamic(db, str_of(sql), NULL, 0);
+    char *all = NULL;
+    if (db_next(r))
+        all = strndup(db_col_text(r, 0).at, db_col_text(r, 0).len);
+    CHECK("numbers are read", db_rows_end(r) == OK && all != NULL);
+    return all;
+}
+
+/* Whatever the numbers of a batch: block by block they are all found, in their order. */
+static void test_blocks(struct begun *b)
+{
+    static const uint64_t written[][6] = {{65534, 65535, 65536, 65537, 131071, 131072}, {200000, 5, 131073, 4000000, 262143, 6}};
+    CHECK("empty", db_run(db, "DELETE FROM transactions", NULL, 0) == OK && db_run(db, "DELETE FROM transaction_blocks", NULL, 0) == OK);
+    for (size_t i = 0; i < COUNT_OF(written); i++) {
+        for (size_t k = 0; k < COUNT_OF(written[i]); k++)
+            begun_add(b, &(struct transaction_row){.number = written[i][k],
+                                                   .transaction_id = STR("1"),
+                                                   .station = STR("CP-1"),
+                                                   .id_tag = STR("T"),
+                                                   .flags = STR(""),
+                                                   .device_started = INSTANT_NONE});
+        write_batch(b);
+    }
+    char *all = numbers("SELECT group_concat(number) FROM (SELECT number FROM transactions ORDER BY +number)"),
+         *by_block = numbers("SELECT group_concat(number) FROM (SELECT number FROM " TRANSACTIONS_BY_BLOCK
+                             " WHERE charge_point_id = 'CP-1' ORDER BY transaction_blocks.block, number)");
+    CHECK("block by block", all != NULL && by_block != NULL && strcmp(all, by_block) == 0 && strlen(all) > 60);
+    free(all);
+    free(by_block);
+}
+
 int main(void)
 {
     char dir[PLACE_MAX], path[PLACE_PATH_MAX];
@@ -151,6 +185,7 @@ int main(void)
         free(together);
     }
     test_many(&b);
+    test_blocks(&b);
     begun_release(&b);
     db_close(db);
     for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end != NULL; end++) {

@@ -198,6 +198,9 @@ static void compare(void)
     station_init(&loaded, str_of("CP"));
     enum err e = stations_load(db, str_of("CP"), &loaded);
     CHECK("it has a row once it was accepted", e == OK || !w.station.has_booted);
+    const int64_t there = tables_ask("SELECT count(*) FROM transactions WHERE charge_point_id = 'CP'");
+    CHECK("it has the newest of its transactions",
+          (int64_t)loaded.transaction_count >= (there < STATION_CLOSED_MAX ? there : STATION_CLOSED_MAX));
     CHECK("its sequence goes on", e != OK || loaded.sequence == w.station.sequence);
     CHECK("so does its registration", e != OK || (loaded.registration == w.station.registration && loaded.has_booted));
     for (size_t i = 0; e == OK && i < w.station.connector_count; i++) {
