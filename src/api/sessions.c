@@ -18,13 +18,14 @@ static void answer_outcome(struct call *c, enum err e)
         answer_failure(c, e, NULL);
 }
 
-static struct charging_filter filter_of(const struct session_query *q)
+static struct charging_filter filter_of(const struct api *a, const struct session_query *q)
 {
     return (struct charging_filter){
         .device_id = q->device_id,
         .status = q->status.text,
         .id_tag = q->id_tag,
         .transaction_id = q->transaction_id,
+        .id_key = a->id_key,
         .port_number = q->port_number,
         .started_since = q->since.text.at == NULL ? INSTANT_NONE : q->since.at,
         .started_until = q->until.text.at == NULL ? INSTANT_NONE : q->until.at,
@@ -75,7 +76,7 @@ static void answer_after(struct call *c, const struct session_query *q, const st
 void handle_session_list(struct call *c)
 {
     const struct session_query *q = c->query;
-    struct charging_filter f = filter_of(q);
+    struct charging_filter f = filter_of(c->api, q);
     bool by_cursor = q->cursor.at != NULL || q->limit.is_set;
     struct fault why = {"", ""};
     if (by_cursor && (q->page.is_set || q->page_size.is_set)) {

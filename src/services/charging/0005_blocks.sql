@@ -62,7 +62,7 @@ INSERT INTO charging_sessions(session_number, session_id, charge_point_id, trans
     FROM charging_sessions_before ORDER BY session_number;
 DROP TABLE charging_sessions_before;
 CREATE UNIQUE INDEX charging_sessions_key ON charging_sessions(transaction_key, charge_point_id) WHERE transaction_key IS NOT NULL;
-CREATE UNIQUE INDEX charging_sessions_id ON charging_sessions(charge_point_id, transaction_id) WHERE transaction_key IS NULL;
+CREATE UNIQUE INDEX charging_sessions_id ON charging_sessions(transaction_id, charge_point_id) WHERE transaction_key IS NULL;
 CREATE INDEX charging_sessions_active ON charging_sessions(charge_point_id) WHERE is_active=1;
 CREATE INDEX charging_sessions_started ON charging_sessions(started_at);
 CREATE INDEX charging_sessions_state ON charging_sessions(state, started_at);

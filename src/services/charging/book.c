@@ -125,17 +125,6 @@ enum err book_open(struct book *b, struct db *d, struct str station, struct book
     return e; /* an error undoes the batch, and clears the book */
 }
 
-/* "1234567" -> the number that it was made of, by which the rows lie in the order in which their transactions began. Other ids have none; nor
- * have those that are not written as we write them, since two texts never have one key. */
-static struct integer transaction_key(const struct book *b, struct str transaction_id)
-{
-    int64_t id;
-    if (transaction_id.len == 0 || transaction_id.at[0] < '1' || transaction_id.at[0] > '9' || str_to_int(transaction_id, &id) != OK ||
-        id > INT32_MAX)
-        return (struct integer){0, false};
-    return (struct integer){permute31_back(b->id_key, (uint32_t)id), true};
-}
-
 static enum err read_keys(struct book *b, struct db *d)
 {
     if (b->knows_keys)
@@ -165,7 +154,7 @@ static enum err take_row(struct book *b, struct book_station *at, struct db_rows
 /* In the table. Nearly every transaction that is new began after all that are there, and is not looked for. */
 static enum err find_row(struct book *b, struct db *d, struct book_station *at, struct str transaction_id, struct book_entry **out)
 {
-    const struct integer key = transaction_key(b, transaction_id);
+    const struct integer key = session_transaction_key(b->id_key, transaction_id);
     enum err e = read_keys(b, d);
     if (e == OK && key.is_set && key.value <= b->newest_key)
         e = take_row(b, at,
@@ -216,7 +205,7 @@ enum err book_add(struct book *b, struct db *d, struct book_station *at, struct 
     }
     struct book_entry *e = entry_add(at);
     (void)str_copy(e->s.transaction_id, sizeof e->s.transaction_id, transaction_id);
-    e->s.transaction_key = transaction_key(b, transaction_id);
+    e->s.transaction_key = session_transaction_key(b->id_key, transaction_id);
     e->s.number = b->next_number++;
     e->s.ended = e->s.device_started = e->s.device_ended = e->s.power_at = e->s.read_at = INSTANT_NONE;
     e->s.started = e->s.last_at = e->s.last_update = INSTANT_NONE;

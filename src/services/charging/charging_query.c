@@ -46,10 +46,21 @@ static bool is_by_start(const struct charging_filter *f)
     return f->device_id.at == NULL && f->transaction_id.at == NULL && f->id_tag.at == NULL && !f->port_number.is_set;
 }
 
-/* It is of a station or a tag, and those are found block by block. */
+/* It is of a station or a tag, and those are found block by block; those of a transaction by its id. */
 static bool is_by_block(const struct charging_filter *f)
 {
-    return f->device_id.at != NULL || f->id_tag.at != NULL;
+    return f->transaction_id.at == NULL && (f->device_id.at != NULL || f->id_tag.at != NULL);
+}
+
+/* One, or one of each station; rows without a key are looked for by their text. */
+static void query_transaction(struct query *q, const struct charging_filter *f)
+{
+    const struct integer key = session_transaction_key(f->id_key, f->transaction_id);
+    query_value(q, " AND session_number IN (SELECT session_number FROM charging_sessions WHERE transaction_key IS NULL AND transaction_id=",
+                db_text(f->transaction_id));
+    if (key.is_set)
+        query_value(q, " UNION ALL SELECT session_number FROM charging_sessions WHERE transaction_key=", db_int(key.value));
+    buf_put_lit(&q->sql, ")");
 }
 
 /* From where, and which of them. */
@@ -67,7 +78,7 @@ static enum err query_filter(struct query *q, const struct charging_filter *f)
     if (f->device_id.at != NULL)
         query_value(q, " AND charge_point_id=", db_text(f->device_id));
     if (f->transaction_id.at != NULL)
-        query_value(q, " AND transaction_id=", db_text(f->transaction_id));
+        query_transaction(q, f);
     if (f->id_tag.at != NULL)
         query_value(q, " AND id_tag=", db_text(f->id_tag));
     if (f->port_number.is_set)
@@ -76,8 +87,9 @@ static enum err query_filter(struct query *q, const struct charging_filter *f)
         query_value(q, " AND started_at>=", db_time(f->started_since));
     if (instant_is_set(f->started_until))
         query_value(q, " AND started_at<", db_time(f->started_until));
-    if (state != SESSION_NONE) /* +: the sessions of a station, or of a tag, are fewer than those of a state */
-        query_value(q, f->device_id.at != NULL || f->id_tag.at != NULL ? " AND +state=" : " AND state=", db_int(state));
+    if (state != SESSION_NONE) /* +: the sessions of a station, a tag or a transaction are fewer than those of a state */
+        query_value(q, f->device_id.at != NULL || f->id_tag.at != NULL || f->transaction_id.at != NULL ? " AND +state=" : " AND state=",
+                    db_int(state));
     return OK;
 }
 

@@ -7,6 +7,7 @@
 
 struct charging_filter {
     struct str device_id, status, id_tag, transaction_id; /* absent: any */
+    const uint64_t *id_key;                               /* with a transaction_id: what ids are made with, as the consumer has it */
     struct integer port_number;
     struct instant started_since, started_until; /* from, and before; not set: any */
     bool newest_first;                           /* the key is started_at, equal ones by age */

@@ -61,6 +61,15 @@ void session_read(struct db_rows *r, struct session *out)
     *out = s;
 }
 
+struct integer session_transaction_key(const uint64_t id_key[2], struct str transaction_id)
+{
+    int64_t id;
+    if (transaction_id.len == 0 || transaction_id.at[0] < '1' || transaction_id.at[0] > '9' || str_to_int(transaction_id, &id) != OK ||
+        id > INT32_MAX)
+        return (struct integer){0, false};
+    return (struct integer){permute31_back(id_key, (uint32_t)id), true};
+}
+
 void session_rows_init(struct gather *g)
 {
     gather_init(g, "INSERT OR FAIL INTO charging_sessions(" SESSION_COLUMNS ", charge_point_id, is_active, transaction_key, block) VALUES",

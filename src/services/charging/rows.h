@@ -25,6 +25,10 @@ static inline int64_t session_block(struct instant started)
 }
 void session_read(struct db_rows *r, struct session *out);
 
+/* "1234567" -> the number that it was made of, by which rows lie in the order in which their transactions began. Other ids have none; nor
+ * have those that are not written as we write them, since two texts never have one key. */
+struct integer session_transaction_key(const uint64_t id_key[2], struct str transaction_id);
+
 void session_rows_init(struct gather *g);
 MUST_USE enum err session_add(struct gather *g, struct db *d, struct str station, const struct session *s); /* a new one */
 MUST_USE enum err session_update(struct db *d, const struct session *s); /* all that may change, but for its place */

@@ -633,6 +633,7 @@ static void test_lists(void)
     filters[3].port_number = (struct integer){3, true};
     filters[4].id_tag = STR("TAG-CP2");
     filters[5].transaction_id = STR("4");
+    filters[5].id_key = f.options.id_key;
     filters[6].started_since = (struct instant){T0 + 30 * 1000000};
     filters[6].started_until = (struct instant){T0 + 60 * 1000000};
     struct json_writer w;
