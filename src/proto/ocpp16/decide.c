@@ -272,7 +272,10 @@ void ocpp_call_decide(const struct ocpp_input *in, const struct ocpp_call *call,
                       struct arena *a, struct buf *text, struct ocpp_decision *out)
 {
     static const struct ocpp_known nothing;
-    *out = (struct ocpp_decision){0};
+    /* Its events are as many as event_count says: more than a kilobyte, of which most calls need a sixth. */
+    out->answer = out->error_code = (struct str){NULL, 0};
+    out->event_count = 0;
+    out->is_repeat = out->has_booted = false;
     struct step s = {.in = in,
                      .call = call,
                      .known = known == NULL ? &nothing : known,
