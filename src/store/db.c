@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define BUSY_TIMEOUT_MS     5000
-#define WRITER_CACHE_KIB    65536     /* as it is needed: of a full store a page of each index for each station */
+#define WRITER_CACHE_KIB    65536     /* as it is needed: of a full store the pages of each pile that settles */
 #define READER_CACHE_KIB    2048      /* the system caches the file too, and more in here made no answer faster */
 #define READER_MMAP_BYTES   268435456
 #define PAGE_BYTES          8192      /* of a new store; one that is there keeps its own */
