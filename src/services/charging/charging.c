@@ -428,10 +428,13 @@ static enum err (*const handlers[EVENT_TYPE_COUNT])(struct handling *h) = {
 static enum err on_event(void *state, struct db *d, const struct event *e, struct fault *why)
 {
     struct charging *c = state;
-    struct handling h = {.c = c, .d = d, .e = e, .why = why};
+    struct handling h = {.c = c,
+                         .d = d,
+                         .e = e,
+                         .cause = {event_kinds[e->type].wire, e, e->received, {NULL, 0}},
+                         .in = {.received = e->received, .device_at = e->device_time},
+                         .why = why};
     arena_reset(&c->arena);
-    h.cause = (struct cause){event_kinds[e->type].wire, e, e->received, {NULL, 0}};
-    h.in = (struct session_input){.received = e->received, .device_at = e->device_time};
     h.in.at = session_time(e->device_time, e->received, &h.in.flags);
     enum err result = book_open(&c->book, d, e->station, &h.at);
     if (result == OK)
