@@ -104,19 +104,22 @@ static struct pile_order order_of(struct db_rows *r)
     return o;
 }
 
+#define NEWEST_CHANGE \
+    "(SELECT changed_at FROM " ORDERS_BY_BLOCK " WHERE charge_point_id = ?1 ORDER BY order_blocks.block DESC, changed_at DESC LIMIT 1)"
+
 /* All that are open, those that may still be held, and the last of the others, in the order in which they came: the
  * newest of a port is its last. A hold lasts two minutes: what was decided so long before the last of all is held no
  * longer, so that these are few rows of an index. */
 static enum err load_orders(struct db *d, struct str station, struct ap3000_pile *p)
 {
     struct db_rows *r = DB_ROWS(d,
-                                "SELECT " ORDER_COLUMNS " FROM orders WHERE charge_point_id = ?1 AND order_key IN ("
-                                "SELECT order_key FROM orders WHERE charge_point_id = ?1 AND state NOT IN"
-                                " ('failed', 'settled') UNION SELECT order_key FROM (SELECT order_key FROM orders"
+                                "SELECT " ORDER_COLUMNS " FROM orders WHERE rowid IN ("
+                                "SELECT rowid FROM orders WHERE charge_point_id = ?1 AND state NOT IN ('failed', 'settled')"
+                                " UNION SELECT * FROM (SELECT orders.rowid FROM " ORDERS_BY_BLOCK
                                 " WHERE charge_point_id = ?1 AND state IN ('failed', 'settled')"
-                                " ORDER BY changed_at DESC LIMIT ?2) UNION SELECT order_key FROM orders"
-                                " WHERE charge_point_id = ?1 AND state = 'failed' AND is_held AND changed_at >"
-                                " (SELECT max(changed_at) FROM orders WHERE charge_point_id = ?1) - ?3)"
+                                " ORDER BY order_blocks.block DESC, changed_at DESC LIMIT ?2)"
+                                " UNION SELECT orders.rowid FROM " ORDERS_BY_BLOCK
+                                " WHERE charge_point_id = ?1 AND state = 'failed' AND is_held AND changed_at > " NEWEST_CHANGE " - ?3)"
                                 " ORDER BY placed_at, number",
                                 db_text(station), db_int(PILE_SETTLED_MAX), db_int(SPAN_S(PILE_HOLD_S).us));
     while (db_next(r)) {

@@ -27,6 +27,7 @@ const struct migration stations_migrations[] = {
     {"stations/0005", embedded_0005_counts_sql},
     {"stations/0006", embedded_0006_open_counts_sql},
     {"stations/0007", embedded_0007_blocks_sql},
+    {"stations/0008", embedded_0008_orders_sql},
 };
 const size_t stations_migration_count = COUNT_OF(stations_migrations);
 
@@ -52,6 +53,7 @@ struct stations {
     struct readings readings; /* of this batch, and the next two */
     struct begun begun;
     uint64_t last_number;     /* highest transaction number of this batch; 0: none */
+    int64_t order_block;      /* of orders, that this batch saw to be there; 0: none */
     struct arena arena;
     void *payload;            /* struct of any event's */
     void (*on_committed)(void *data, uint64_t position);
@@ -97,6 +99,7 @@ static void forget_seen(void *state)
     readings_forget(&s->readings);
     begun_forget(&s->begun);
     s->last_number = 0;
+    s->order_block = 0;
 }
 
 void stations_free(struct stations *s)
@@ -450,6 +453,14 @@ static enum err on_quarantine_resolved(struct change *c)
                   db_text(p->transaction_id));
 }
 
+static enum err note_order_block(struct change *c, int64_t block)
+{
+    if (block == c->s->order_block)
+        return OK;
+    c->s->order_block = block;
+    return DB_RUN(c->db, "INSERT INTO order_blocks (block) VALUES (?1) ON CONFLICT DO NOTHING", db_int(block));
+}
+
 static enum err on_order(struct change *c)
 {
     const struct ev_order *p = c->payload;
@@ -459,7 +470,10 @@ static enum err on_order(struct change *c)
         return ERR_FORMAT;
     note_number(c->s, number);
     bool is_running = state == ORDER_CHARGING;
-    enum err e = OK;
+    const int64_t block = c->e->received.us >> ORDER_BLOCK_BITS;
+    enum err e = note_order_block(c, block);
+    if (e != OK)
+        return e;
     /* Where numbers repeat, the settlement gives it the key by which it is known from then on: a longer one. */
     if (!str_eq(p->order_key, p->order_no))
         e = DB_RUN(c->db,
@@ -471,17 +485,18 @@ static enum err on_order(struct change *c)
         c->db,
         "INSERT INTO orders (charge_point_id, order_key, order_no, number, transaction_id, state, start_mode,"
         " connector_id, id_tag, command_id, content, is_told, is_cancelled, reason, placed_at, started_at, changed_at,"
-        " is_held) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?15, ?17)"
+        " is_held, block) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?15, ?17, ?18)"
         " ON CONFLICT (charge_point_id, order_key) DO UPDATE SET state = ?6, start_mode = coalesce(?7, start_mode),"
         " connector_id = coalesce(?8, connector_id), id_tag = coalesce(?9, id_tag),"
         " command_id = coalesce(?10, command_id), content = coalesce(content, ?11), is_told = max(is_told, ?12),"
         " is_cancelled = max(is_cancelled, ?13), reason = ?14, started_at = coalesce(started_at, ?16),"
-        " changed_at = CASE WHEN state = ?6 THEN changed_at ELSE ?15 END, is_held = ?17",
+        " changed_at = CASE WHEN state = ?6 THEN changed_at ELSE ?15 END, block = CASE WHEN state = ?6 THEN block ELSE ?18 END,"
+        " is_held = ?17",
         db_text(c->e->station), db_text(p->order_key), db_text(p->order_no), db_int((int64_t)number),
         db_text(p->transaction_id), db_text(p->state), int_or_null(p->start_mode), int_or_null(p->connector_id),
         db_text(p->id_tag), db_text(p->command_id), db_text(p->content), db_int(p->is_told.value),
         db_int(p->is_cancelled.value), db_text(p->reason), db_time(c->e->received),
-        is_running ? db_time(c->e->received) : db_null(), db_int(p->is_held.value));
+        is_running ? db_time(c->e->received) : db_null(), db_int(p->is_held.value), db_int(block));
 }
 
 static enum err on_firmware_job(struct change *c)

@@ -53,6 +53,9 @@ static inline int64_t transactions_part(int64_t connector_id, bool is_open)
 {
     return connector_id * 2 + is_open;
 }
+/* The same for orders of piles, by when they changed. */
+#define ORDER_BLOCK_BITS 34 /* of the microseconds, below the block: 4.8 hours */
+#define ORDERS_BY_BLOCK  "order_blocks CROSS JOIN orders ON orders.block = order_blocks.block"
 uint64_t stations_last_number(struct db *d); /* highest transaction number in the tables */
 /* A transaction that is no longer in memory: by number, or as the repeat of a start. ERR_UNKNOWN: none. *owner (copied
  * to arena) says whose it is. */

@@ -1,5 +1,5 @@
 /* What a batch of transactions writes does not grow with what is stored: the pages that it changes are counted, on an empty store and behind many
- * transactions and sessions of the same stations. */
+ * transactions, sessions and orders of the same stations. */
 #include "bus/bus.h"
 #include "check.h"
 #include "place.h"
@@ -58,6 +58,13 @@ static void put_stored(void)
         " stop_reason, stop_id_tag, reading_count, history_count, sequence) SELECT number, printf('%08d', number), charge_point_id, transaction_id,"
         " number, started_at >> 34, 1, 7, 0, 0, id_tag, '', 0, started_at, 1, 1, 0, 0, 0, 0, '', '', 0, 0, 0 FROM transactions");
     run("INSERT INTO charging_session_blocks SELECT DISTINCT block FROM charging_sessions");
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO orders (charge_point_id, order_key, order_no, number, transaction_id, state, placed_at, changed_at, block)"
+                   " SELECT charge_point_id, printf('20190101%%06d7a8d05dd00%%08d', number / %d, number), '', number, transaction_id, 'settled',"
+                   " started_at, started_at, started_at >> %d FROM transactions",
+                   STATIONS, ORDER_BLOCK_BITS);
+    run(sql);
+    run("INSERT INTO order_blocks SELECT DISTINCT block FROM orders");
 }
 
 static void tell(enum event_type type, unsigned station, const char *payload)
@@ -71,7 +78,7 @@ static void tell(enum event_type type, unsigned station, const char *payload)
         CHECK("an event is taken", consumers[i].on_event(consumers[i].state, d, &e, &why) == OK);
 }
 
-/* One of each station, begun and ended. */
+/* One of each station, begun and ended, and an order that was settled. */
 static void tell_all(void)
 {
     for (unsigned i = 0; i < STATIONS; i++) {
@@ -83,6 +90,11 @@ static void tell_all(void)
         (void)snprintf(text, sizeof text, "{\"transactionId\":\"%u\",\"reason\":\"Local\",\"meterStopWh\":9,\"stopTimestamp\":\"2025-06-15T15:06:50Z\"}",
                        id);
         tell(EVENT_TRANSACTION_STOPPED, i, text);
+        (void)snprintf(text, sizeof text,
+                       "{\"orderNo\":\"20250615%06u7a8d05dd00%08u\",\"orderKey\":\"20250615%06u7a8d05dd00%08u\",\"transactionId\":\"%u\","
+                       "\"state\":\"settled\",\"connectorId\":1}",
+                       i, i, i, i, permute31(id_key, STORED + STATIONS + i + 1));
+        tell(EVENT_ORDER, i, text);
     }
 }
 
@@ -117,8 +129,10 @@ static int64_t measure(bool has_stored)
     CHECK("and is kept", db_commit(d) == OK);
     const int64_t size = wal_size();
     struct db_rows *r = DB_ROWS(d, "SELECT (SELECT count(*) FROM charging_sessions WHERE state=7 AND session_id<>printf('%08d', session_number)),"
-                                   " (SELECT count(*) FROM transactions WHERE number>?1 AND state='closed')", db_int(STORED));
-    CHECK("all are there", db_next(r) && db_col_int(r, 0) == STATIONS && db_col_int(r, 1) == STATIONS && db_rows_end(r) == OK);
+                                   " (SELECT count(*) FROM transactions WHERE number>?1 AND state='closed'),"
+                                   " (SELECT count(*) FROM orders WHERE number>?1)", db_int(STORED));
+    CHECK("all are there", db_next(r) && db_col_int(r, 0) == STATIONS && db_col_int(r, 1) == STATIONS && db_col_int(r, 2) == STATIONS &&
+                               db_rows_end(r) == OK);
     charging_free(charging);
     stations_free(stations);
     db_close(d);

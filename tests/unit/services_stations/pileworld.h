@@ -526,7 +526,8 @@ static inline void step(size_t pile)
         say_who,        say_beat,       say_beat,      swipe,         say_of_order,         say_of_order, say_of_order,
         say_settlement, say_settlement, go_on_talking, go_on_talking, say_settlement_again, close_order,  hold};
     unsigned which = dice(COUNT_OF(steps) + 2);
-    k->now = instant_add(k->now, SPAN_S(dice(12) == 0 ? 700 : 1 + (int64_t)dice(20)));
+    /* Now and then to another block of orders. */
+    k->now = instant_add(k->now, SPAN_S(dice(100) == 0 ? 9 * 3600 : dice(12) == 0 ? 700 : 1 + (int64_t)dice(20)));
     if (which < COUNT_OF(steps))
         steps[which](pile);
     else if (which == COUNT_OF(steps))

@@ -227,6 +227,7 @@ static void check_tables(void)
         "SELECT count(*) FROM orders o WHERE is_told = 1 AND (state = 'settled') <> (SELECT t.state = 'closed'"
         " FROM transactions t WHERE t.number = o.number)",
         "SELECT count(*) FROM orders WHERE state = 'settled' AND is_told = 0",
+        "SELECT count(*) FROM orders WHERE block <> changed_at >> 34",
         "SELECT count(*) FROM transactions WHERE state = 'closed' AND (energy_wh IS NULL OR stop_reason IS NULL)",
     };
     for (size_t i = 0; i < COUNT_OF(none); i++)
