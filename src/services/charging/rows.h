@@ -14,8 +14,8 @@
     "voltage_m, current_m, temperature_m, flags, stop_reason, stop_id_tag, reading_count, history_count, sequence, read_at, " \
     "tier_power_w, idle_s, stop_code"
 #define SESSION_COLUMN_COUNT 39
-/* Those of a station, or with a tag, are found block by block. Rows of a higher block started later, so in the order of charging_session_blocks.block,
- * started_at and session_number they need not be sorted. */
+/* Those of a station, or with a tag, are found block by block. Rows of a higher block started later, so in the order of
+ * charging_session_blocks.block, started_at and session_number they need not be sorted. */
 #define SESSION_BLOCK_BITS 34 /* of the microseconds of a start, below its block: 4.8 hours */
 #define SESSIONS_BY_BLOCK \
     "charging_session_blocks CROSS JOIN charging_sessions ON charging_sessions.block=charging_session_blocks.block"

@@ -45,14 +45,14 @@ MUST_USE enum err stations_find_quarantined(struct db *d, struct str station, ui
 MUST_USE enum err stations_count_tags(struct db *d, struct tag_book *tags);
 /* How many transactions there are, by number and by start. Bit 0 of a part: they are open; the others: the connector_id. */
 extern const struct counted_list transactions_by_number, transactions_by_start;
-/* Those of a station, or with a tag, are found block by block. Rows of a higher block have higher numbers, so in the order of transaction_blocks.block
- * and number they need not be sorted. */
-#define TRANSACTION_BLOCK_BITS 16 /* of a number, below its block */
-#define TRANSACTIONS_BY_BLOCK  "transaction_blocks CROSS JOIN transactions ON transactions.block = transaction_blocks.block"
 static inline int64_t transactions_part(int64_t connector_id, bool is_open)
 {
     return connector_id * 2 + is_open;
 }
+/* Those of a station, or with a tag, are found block by block. Rows of a higher block have higher numbers, so in the order of
+ * transaction_blocks.block and number they need not be sorted. */
+#define TRANSACTION_BLOCK_BITS 16 /* of a number, below its block */
+#define TRANSACTIONS_BY_BLOCK  "transaction_blocks CROSS JOIN transactions ON transactions.block = transaction_blocks.block"
 /* The same for orders of piles, by when they changed. */
 #define ORDER_BLOCK_BITS 34 /* of the microseconds, below the block: 4.8 hours */
 #define ORDERS_BY_BLOCK  "order_blocks CROSS JOIN orders ON orders.block = order_blocks.block"
