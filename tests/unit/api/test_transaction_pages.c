@@ -95,6 +95,18 @@ static void check_page(struct db *d, const struct asked *a)
     buf_release(&answer.all);
 }
 
+static bool is_cheap(struct kit *of, const char *target)
+{
+    struct kit_answer answer;
+    work_forget();
+    kit_call(of, KIT_KEY, "GET", target, NULL, NULL, &answer);
+    const bool is = answer.status == 200 && work_done.statements > 0 && work_done.steps <= STEPS_MOST;
+    if (!is)
+        (void)fprintf(stderr, "%s: %ld steps\n", target, work_done.steps);
+    buf_release(&answer.all);
+    return is;
+}
+
 /* Wherever a page lies, what SQLite does for it does not grow with the table, nor with how many of it are open: the counts lead to it. */
 static void test_work(int open_every, int last_open)
 {
@@ -113,15 +125,8 @@ static void test_work(int open_every, int last_open)
     for (size_t i = 0; i < COUNT_OF(lists); i++)
         for (int page = 1; page <= MANY_ROWS / 20; page += 67) {
             char target[160];
-            struct kit_answer answer;
             (void)snprintf(target, sizeof target, "/api/v1/transactions?page=%d&page_size=20&sort=%s", page, lists[i]);
-            work_forget();
-            kit_call(&many, KIT_KEY, "GET", target, NULL, NULL, &answer);
-            const bool is_cheap = answer.status == 200 && work_done.statements > 0 && work_done.steps <= STEPS_MOST;
-            CHECK("a page is found without walking to it", is_cheap);
-            if (!is_cheap)
-                (void)fprintf(stderr, "%s: %ld steps\n", target, work_done.steps);
-            buf_release(&answer.all);
+            CHECK("a page is found without walking to it", is_cheap(&many, target));
         }
     kit_close(&many);
 }
@@ -136,15 +141,8 @@ static void test_work_of_few(void)
     fill(&many, MANY_ROWS, MANY_ROWS / 90, 0, 0, 60000000);
     for (size_t i = 0; i < COUNT_OF(lists); i++) {
         char target[160];
-        struct kit_answer answer;
         (void)snprintf(target, sizeof target, "/api/v1/transactions?limit=20&sort=%s", lists[i]);
-        work_forget();
-        kit_call(&many, KIT_KEY, "GET", target, NULL, NULL, &answer);
-        const bool is_cheap = answer.status == 200 && work_done.statements > 0 && work_done.steps <= STEPS_MOST;
-        CHECK("the newest or oldest of few are found without a walk", is_cheap);
-        if (!is_cheap)
-            (void)fprintf(stderr, "%s: %ld steps\n", target, work_done.steps);
-        buf_release(&answer.all);
+        CHECK("the newest or oldest of few are found without a walk", is_cheap(&many, target));
     }
     kit_close(&many);
 }
